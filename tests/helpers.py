@@ -1,0 +1,59 @@
+"""Comparison and data helpers that every test uses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+# Relative and absolute tolerance of a short computation, by the coarser dtype of the two sides.
+TOLERANCE = {
+    np.dtype(np.float64): (1e-11, 1e-13),
+    np.dtype(np.float32): (2e-5, 2e-6),
+}
+
+
+def assert_close(actual, expected, *, rtol: float | None = None, atol: float | None = None) -> None:
+    """Compare to the tolerance of the coarser floating dtype, with shapes equal.
+
+    `rtol` and `atol` override the table where a test knows its own error, and says why.
+    """
+    actual, expected = np.asarray(actual), np.asarray(expected)
+    assert actual.shape == expected.shape, f"shape {actual.shape}, expected {expected.shape}"
+    single = np.dtype(np.float32) in (actual.dtype, expected.dtype)
+    table = TOLERANCE[np.dtype(np.float32 if single else np.float64)]
+    np.testing.assert_allclose(
+        actual,
+        expected,
+        rtol=table[0] if rtol is None else rtol,
+        atol=table[1] if atol is None else atol,
+    )
+
+
+def assert_digits(actual: float, printed: str) -> None:
+    """Compare to a printed number: equal to within one half of its last digit."""
+    mantissa, _, exponent = printed.lower().partition("e")
+    decimals = len(mantissa.partition(".")[2]) - int(exponent or 0)
+    half = 0.5 * 10.0**-decimals
+    gap = abs(float(actual) - float(printed))
+    assert gap <= half * (1 + 1e-6), f"got {actual!r}, printed {printed}"
+
+
+def within_standard_errors(samples, expected: float, count: float = 5.0) -> None:
+    """Check that the mean of independent samples lies within `count` standard errors."""
+    samples = np.asarray(samples, dtype=float)
+    error = samples.std(ddof=1) / np.sqrt(samples.size)
+    assert error > 0, "the samples do not vary, so their mean has no measurable error"
+    score = (samples.mean() - expected) / error
+    assert abs(score) < count, (
+        f"mean {samples.mean():.6g} is {score:.2f} errors from {expected:.6g}"
+    )
+
+
+def shared(path: str) -> Path:
+    """Return a file of the data folder beside the repository, or skip the test without it."""
+    file = Path(__file__).resolve().parents[2] / "shared" / path
+    if not file.exists():
+        pytest.skip(f"reference data {path!r} is not beside this checkout (in ../shared)")
+    return file
