@@ -1,0 +1,130 @@
+"""What a sweep tells its user: a bar with the time left on a terminal, else a line per cell."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+
+def time_left(
+    waiting: float,
+    running: Mapping[str, tuple[float, float]],
+    seconds_per_cost: float | None,
+    workers: int,
+) -> float | None:
+    """Return the seconds a sweep will still take, None while nothing is known.
+
+    `waiting` is the total cost of the cells not yet started, `running` has cost and seconds so far
+    of each one in work, `seconds_per_cost` comes from the finished ones. The rest is shared evenly
+    among `workers`, but no cell ends before its own time.
+    """
+    if seconds_per_cost is None:
+        return None
+    rests = [max(0.0, cost * seconds_per_cost - spent) for cost, spent in running.values()]
+    total = waiting * seconds_per_cost + sum(rests)
+    return max([total / workers, *rests])
+
+
+def format_seconds(seconds: float | None) -> str:
+    """Return a duration for people: `8 s`, `2 min 05 s`, `3 h 07 min`, or `unknown`.
+
+    >>> format_seconds(125.2)
+    '2 min 05 s'
+    """
+    if seconds is None:
+        return "unknown"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+class Reporter:
+    """Follows the cells of one sweep and reports them on a console.
+
+    `costs` gives each cell to be computed its relative cost; cells are named as there.
+    """
+
+    def __init__(self, console: Console, costs: Mapping[str, float], workers: int) -> None:
+        self._console = console
+        self._waiting = dict(costs)
+        self._costs = dict(costs)
+        self._workers = max(1, min(workers, len(costs)))
+        self._started: dict[str, float] = {}
+        self._done = 0
+        self._seconds = 0.0
+        self._finished_cost = 0.0
+        self._bar = Progress(
+            TextColumn("cells"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("time left {task.fields[left]}"),
+            console=console,
+            disable=not (console.is_terminal and costs),
+        )
+        self._bar_task = self._bar.add_task("cells", total=len(costs), left="unknown")
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._bar.stop()
+
+    def say(self, text: str) -> None:
+        """Print one line, above the bar if there is one."""
+        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    def started(self, name: str) -> None:
+        """Note that a worker has taken this cell."""
+        self._waiting.pop(name, None)
+        self._started[name] = time.monotonic()
+
+    def postponed(self, name: str) -> None:
+        """Note that a worker died with this cell, which will be tried again."""
+        self._started.pop(name, None)
+        self._waiting[name] = self._costs[name]
+        self.say(f"{name}: a worker process died; the cell will be tried once more, alone")
+
+    def finished(self, name: str, seconds: float) -> None:
+        """Note a finished cell and the seconds it took."""
+        self._seconds += seconds
+        self._finished_cost += self._costs[name]
+        self._count(name)
+        if not self._console.is_terminal:
+            place = f"{self._done} of {len(self._costs)}"
+            left = format_seconds(self._left())
+            self.say(f"{name}: {format_seconds(seconds)}, {place}, time left {left}")
+
+    def failed(self, name: str, message: str) -> None:
+        """Note a failed cell with its one-line message."""
+        self._count(name)
+        self.say(f"{name}: failed, {self._done} of {len(self._costs)}: {message}")
+
+    def tick(self) -> None:
+        """Let the time left pass."""
+        self._bar.update(self._bar_task, left=format_seconds(self._left()))
+
+    def _count(self, name: str) -> None:
+        self._waiting.pop(name, None)
+        self._started.pop(name, None)
+        self._done += 1
+        self._bar.update(self._bar_task, advance=1)
+
+    def _left(self) -> float | None:
+        now = time.monotonic()
+        running = {name: (self._costs[name], now - t) for name, t in self._started.items()}
+        rate = self._seconds / self._finished_cost if self._finished_cost else None
+        return time_left(sum(self._waiting.values()), running, rate, self._workers)
