@@ -1,0 +1,1 @@
+"""Models act: things that take tokens and return distributions or tokens."""

@@ -1,0 +1,121 @@
+"""The denoiser protocol, and a check of anyone's own denoiser against it.
+
+A denoiser returns the leave-one-out law: for each site i the distribution of the
+clean token given the noisy tokens of all *other* sites. It is what the reverse
+kernel and the NELBO take; the token posterior `full` follows from it by the
+channel (`log_full`), here and nowhere else.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+
+from am_theory import channel
+from models.errors import DenoiserContractError
+
+
+@runtime_checkable
+class Denoiser(Protocol):
+    """What samplers, losses and measures ask of a model.
+
+    `log_loo(x_t, t)` takes tokens (batch, L) and a noise level, a scalar or
+    (batch,), in [0, 1]; it returns log p(x_0^i = v | x_t without site i), shape
+    (batch, L, V), each row normalized, -inf allowed.
+    `seq_len` is None for a model that takes any length.
+    """
+
+    vocab_size: int
+    seq_len: int | None
+    schedule: Any
+
+    def log_loo(self, x_t: Any, t: Any) -> Any: ...
+
+
+def log_full(denoiser: Denoiser, x_t: Any, t: Any) -> Any:
+    """Token posterior log p(x_0^i | x_t), shape (batch, L, V), of any denoiser.
+
+    full_v is proportional to loo_v times the channel's likelihood of x_t^i given v.
+    """
+    return channel.full_from_loo(denoiser.log_loo(x_t, t), x_t, denoiser.schedule.alpha(t))
+
+
+def contract_problems(denoiser: Any, seed: int = 0) -> list[str]:
+    """Everything found wrong with `denoiser`, as sentences; empty when it conforms."""
+    problems = [
+        f"it has no attribute `{name}`."
+        for name in ("log_loo", "vocab_size", "seq_len", "schedule")
+        if not hasattr(denoiser, name)
+    ]
+    if problems:
+        return problems
+    vocab_size, seq_len = denoiser.vocab_size, denoiser.seq_len or 6
+    if not isinstance(vocab_size, int | np.integer) or vocab_size < 2:
+        return [f"`vocab_size` must be an integer of at least 2; got {vocab_size!r}."]
+    rng = np.random.default_rng(seed)
+    x_t = rng.integers(vocab_size, size=(4, seq_len))
+    levels = np.array([0.1, 0.3, 0.6, 0.9], dtype=np.float32)
+    try:
+        batched = np.asarray(denoiser.log_loo(x_t, levels), dtype=np.float64)
+        single = np.asarray(denoiser.log_loo(x_t, 0.3), dtype=np.float64)
+    except Exception as error:  # a stranger's code: any failure is a finding
+        return [f"log_loo(x_t, t) raised {type(error).__name__}: {error}"]
+    expected = (4, seq_len, vocab_size)
+    if batched.shape != expected:
+        return [
+            f"log_loo returned shape {batched.shape}; expected (batch, L, V) = {expected}."
+            + (" The last axis must be the vocabulary." if batched.ndim == 3 else "")
+        ]
+    if np.isnan(batched).any() or np.isnan(single).any():
+        return ["log_loo returned NaN."]
+    with np.errstate(over="ignore"):  # of logits
+        row_sums = np.exp(batched).sum(-1)
+    if np.abs(row_sums - 1).max() > 1e-3:
+        return [
+            f"exp(log_loo) sums to between {row_sums.min():.4g} and {row_sums.max():.4g} over the "
+            "vocabulary; expected 1. If these are logits, apply log_softmax over the last axis."
+        ]
+    if np.abs(np.exp(batched[1]) - np.exp(single[1])).max() > 1e-3:
+        problems.append("a scalar t and the same t given as (batch,) return different laws.")
+    try:
+        again = np.asarray(denoiser.log_loo(x_t, levels), dtype=np.float64)
+        alone = np.asarray(denoiser.log_loo(x_t[1:2], levels[1:2]), dtype=np.float64)
+    except Exception as error:
+        return [*problems, f"log_loo failed on a batch of one: {type(error).__name__}: {error}"]
+    if np.abs(np.exp(again) - np.exp(batched)).max() > 1e-3:
+        problems.append("the same input gives different laws: switch dropout off.")
+    if np.abs(np.exp(alone[0]) - np.exp(batched[1])).max() > 1e-3:
+        problems.append("a sequence's law depends on the other sequences of its batch.")
+    problems += _own_token_problems(denoiser, x_t, vocab_size)
+    return problems
+
+
+def _own_token_problems(denoiser: Any, x_t: Any, vocab_size: int) -> list[str]:
+    """Detect a `full` law sold as `loo`: it follows its own token as t goes to 0."""
+    t = 1e-4
+    site = x_t.shape[1] // 2
+    # The same context with every value of the own token: a loo law hardly moves.
+    probes = np.repeat(x_t[:1], vocab_size, axis=0)
+    probes[:, site] = np.arange(vocab_size)
+    try:
+        law = np.exp(np.asarray(denoiser.log_loo(probes, t), dtype=np.float64))[:, site, :]
+    except Exception as error:
+        return [f"log_loo failed at t = {t}: {type(error).__name__}: {error}"]
+    own = law[np.arange(vocab_size), np.arange(vocab_size)]
+    if own.min() > 0.9:
+        return [
+            f"at t = {t} the law of a site is at least {own.min():.2f} on whatever token that site "
+            "holds, so it is the posterior `full`, not the leave-one-out law. "
+            "Convert it with am_theory.channel.loo_from_full."
+        ]
+    return []
+
+
+def check_denoiser(denoiser: Any) -> None:
+    """Raise DenoiserContractError, in words, unless `denoiser` keeps the protocol."""
+    problems = contract_problems(denoiser)
+    if problems:
+        raise DenoiserContractError(
+            f"{type(denoiser).__name__} is not a Denoiser: " + " Also: ".join(problems)
+        )

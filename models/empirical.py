@@ -1,0 +1,218 @@
+"""The empirical-score optimal denoiser over K stored sequences: a dense associative memory.
+
+P(mu | x_t) = exp(beta m_mu) / sum_nu exp(beta m_nu) with m_mu the number of sites where
+x_t equals pattern mu and beta = log(1 + V alpha / (1 - alpha)). Sources: Ambrogioni 2024
+(arXiv:2309.17290); Demircigil et al. 2017 (arXiv:1702.01929) for the memory.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+from numpy.typing import ArrayLike, NDArray
+
+from am_theory import channel
+from models import _kernels
+from models.tokens import Tokens, check_level, check_tokens, check_vocabulary
+
+Floats = NDArray[np.float64]
+CHUNK = 4096  # queries whose (chunk, L, V) marginals are held at once
+
+
+@dataclass(frozen=True)
+class EmpiricalPosterior:
+    """What one pass over the store says of each query; entropies in nats.
+
+    log_loo, log_full (batch, L, V); map_index (batch,): a pattern with most matches,
+    ties broken at random; draw_index (batch,): one draw of P(mu | x_t); true_weight
+    (batch,): P of the pattern asked for, NaN where none was; entropy (batch,):
+    H(mu | x_t); max_matches (batch,).
+    """
+
+    log_loo: Floats
+    log_full: Floats
+    map_index: NDArray[np.int64]
+    draw_index: NDArray[np.int64]
+    true_weight: Floats
+    entropy: Floats
+    max_matches: NDArray[np.int64]
+
+
+class EmpiricalDenoiser:
+    """Exact denoiser of the uniform law over `patterns` (K, L); duplicates count double.
+
+    Numba on the CPU, float64; `jax()` gives the twin for use inside jax.jit.
+    Cost of a query: K L byte compares, and K L / 2 additions where weights matter.
+    No (K, L, V) array is ever made. Patterns whose weights cannot together change a
+    law by exp(-32) in total variation are left out of the marginals.
+    """
+
+    def __init__(
+        self, patterns: ArrayLike, vocab_size: int, schedule: Any = channel.LogLinear()
+    ) -> None:
+        self.vocab_size = check_vocabulary(vocab_size)
+        self.patterns = check_tokens(patterns, vocab_size, name="patterns")
+        if len(self.patterns) == 0:
+            raise ValueError("`patterns` is empty; store at least one sequence (K >= 1).")
+        self.seq_len = self.patterns.shape[1]
+        self.schedule = schedule
+        self._by_site = np.ascontiguousarray(self.patterns.T)
+        self._codes = _kernels.pack_sites(self.patterns, self.vocab_size)
+        self._counter: NDArray[np.integer] = np.empty(
+            0, np.uint8 if self.seq_len < 256 else np.uint16
+        )
+
+    def _pass(
+        self,
+        tokens: Tokens,
+        alpha: Floats,
+        uniforms: Floats,
+        true_index: NDArray[np.int64],
+        marginals: bool,
+    ) -> tuple[NDArray[Any], ...]:
+        beta = np.asarray(channel.inverse_temperature(alpha, self.vocab_size))
+        beta = np.broadcast_to(beta, (len(tokens),)).copy()
+        result: tuple[NDArray[Any], ...] = _kernels.in_parallel(
+            _kernels.empirical_pass,
+            len(tokens),
+            [tokens, beta, uniforms, true_index],
+            [*self._codes, self._by_site, self._counter, self.vocab_size, marginals],
+        )
+        return result
+
+    def posterior(
+        self,
+        x_t: ArrayLike,
+        t: ArrayLike,
+        rng: np.random.Generator,
+        true_index: ArrayLike | None = None,
+    ) -> EmpiricalPosterior:
+        """Everything the posterior over patterns says of x_t (batch, L) at level t.
+
+        `true_index` (batch,) asks for the weight of one pattern per query (-1: none).
+        """
+        tokens = check_tokens(x_t, self.vocab_size, self.seq_len)
+        alpha = np.asarray(self.schedule.alpha(check_level(t, len(tokens))))
+        wanted = np.asarray(np.full(len(tokens), -1) if true_index is None else true_index)
+        if wanted.shape != (len(tokens),) or wanted.dtype.kind not in "iu":
+            raise ValueError(
+                f"`true_index` must hold one integer per query, shape ({len(tokens)},); got "
+                f"{wanted.dtype} of shape {wanted.shape}."
+            )
+        if wanted.size and not -1 <= wanted.min() <= wanted.max() < len(self.patterns):
+            raise ValueError(
+                f"`true_index` must lie between -1 (none) and {len(self.patterns) - 1}, the last "
+                f"stored sequence; got {wanted.min()} to {wanted.max()}."
+            )
+        full, draw, best, weight, entropy, _, matches = self._pass(
+            tokens, alpha, rng.random((len(tokens), 2)), wanted.astype(np.int64), True
+        )
+        with np.errstate(divide="ignore"):
+            log_full = np.log(full)
+        log_loo = np.asarray(channel.loo_from_full(log_full, tokens, alpha))
+        return EmpiricalPosterior(log_loo, log_full, best, draw, weight, entropy, matches)
+
+    def log_loo(self, x_t: ArrayLike, t: ArrayLike) -> Floats:
+        """Leave-one-out law log p(x_0^i | x_t without i), (batch, L, V), -inf allowed."""
+        tokens = check_tokens(x_t, self.vocab_size, self.seq_len)
+        alpha = np.asarray(self.schedule.alpha(check_level(t, len(tokens))))
+        out = np.empty((*tokens.shape, self.vocab_size))
+        for start in range(0, len(tokens), CHUNK):
+            part = slice(start, start + CHUNK)
+            n = len(tokens[part])
+            full = self._pass(tokens[part], alpha[part], np.zeros((n, 2)), np.full(n, -1), True)[0]
+            with np.errstate(divide="ignore"):
+                log_full = np.log(full)
+            out[part] = channel.loo_from_full(log_full, tokens[part], alpha[part])
+        return out
+
+    def posterior_draw(self, rng: np.random.Generator, x_t: ArrayLike, t: ArrayLike) -> Tokens:
+        """One draw of P(mu | x_t) per query, as sequences (batch, L)."""
+        tokens = check_tokens(x_t, self.vocab_size, self.seq_len)
+        alpha = np.asarray(self.schedule.alpha(check_level(t, len(tokens))))
+        none = np.full(len(tokens), -1)
+        draw = self._pass(tokens, alpha, rng.random((len(tokens), 2)), none, False)[1]
+        return self.patterns[draw]
+
+    def log_prob_noisy(self, x_t: ArrayLike, t: ArrayLike) -> Floats:
+        """log p_t(x_t) in nats, (batch,): L log((1 - alpha)/V) - log K + log sum exp(beta m)."""
+        tokens = check_tokens(x_t, self.vocab_size, self.seq_len)
+        alpha = np.asarray(self.schedule.alpha(check_level(t, len(tokens))))
+        none = np.full(len(tokens), -1)
+        log_z = self._pass(tokens, alpha, np.zeros((len(tokens), 2)), none, False)[5]
+        floor = np.log(np.maximum(1 - alpha, 1e-12) / self.vocab_size)
+        total: Floats = self.seq_len * floor - np.log(len(self.patterns)) + log_z
+        return total
+
+    def nearest(
+        self, outputs: ArrayLike, queries: ArrayLike
+    ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        """Whether each output is nearest to its query, and its distance to the store.
+
+        success (batch,): 1 where the query is strictly nearer (Hamming) to the output than
+        every stored sequence that differs from it, 0 where one is strictly nearer,
+        1 / (1 + ties) at equal distance (a random tie-break in expectation). For a stored
+        query this is "the nearest stored sequence is the right one".
+        distance (batch,): to the nearest stored sequence of any kind.
+        """
+        result = check_tokens(outputs, self.vocab_size, self.seq_len, "outputs")
+        asked = check_tokens(queries, self.vocab_size, self.seq_len, "queries")
+        if len(asked) != len(result):
+            raise ValueError(
+                f"`outputs` and `queries` must have one batch size; got {len(result)} and "
+                f"{len(asked)}."
+            )
+        to_query, to_other, ties, to_store = _kernels.in_parallel(
+            _kernels.nearest_pattern,
+            len(result),
+            [result, asked],
+            [self.patterns, self._by_site, self._counter],
+        )
+        tied = np.where(to_query == to_other, 1 / (1 + ties), 0.0)
+        return np.where(to_query < to_other, 1.0, tied), to_store
+
+    def jax(self) -> EmpiricalJax:
+        """The same denoiser as a JAX module, usable inside jit."""
+        return EmpiricalJax(
+            jnp.asarray(self.patterns, jnp.int32), self.vocab_size, self.seq_len, self.schedule
+        )
+
+
+class EmpiricalJax(eqx.Module):
+    """JAX twin of EmpiricalDenoiser: O(batch K) memory, a scan over sites."""
+
+    patterns: Int[Array, "K L"]
+    vocab_size: int = eqx.field(static=True)
+    seq_len: int = eqx.field(static=True)
+    schedule: Any = eqx.field(static=True)
+
+    def log_loo(self, x_t: Int[Array, "batch L"], t: Any) -> Float[Array, "batch L V"]:
+        """Leave-one-out law, (batch, L, V): site i weighs patterns by the other sites only."""
+        x_t = jnp.asarray(x_t)
+        # Of a concrete t the inverse temperature is computed in float64, before it is rounded.
+        beta = channel.inverse_temperature(self.schedule.alpha(t), self.vocab_size)
+        beta = jnp.broadcast_to(jnp.asarray(beta), x_t.shape[:1])[:, None]
+        columns = (x_t.T, self.patterns.T)
+
+        def count(matches: Array, column: tuple[Array, Array]) -> tuple[Array, None]:
+            query, stored = column
+            return matches + (query[:, None] == stored[None, :]), None
+
+        start = jnp.zeros((x_t.shape[0], self.patterns.shape[0]), jnp.int32)
+        matches, _ = jax.lax.scan(count, start, columns)
+
+        def site(_: None, column: tuple[Array, Array]) -> tuple[None, Array]:
+            query, stored = column
+            others = matches - (query[:, None] == stored[None, :])
+            weights = jax.nn.softmax(beta * others, axis=1)
+            onehot = jax.nn.one_hot(stored, self.vocab_size, dtype=weights.dtype)
+            return None, jnp.log(weights @ onehot)
+
+        _, log_law = jax.lax.scan(site, None, columns)
+        return jnp.moveaxis(log_law, 0, 1)

@@ -1,0 +1,202 @@
+"""Stationary or started Markov chains of tokens, with their exact denoiser.
+
+Seen through the uniform channel a chain is a hidden Markov model with emission
+e_i(v) = alpha 1[v = x_t^i] + (1 - alpha)/V, so forward-backward gives every law.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from am_theory import channel
+from models import _kernels
+from models.sources.law import EntropyLaw, MutualInformation, draw_rows, entropy_of
+from models.tokens import Tokens, check_level, check_tokens, token_dtype
+
+Floats = NDArray[np.float64]
+
+
+def stationary_law(transition: Floats) -> Floats:
+    """Stationary law (V,) of a row-stochastic matrix with one recurrent class."""
+    vocab_size = len(transition)
+    system = np.vstack([transition.T - np.eye(vocab_size), np.ones(vocab_size)])
+    target = np.append(np.zeros(vocab_size), 1.0)
+    solution, _, rank, _ = np.linalg.lstsq(system, target, rcond=None)
+    if rank < vocab_size:
+        raise ValueError(
+            "`transition` has several stationary laws (it splits into separate classes); "
+            "give `initial` explicitly."
+        )
+    law: Floats = np.clip(solution, 0, None)
+    return law / law.sum()
+
+
+@dataclass(frozen=True, eq=False)
+class MarkovSource:
+    """A chain p(x) = initial[x_1] prod_i transition[x_{i-1}, x_i] of length `seq_len`.
+
+    transition (V, V), rows sum to 1, zeros allowed; initial (V,), the stationary law
+    by default. Entropies in nats.
+    """
+
+    transition: Floats
+    seq_len: int
+    initial: Floats
+
+    def __init__(
+        self, transition: ArrayLike, seq_len: int, initial: ArrayLike | None = None
+    ) -> None:
+        matrix = np.array(transition, dtype=np.float64)
+        if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or len(matrix) < 2:
+            raise ValueError(
+                f"`transition` must be a square matrix (V, V), V >= 2; got {matrix.shape}."
+            )
+        if not (np.all(matrix >= 0) and np.allclose(matrix.sum(1), 1, rtol=0, atol=1e-9)):
+            raise ValueError(
+                "`transition` must have non-negative rows that sum to 1; got row sums from "
+                f"{matrix.sum(1).min():.6g} to {matrix.sum(1).max():.6g}."
+            )
+        if seq_len < 1:
+            raise ValueError(f"`seq_len` must be at least 1; got {seq_len}.")
+        start = stationary_law(matrix) if initial is None else np.array(initial, dtype=np.float64)
+        if start.shape != (len(matrix),) or not np.isclose(start.sum(), 1) or start.min() < 0:
+            raise ValueError(f"`initial` must be {len(matrix)} probabilities that sum to 1.")
+        object.__setattr__(self, "transition", matrix)
+        object.__setattr__(self, "seq_len", int(seq_len))
+        object.__setattr__(self, "initial", start)
+
+    @property
+    def vocab_size(self) -> int:
+        return len(self.transition)
+
+    def sample(self, rng: np.random.Generator, n: int) -> Tokens:
+        """`n` independent sequences, (n, L) of the smallest unsigned type."""
+        tokens = np.empty((n, self.seq_len), dtype=token_dtype(self.vocab_size))
+        tokens[:, 0] = draw_rows(np.broadcast_to(self.initial, (n, self.vocab_size)), rng.random(n))
+        for i in range(1, self.seq_len):
+            tokens[:, i] = draw_rows(self.transition[tokens[:, i - 1]], rng.random(n))
+        return tokens
+
+    def log_prob(self, x: ArrayLike) -> Floats:
+        """log p(x) in nats of tokens (batch, L); -inf for impossible sequences."""
+        tokens = check_tokens(x, self.vocab_size, self.seq_len, "x")
+        with np.errstate(divide="ignore"):
+            start, step = np.log(self.initial), np.log(self.transition)
+        total: Floats = start[tokens[:, 0]] + step[tokens[:, :-1], tokens[:, 1:]].sum(1)
+        return total
+
+    def marginals(self) -> Floats:
+        """Law of every token, (L, V)."""
+        laws = [self.initial]
+        for _ in range(self.seq_len - 1):
+            laws.append(laws[-1] @ self.transition)
+        return np.array(laws)
+
+    def entropy(self) -> float:
+        """H(x_0) in nats a sequence: H(initial) + sum_i H(x_i | x_{i-1}). Exact."""
+        rates = entropy_of(self.transition)
+        return float(entropy_of(self.initial) + (self.marginals()[:-1] @ rates).sum())
+
+    def loo_entropy_law(self) -> EntropyLaw:
+        """Exact law, over sites and sequences, of the per-token entropy of `loo` as t -> 0.
+
+        At site i this is H(X_i | neighbours) at each pair of neighbour values; the two
+        ends have one neighbour. O(V^3) for every site of a non-stationary chain.
+        """
+        values, weights = [], []
+        marginals = self.marginals()
+        for i in range(self.seq_len):
+            before = (
+                marginals[i - 1][:, None] * self.transition if i else marginals[0][None, :]
+            )  # (a, b)
+            joint = (
+                before[:, :, None] * self.transition[None, :, :]
+                if i < self.seq_len - 1
+                else before[:, :, None]
+            )  # (a, b, c)
+            context = joint.sum(1)
+            law = np.moveaxis(joint, 1, 2) / np.where(context > 0, context, 1)[..., None]
+            values.append(entropy_of(law).ravel())
+            weights.append(context.ravel() / self.seq_len)
+        return EntropyLaw(np.concatenate(values), np.concatenate(weights))
+
+    def loo_entropy(self) -> float:
+        """Mean over sites of H(X_i | X without i), nats a token: the t -> 0 limit of the
+        `loo` entropy of the population denoiser. Exact."""
+        return self.loo_entropy_law().mean()
+
+    def mutual_information(
+        self, alpha: float, rng: np.random.Generator, n: int = 20_000
+    ) -> MutualInformation:
+        """I(x_0; x_t) = E[log q(x_t | x_0) - log p(x_t)] in nats, by Monte Carlo."""
+        x_0 = self.sample(rng, n)
+        keep = rng.random(x_0.shape) < alpha
+        x_t = np.where(keep, x_0, rng.integers(self.vocab_size, size=x_0.shape)).astype(x_0.dtype)
+        return MutualInformation.from_pairs(
+            x_0, x_t, alpha, self.vocab_size, self._smooth(x_t, np.full(n, alpha))[1]
+        )
+
+    def _smooth(self, x_t: Tokens, alpha: Floats) -> tuple[Floats, Floats]:
+        log_loo, log_prob = _kernels.in_parallel(
+            _kernels.chain_smoother, len(x_t), [x_t, alpha], [self.initial, self.transition]
+        )
+        return log_loo, log_prob
+
+    def population_denoiser(self, schedule: Any = channel.LogLinear()) -> MarkovDenoiser:
+        """The exact denoiser of this law."""
+        return MarkovDenoiser(self, schedule)
+
+
+@dataclass(frozen=True, eq=False)
+class MarkovDenoiser:
+    """Exact denoiser of a Markov source by forward-backward; O(batch L V^2)."""
+
+    source: MarkovSource
+    schedule: Any
+
+    @property
+    def vocab_size(self) -> int:
+        return self.source.vocab_size
+
+    @property
+    def seq_len(self) -> int:
+        return self.source.seq_len
+
+    def _inputs(self, x_t: ArrayLike, t: ArrayLike) -> tuple[Tokens, Floats]:
+        tokens = check_tokens(x_t, self.vocab_size, self.seq_len)
+        return tokens, np.asarray(self.schedule.alpha(check_level(t, len(tokens))))
+
+    def log_loo(self, x_t: ArrayLike, t: ArrayLike) -> Floats:
+        """log p(x_0^i | x_t without i), (batch, L, V).
+
+        Raises ValueError where the context has probability zero (possible only at
+        alpha = 1 with forbidden transitions).
+        """
+        log_loo, _ = self.source._smooth(*self._inputs(x_t, t))
+        if np.isnan(log_loo).any():
+            raise ValueError(
+                "`x_t` has a context of probability zero under this source at this noise level, "
+                "so no leave-one-out law exists. Use t > 0 or sequences the source can make."
+            )
+        return log_loo
+
+    def log_prob_noisy(self, x_t: ArrayLike, t: ArrayLike) -> Floats:
+        """log p(x_t) in nats, (batch,)."""
+        return self.source._smooth(*self._inputs(x_t, t))[1]
+
+    def posterior_draw(self, rng: np.random.Generator, x_t: ArrayLike, t: ArrayLike) -> Tokens:
+        """One exact joint draw of p(x_0 | x_t) per row, (batch, L)."""
+        tokens, alpha = self._inputs(x_t, t)
+        drawn: NDArray[np.int64] = _kernels.in_parallel(
+            _kernels.chain_draw,
+            len(tokens),
+            [tokens, alpha, rng.random(tokens.shape)],
+            [self.source.initial, self.source.transition],
+        )
+        if (drawn < 0).any():
+            raise ValueError("`x_t` has probability zero under this source; nothing to draw.")
+        return drawn.astype(tokens.dtype)

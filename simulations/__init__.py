@@ -1,0 +1,1 @@
+"""Simulations measure: numbers in, labelled numbers out."""

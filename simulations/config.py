@@ -1,0 +1,152 @@
+"""The frozen configuration of the main job and its presets."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Any
+
+from models.train import TrainConfig
+from simulations.problem import SourceName
+
+# Raised whenever numbers change at fixed configuration; a results folder of another is refused.
+NUMERICS = 1
+TOOLKIT = "0.1"
+
+DENOISERS = ("trained", "empirical", "population")
+DECODERS = ("ancestral", "argmax", "best_change")
+SPLITS = ("train", "heldout", "generated", "random")
+LAWS = ("loo", "full")
+EPSILONS = (0.01, 0.05, 0.2)  # nats; below the entropy is said to vanish
+SMALL_LEVEL = 1e-5  # t at which conditional entropies are read, as in the paper's code
+LOG_LOSS_CAP = 20.0  # nats; the empirical denoiser gives exact zeros
+
+
+@dataclass(frozen=True)
+class Config:
+    """Everything the numbers of a run depend on.
+
+    Args:
+        source: where sequences come from: markov (default), iid, or text.
+        vocab_size: V, number of tokens.
+        seq_len: L, tokens in a sequence.
+        train_sizes: K, the training-set sizes, increasing.
+        seeds: number of independent data sets and initializations.
+        root_seed: every random number follows from it and from the names of the coordinates.
+        levels: noise levels t in (0, 1), increasing.
+        queries: corrupted inputs per split and level; stored sequences repeat at small K.
+        n_steps: reverse steps on the full interval; a run from t uses its share.
+        nelbo_queries: sequences on which the NELBO is measured.
+        nelbo_draws: stratified noise levels per sequence for the NELBO.
+        nelbo_start: t_0; the NELBO runs from t_0 to 1.
+        width: hidden width of the MLP.
+        n_blocks: residual blocks of the MLP.
+        threshold: of the rate that defines a basin radius.
+        tolerance: gap below which train and held-out recovery have converged (K_conv).
+        replicates: bootstrap replicates.
+        pattern_sets: independent sets of stored sequences in the exact checks.
+        training: how the MLP is trained.
+    """
+
+    source: SourceName = "markov"
+    vocab_size: int = 16
+    seq_len: int = 16
+    train_sizes: tuple[int, ...] = (16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384)
+    seeds: int = 2
+    root_seed: int = 2604
+    levels: tuple[float, ...] = (0.05, 0.1, 0.2, 0.25, 0.35, 0.5, 0.75)
+    queries: int = 2048
+    n_steps: int = 32
+    nelbo_queries: int = 512
+    nelbo_draws: int = 16
+    nelbo_start: float = 0.05
+    width: int = 256
+    n_blocks: int = 1
+    threshold: float = 0.5
+    tolerance: float = 0.05
+    replicates: int = 1000
+    pattern_sets: int = 400
+    training: TrainConfig = field(default_factory=TrainConfig)
+
+    def __post_init__(self) -> None:
+        problem = _problem(self)
+        if problem:
+            raise ValueError(problem)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain containers, for JSON and hashing."""
+        return dataclasses.asdict(self)
+
+
+def _problem(config: Config) -> str | None:
+    """The first thing wrong with a configuration, as a sentence."""
+    sizes, levels = config.train_sizes, config.levels
+    counts = {
+        "seeds": 1,
+        "seq_len": 1,
+        "vocab_size": 2,
+        "queries": 1,
+        "n_steps": 1,
+        "nelbo_queries": 1,
+        "nelbo_draws": 1,
+        "width": 1,
+        "replicates": 100,
+        "pattern_sets": 200,
+    }
+    for name, smallest in counts.items():
+        if getattr(config, name) < smallest:
+            return f"`{name}` must be at least {smallest}; got {getattr(config, name)}."
+    if config.vocab_size > 65536:
+        return f"`vocab_size` must be at most 65536; got {config.vocab_size}."
+    if not sizes or min(sizes) < 1 or any(b <= a for a, b in zip(sizes, sizes[1:], strict=False)):
+        return f"`train_sizes` must be increasing counts of at least 1; got {list(sizes)}."
+    if not levels or any(b <= a for a, b in zip(levels, levels[1:], strict=False)):
+        return f"`levels` must be increasing noise levels; got {list(levels)}."
+    if not (0 < levels[0] and levels[-1] <= 1):
+        return (
+            f"`levels` are noise levels t and must lie in (0, 1]; got {list(levels)}. "
+            "A step index must be divided by the number of steps."
+        )
+    if not 0 < config.nelbo_start < 1:
+        return f"`nelbo_start` must lie in (0, 1); got {config.nelbo_start}."
+    for name in ("threshold", "tolerance"):
+        if not 0 < getattr(config, name) < 1:
+            return f"`{name}` must lie in (0, 1); got {getattr(config, name)}."
+    return None
+
+
+def preset(name: str, source: SourceName = "markov") -> Config:
+    """The configuration of a preset: smoke (seconds), small (minutes) or paper (a day)."""
+    text = {"vocab_size": 32} if source == "text" else {}
+    if name == "small":
+        return Config(source=source, **text)  # type: ignore[arg-type]
+    if name == "smoke":
+        return Config(
+            source=source,
+            vocab_size=16 if source == "text" else 8,
+            seq_len=8,
+            train_sizes=(8, 128, 2048),
+            seeds=1,
+            levels=(0.1, 0.25, 0.5),
+            queries=256,
+            n_steps=16,
+            nelbo_queries=128,
+            nelbo_draws=8,
+            width=64,
+            pattern_sets=200,
+            training=TrainConfig(steps=500, batch=64, warmup=50),
+        )
+    if name == "paper":
+        return Config(
+            source=source,
+            vocab_size=64 if source == "text" else 32,
+            seq_len=32,
+            train_sizes=tuple(2**k for k in range(4, 14 if source == "text" else 18)),
+            seeds=5,
+            queries=4096,
+            n_steps=128,
+            width=1024,
+            n_blocks=2,
+            training=TrainConfig(steps=40_000, batch=256, learning_rate=1e-3, warmup=1000),
+        )
+    raise ValueError(f"there is no preset {name!r}; choose smoke, small or paper.")

@@ -1,0 +1,2 @@
+def phase_diagram_figure(analysis, stem):
+    pass

@@ -1,0 +1,277 @@
+"""The main job: the memorization-to-generalization transition, measured and held against theory.
+
+    python simulations/phase_diagram.py --preset smoke
+    python simulations/phase_diagram.py --source text --text book.txt
+
+Trains one small uniform-state diffusion model for every training-set size K and seed, measures
+it next to the two exact denoisers that bound it, and writes data, a report and a figure to
+results/phase_diagram/<source>-<preset>/. Interrupted runs resume.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tyro
+import xarray as xr
+from rich.console import Console
+
+from simulations.config import NUMERICS, TOOLKIT, Config, preset
+from simulations.corpora import CorpusError
+from simulations.problem import make_problem
+from simulations.results import ResultsError, digest, provenance, read_dataset, write_dataset
+from simulations.sweep import Cell, SweepInterrupted, SweepOutcome, run_sweep
+
+PRESETS = ("smoke", "small", "paper")
+CHECKS, BIAS = "exact-checks", "step-bias"
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """Measure the memorization-to-generalization transition of a uniform-state diffusion model.
+
+    Args:
+        preset: smoke (under a minute), small (about ten minutes), paper (a day).
+        text: UTF-8 file for --source text.
+        out: results folder; default results/phase_diagram/<source>-<preset>.
+        workers: cells computed at a time, one thread each; default the number of cores.
+        check: exit with status 1 if a simulation deviates from an exact prediction.
+        config: every setting of the preset can be overridden.
+    """
+
+    preset: Literal["smoke", "small", "paper"] = "small"
+    text: Path | None = None
+    out: Path | None = None
+    workers: int = field(default_factory=lambda: os.cpu_count() or 1)
+    check: bool = False
+    config: Annotated[Config, tyro.conf.OmitArgPrefixes] = field(default_factory=Config)
+
+
+def compute_cell(config: Config, text: str | None, coordinates: dict[str, Any]) -> xr.Dataset:
+    """The dataset of one cell of the sweep; runs in a worker."""
+    if coordinates["kind"] == CHECKS:
+        from simulations.exact_checks import exact_checks
+
+        return exact_checks(config)
+    if coordinates["kind"] == BIAS:
+        from simulations.exact_checks import step_bias
+
+        return step_bias(config, text)
+    from simulations.cell import measure
+
+    return measure(config, coordinates["train_size"], coordinates["seed"], text)
+
+
+def make_cells(config: Config) -> list[Cell]:
+    """One cell per (K, seed), one for the exact checks and one for the bias of finite steps."""
+    digits = len(str(max(config.train_sizes)))
+    cells = [
+        Cell(f"K{k:0{digits}d}-seed{s}", {"kind": "train", "train_size": k, "seed": s})
+        for k in config.train_sizes
+        for s in range(config.seeds)
+    ]
+    return [*cells, Cell(CHECKS, {"kind": CHECKS}), Cell(BIAS, {"kind": BIAS})]
+
+
+def configuration_hash(config: Config, text: str | None) -> str:
+    """Hash of all that the numbers depend on besides a cell's coordinates."""
+    words: dict[str, Any] = {"config": config.as_dict(), "toolkit": TOOLKIT, "numerics": NUMERICS}
+    if text is not None:
+        import hashlib
+
+        words["text"] = hashlib.sha256(Path(text).read_bytes()).hexdigest()
+    return digest(words)
+
+
+def _cost(config: Config, cell: Cell) -> float:
+    """Relative cost: training and the laws of the network, plus what grows with K."""
+    if cell.coordinates["kind"] != "train":
+        return 0.2
+    return 1.0 + cell.coordinates["train_size"] / 30_000
+
+
+def merge(out: Path, config: Config) -> xr.Dataset:
+    """All training cells as one dataset with dimensions train_size and seed in front."""
+    rows = []
+    for size in config.train_sizes:
+        names = [
+            cell.name for cell in make_cells(config) if cell.coordinates.get("train_size") == size
+        ]
+        cells = [read_dataset(out / "cells" / f"{name}.nc") for name in names]
+        times = [cell.attrs["wall_time_s"] for cell in cells]
+        row = xr.concat(
+            [cell.drop_attrs(deep=False) for cell in cells], xr.Variable("seed", range(len(cells)))
+        )
+        rows.append(row.assign(cell_seconds=("seed", times, {"units": "s"})))
+    sizes = xr.Variable("train_size", list(config.train_sizes), {"units": "sequences"})
+    return xr.concat(rows, sizes)
+
+
+def parse(arguments: list[str]) -> Arguments:
+    """Command line to Arguments; a wrong preset or value ends with one sentence and status 2."""
+    name, source = "small", "markov"
+    for i, word in enumerate(arguments):
+        key, _, value = word.partition("=")
+        following = value or (arguments[i + 1] if i + 1 < len(arguments) else "")
+        name = following if key == "--preset" else name
+        source = following if key == "--source" else source
+    if name not in PRESETS:
+        _stop(f"there is no preset {name!r}; choose smoke, small or paper.")
+    if source not in ("markov", "iid", "text"):
+        _stop(f"there is no source {source!r}; choose markov, iid or text.")
+    default = Arguments(preset=name, config=preset(name, source))  # type: ignore[arg-type]
+    try:
+        return tyro.cli(Arguments, args=arguments, default=default, description=__doc__)
+    except ValueError as error:
+        _stop(str(error))
+
+
+def _stop(message: str, status: int = 2) -> Any:
+    print(f"phase_diagram: {message}", file=sys.stderr)
+    raise SystemExit(status)
+
+
+def check_inputs(arguments: Arguments) -> str | None:
+    """Refuse what no cell could compute, before anything is written; returns the text's path."""
+    config = arguments.config
+    if arguments.text is not None and config.source != "text":
+        _stop("--text is read with --source text only; add it, or leave --text out.")
+    if arguments.workers < 1:
+        _stop(f"`workers` must be at least 1; got {arguments.workers}.")
+    text = None if arguments.text is None else str(arguments.text.resolve())
+    if config.source == "text":
+        make_problem(
+            "text",
+            config.vocab_size,
+            config.seq_len,
+            max(config.train_sizes),
+            config.queries,
+            config.root_seed,
+            0,
+            text,
+        )
+    return text
+
+
+def run(arguments: Arguments, console: Console) -> int:
+    """Sweep, merge, analyse, report; returns the exit status."""
+    started = time.monotonic()
+    config = arguments.config
+    text = check_inputs(arguments)
+    out = arguments.out or Path("results/phase_diagram") / f"{config.source}-{arguments.preset}"
+    cells = make_cells(config)
+    outcome = run_sweep(
+        cells,
+        partial(compute_cell, config, text),
+        out,
+        configuration_hash(config, text),
+        workers=arguments.workers,
+        cost=partial(_cost, config),
+        console=console,
+    )
+    if outcome.skipped:
+        console.print(f"{len(outcome.skipped)} of {len(cells)} cells were already there.")
+    if outcome.failed:
+        for name, message in outcome.failed.items():
+            console.print(f"[red]failed[/red] {name}: {message}", highlight=False)
+        console.print(
+            f"{len(outcome.failed)} of {len(cells)} cells failed, the others are kept in {out}; "
+            "run the same command again to try only these."
+        )
+        return 1
+    return finish(arguments, out, outcome, text, started, console)
+
+
+def finish(
+    arguments: Arguments,
+    out: Path,
+    outcome: SweepOutcome,
+    text: str | None,
+    started: float,
+    console: Console,
+) -> int:
+    """Everything after the sweep: merged data, analysis, figure, report, checks."""
+    from simulations.analysis import analyse
+    from simulations.comparison import bound_checks, failures, trained_rows
+    from simulations.exact_checks import read_checks
+    from simulations.figures import phase_diagram_figure
+    from simulations.report import Findings, print_table, write_report
+
+    config = arguments.config
+    with console.status("merging the cells and bootstrapping intervals"):
+        data = merge(out, config)
+        findings = Findings(
+            analysis=analyse(config, data),
+            rows=[],
+            exact=read_checks(read_dataset(out / "cells" / f"{CHECKS}.nc")),
+            bounds=bound_checks(config, data),
+            bias=read_dataset(out / "cells" / f"{BIAS}.nc"),
+            notes=_notes(config, text),
+            wall_time=time.monotonic() - started,
+            outcome=outcome,
+        )
+        findings.rows.extend(trained_rows(findings.analysis))
+        signed = data.assign_attrs(
+            provenance(),
+            title="Phase diagram of memorization and generalization",
+            configuration=_json(config),
+            config_hash=configuration_hash(config, text),
+            sweep_seconds=outcome.wall_time,
+        )
+        write_dataset(signed, out / "phase_diagram.nc")
+        phase_diagram_figure(findings.analysis, out / "phase_diagram")
+        write_report(findings, out, arguments.preset)
+    print_table(findings, console)
+    console.print(f"Figure, report and data: {out}", highlight=False)
+    broken = failures(findings.exact + findings.bounds)
+    if broken and arguments.check:
+        console.print(f"[red]{len(broken)} exact predictions are not met[/red]; see report.md.")
+        return 1
+    return 0
+
+
+def _json(config: Config) -> str:
+    import json
+
+    return json.dumps(config.as_dict())
+
+
+def _notes(config: Config, text: str | None) -> str:
+    if config.source != "text":
+        return ""
+    problem = make_problem(
+        "text",
+        config.vocab_size,
+        config.seq_len,
+        max(config.train_sizes),
+        config.queries,
+        config.root_seed,
+        0,
+        text,
+    )
+    return problem.notes
+
+
+def main() -> None:
+    """Entry point of the command."""
+    console = Console()
+    arguments = parse(sys.argv[1:])
+    try:
+        status = run(arguments, console)
+    except (CorpusError, ResultsError) as error:
+        _stop(str(error))
+    except SweepInterrupted as stopped:
+        _stop(str(stopped), 130)
+    except KeyboardInterrupt:
+        _stop("Interrupted; run the same command again to resume.", 130)
+    raise SystemExit(status)
+
+
+if __name__ == "__main__":
+    main()
