@@ -56,7 +56,7 @@ def current_stamp():
         with open(STAMP) as handle:
             stamp, _, version = handle.read().strip().rpartition(" ")
         return stamp, version
-    except IOError:
+    except OSError:
         return None, None
 
 

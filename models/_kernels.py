@@ -11,14 +11,13 @@ weight is not negligible.
 
 from __future__ import annotations
 
-from typing import Any
-
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from numba import config, njit
+from numba import get_num_threads, njit
 from numpy.typing import NDArray
 
 Ints = NDArray[np.integer]
@@ -37,11 +36,11 @@ def in_parallel(kernel: Callable[..., Any], n_rows: int, rows: list[Any], rest: 
 
     Returns the kernel's array, or tuple of arrays, joined along the first axis.
     """
-    threads = max(1, min(int(config.NUMBA_NUM_THREADS), n_rows // 16))
+    threads = max(1, min(int(get_num_threads()), n_rows // 16))
     if threads == 1:
         return kernel(*rows, *rest)
     edges = np.linspace(0, n_rows, threads + 1).astype(int)
-    slices = [slice(a, b) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    slices = [slice(a, b) for a, b in pairwise(edges)]
     with ThreadPoolExecutor(threads) as pool:
         parts = list(pool.map(lambda s: kernel(*[row[s] for row in rows], *rest), slices))
     if isinstance(parts[0], tuple):
@@ -155,7 +154,7 @@ def empirical_pass(
         histogram = np.zeros(seq_len + 1, np.int64)
         for mu in range(n_patterns):
             histogram[matches[mu]] += 1
-        best = seq_len
+        best: int = seq_len
         while histogram[best] == 0:
             best -= 1
         weight = np.exp(-beta[b] * np.arange(seq_len + 1))
@@ -171,7 +170,7 @@ def empirical_pass(
             true_weight[b] = weight[best - matches[true_index[b]]] / partition
 
         reach = (NEGLIGIBLE + beta[b] + np.log(float(n_patterns))) / max(beta[b], 1e-300)
-        n_kept = min(seq_len, int(min(reach, 1e9))) + 1
+        n_kept: int = min(seq_len, int(min(reach, 1e9))) + 1
         draw[b] = _draw(matches, histogram, best, weight, uniforms[b, 0] * partition)
         rank = min(int(uniforms[b, 1] * histogram[best]), histogram[best] - 1)
         map_index[b] = _nth(matches, best, rank)
@@ -189,42 +188,31 @@ def empirical_pass(
 
 @njit(nogil=True, cache=True)
 def nearest_pattern(
-    outputs: Ints, queries: Ints, patterns: Ints, by_site: Ints, counter: Ints
+    outputs: Ints, queries: Ints, by_site: Ints, counter: Ints
 ) -> tuple[Indices, Indices, Indices, Indices]:
-    """Distances of each output to its query and to the stored sequences.
+    """How the stored patterns (L, K) lie around each output, compared with its query.
 
-    Returns to_query (B,), to_other (B,): the smallest Hamming distance to a stored
-    sequence different from the query (L + 1 where there is none), ties (B,): how many
-    stored sequences sit there, and to_store (B,): the smallest to any.
+    Returns to_query (B,): sites where output and query agree; nearer (B,): stored patterns with
+    more matches than that; level (B,): with as many; best (B,): the most matches of any.
     """
     n_queries, seq_len = outputs.shape
-    n_patterns = patterns.shape[0]
     to_query = np.zeros(n_queries, np.int64)
-    to_other = np.full(n_queries, seq_len + 1, np.int64)
-    to_store = np.full(n_queries, seq_len + 1, np.int64)
-    ties = np.zeros(n_queries, np.int64)
+    nearer = np.zeros(n_queries, np.int64)
+    level = np.zeros(n_queries, np.int64)
+    best = np.zeros(n_queries, np.int64)
+    matches = np.empty(by_site.shape[1], counter.dtype)
     for b in range(n_queries):
-        matches = np.empty(n_patterns, counter.dtype)
         _matches(outputs[b], by_site, matches)
+        agree = 0
         for i in range(seq_len):
-            to_query[b] += outputs[b, i] != queries[b, i]
-        for mu in range(n_patterns):
-            distance = seq_len - matches[mu]
-            if distance <= to_other[b] or distance < to_store[b]:
-                to_store[b] = min(to_store[b], distance)
-                same = True
-                for i in range(seq_len):
-                    if patterns[mu, i] != queries[b, i]:
-                        same = False
-                        break
-                if same:
-                    continue
-                if distance < to_other[b]:
-                    to_other[b] = distance
-                    ties[b] = 1
-                elif distance == to_other[b]:
-                    ties[b] += 1
-    return to_query, to_other, ties, to_store
+            agree += outputs[b, i] == queries[b, i]
+        above, same, most = 0, 0, 0
+        for mu in range(matches.shape[0]):
+            above += matches[mu] > agree
+            same += matches[mu] == agree
+            most = max(most, matches[mu])
+        to_query[b], nearer[b], level[b], best[b] = agree, above, same, most
+    return to_query, nearer, level, best
 
 
 @njit(cache=True)

@@ -29,12 +29,11 @@ from models.mlp import MLPDenoiser
 FORMAT = 1
 SCHEDULES: dict[str, Any] = {"LogLinear": LogLinear, "Linear": Linear}
 SIZES = ("vocab_size", "seq_len", "width", "n_blocks")
+Extra = Mapping[str, Any]
 TENSORS = [f.name for f in dataclasses.fields(MLPDenoiser) if not f.metadata.get("static")]
 
 
-def save_model(
-    model: MLPDenoiser, path: str | Path, extra: Mapping[str, Any] | None = None
-) -> None:
+def save_model(model: MLPDenoiser, path: str | Path, extra: Extra | None = None) -> None:
     """Write `<path>.safetensors` and `<path>.json`; `extra` is any JSON object kept beside.
 
     Raises CheckpointError, and writes nothing, for a schedule or an `extra` that JSON
@@ -42,17 +41,14 @@ def save_model(
     """
     schedule = type(model.schedule).__name__
     if schedule not in SCHEDULES:
-        raise CheckpointError(
-            f"a schedule of type {schedule} cannot be saved; known are {', '.join(SCHEDULES)}."
-        )
+        known = ", ".join(SCHEDULES)
+        raise CheckpointError(f"a schedule of type {schedule} cannot be saved; known are {known}.")
     weights = serialize_tensors({name: np.asarray(getattr(model, name)) for name in TENSORS})
+    width, n_blocks = model.embed.shape[1], model.blocks.shape[0]
     header = {
         "format": FORMAT,
         "model": "MLPDenoiser",
-        "vocab_size": model.vocab_size,
-        "seq_len": model.seq_len,
-        "width": model.embed.shape[1],
-        "n_blocks": model.blocks.shape[0],
+        **dict(zip(SIZES, (model.vocab_size, model.seq_len, width, n_blocks), strict=True)),
         "schedule": {"name": schedule, **dataclasses.asdict(model.schedule)},
         "weights_sha256": hashlib.sha256(weights).hexdigest(),
         "extra": dict(extra or {}),
@@ -90,21 +86,19 @@ def load_model(path: str | Path) -> tuple[MLPDenoiser, dict[str, Any]]:
         tensors = parse_tensors(weights)
     except (SafetensorError, KeyError) as error:
         raise CheckpointError(f"{file} is not a safetensors file: {error}.") from error
-    shape_of = eqx.filter_eval_shape(
-        MLPDenoiser, jax.random.key(0), *(header[name] for name in SIZES), header["schedule"]
-    )
+    sizes = [header[name] for name in SIZES]
+    shape_of = eqx.filter_eval_shape(MLPDenoiser, jax.random.key(0), *sizes, header["schedule"])
     wanted = {name: getattr(shape_of, name).shape for name in TENSORS}
     found = {name: tensor.shape for name, tensor in tensors.items()}
     if found != wanted:
         name = min(n for n in found | wanted if found.get(n) != wanted.get(n))
+        has, needs = found.get(name, "none"), wanted.get(name, "none")
         raise CheckpointError(
-            f"{file} does not fit its .json: tensor `{name}` has shape "
-            f"{found.get(name, 'none')}, expected {wanted.get(name, 'none')}."
+            f"{file} does not fit its .json: tensor `{name}` has shape {has}, expected {needs}."
         )
     values = [jnp.asarray(tensors[name]) for name in TENSORS]
-    return eqx.tree_at(lambda m: [getattr(m, n) for n in TENSORS], shape_of, values), header[
-        "extra"
-    ]
+    model = eqx.tree_at(lambda m: [getattr(m, n) for n in TENSORS], shape_of, values)
+    return model, header["extra"]
 
 
 def _read(file: Path) -> bytes:
@@ -119,10 +113,8 @@ def _read_header(file: Path) -> dict[str, Any]:
     try:
         header: dict[str, Any] = json.loads(content)
         if (header["model"], header["format"]) != ("MLPDenoiser", FORMAT):
-            raise ValueError(
-                f"it holds {header['model']!r} in format {header['format']!r}; this version reads "
-                f"MLPDenoiser in format {FORMAT}"
-            )
+            holds = f"{header['model']!r} in format {header['format']!r}"
+            raise ValueError(f"it holds {holds}; this version reads MLPDenoiser in format {FORMAT}")
         for name in SIZES:
             if type(header[name]) is not int or header[name] < (0 if name == "n_blocks" else 1):
                 raise ValueError(f"`{name}` is {header[name]!r}")
@@ -133,7 +125,6 @@ def _read_header(file: Path) -> dict[str, Any]:
         header["schedule"] = SCHEDULES[kind](**schedule)
         header["extra"] = dict(header["extra"])
     except (ValueError, TypeError, KeyError) as error:
-        raise CheckpointError(
-            f"{file} is not the description of a saved model: {type(error).__name__}: {error}."
-        ) from error
+        what = f"{type(error).__name__}: {error}"
+        raise CheckpointError(f"{file} is not the description of a saved model: {what}.") from error
     return header

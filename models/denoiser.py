@@ -26,9 +26,14 @@ class Denoiser(Protocol):
     `seq_len` is None for a model that takes any length.
     """
 
-    vocab_size: int
-    seq_len: int | None
-    schedule: Any
+    @property
+    def vocab_size(self) -> int: ...
+
+    @property
+    def seq_len(self) -> int | None: ...
+
+    @property
+    def schedule(self) -> Any: ...
 
     def log_loo(self, x_t: Any, t: Any) -> Any: ...
 
@@ -87,7 +92,7 @@ def contract_problems(denoiser: Any, seed: int = 0) -> list[str]:
         problems.append("the same input gives different laws: switch dropout off.")
     if np.abs(np.exp(alone[0]) - np.exp(batched[1])).max() > 1e-3:
         problems.append("a sequence's law depends on the other sequences of its batch.")
-    problems += _own_token_problems(denoiser, x_t, vocab_size)
+    problems += _own_token_problems(denoiser, x_t, int(vocab_size))
     return problems
 
 

@@ -168,14 +168,22 @@ class EmpiricalDenoiser:
                 f"`outputs` and `queries` must have one batch size; got {len(result)} and "
                 f"{len(asked)}."
             )
-        to_query, to_other, ties, to_store = _kernels.in_parallel(
+        _, nearer, level, best = _kernels.in_parallel(
             _kernels.nearest_pattern,
             len(result),
             [result, asked],
-            [self.patterns, self._by_site, self._counter],
+            [self._by_site, self._counter],
         )
-        tied = np.where(to_query == to_other, 1 / (1 + ties), 0.0)
-        return np.where(to_query < to_other, 1.0, tied), to_store
+        ties = level - self.multiplicity(asked)  # stored copies of the query are no rivals
+        return np.where(nearer > 0, 0.0, 1 / (1 + ties)), self.seq_len - best
+
+    def multiplicity(self, sequences: Tokens) -> NDArray[np.int64]:
+        """How often each sequence (batch, L) is stored, (batch,)."""
+        rows = np.dtype((np.void, self.patterns.dtype.itemsize * self.seq_len))
+        stored, counts = np.unique(self.patterns.view(rows).ravel(), return_counts=True)
+        asked = np.ascontiguousarray(sequences, self.patterns.dtype).view(rows).ravel()
+        place = np.minimum(np.searchsorted(stored, asked), len(stored) - 1)
+        return np.where(stored[place] == asked, counts[place], 0)
 
     def jax(self) -> EmpiricalJax:
         """The same denoiser as a JAX module, usable inside jit."""

@@ -11,6 +11,7 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int
 
 from am_theory import channel
@@ -57,11 +58,15 @@ class MLPDenoiser(eqx.Module):
         schedule: Any = channel.LogLinear(),
     ) -> None:
         inputs = vocab_size * seq_len
-        k_embed, k_blocks, k_times = jax.random.split(key, 3)
-        normal = jax.random.normal
-        self.embed = normal(k_embed, (inputs, width)) * seq_len**-0.5
-        self.blocks = normal(k_blocks, (n_blocks, width, width)) * width**-0.5
-        self.times = normal(k_times, (n_blocks + 1, 2 * N_FREQUENCIES, width)) * 0.1
+        # Drawn by NumPy: compiling a few JAX draws would take longer than a smoke training.
+        rng = np.random.default_rng(np.asarray(jax.random.key_data(key)))
+
+        def normal(*shape: int) -> Array:
+            return jnp.asarray(rng.standard_normal(shape), jnp.float32)
+
+        self.embed = normal(inputs, width) * seq_len**-0.5
+        self.blocks = normal(n_blocks, width, width) * width**-0.5
+        self.times = normal(n_blocks + 1, 2 * N_FREQUENCIES, width) * 0.1
         self.biases = jnp.zeros((n_blocks + 1, width))
         self.readout = jnp.zeros((width, inputs))
         self.readout_bias = jnp.zeros(inputs)

@@ -232,7 +232,7 @@ def transition_sizes(analysis: Analysis) -> dict[str, Estimate]:
             found = recovery_transition(_curve(analysis, gap, i), config.tolerance)
             for estimate in found:
                 sizes[f"{estimate.name} {name} {decoder} t={t:g}"] = estimate
-    plateau = {"source_vanishing": None, "source_entropy": None}
+    plateau: dict[str, Any] = {"source_vanishing": None, "source_entropy": None}
     if config.source != "text":
         law = make_source(config.source, config.vocab_size, config.seq_len).loo_entropy_law()
         plateau = {

@@ -7,7 +7,6 @@ the population denoiser see the same corrupted inputs. For the two exact ones th
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,9 +35,6 @@ from simulations.measures import (
     stratified_levels,
 )
 from simulations.problem import Problem, make_problem, stream
-
-# A test that must see a cell fail sets this to the name of one.
-FAIL_CELL = "AM_FAIL_CELL"
 
 
 @dataclass(frozen=True)
@@ -70,6 +66,7 @@ def make_queries(config: Config, problem: Problem, train_size: int, generated: T
 def train_model(config: Config, problem: Problem, train_size: int, seed: int) -> Any:
     """The trained denoiser (EMA weights) and its loss per block of steps."""
     import jax
+    import jax.numpy as jnp
 
     from models.mlp import MLPDenoiser
     from models.train import train
@@ -77,7 +74,7 @@ def train_model(config: Config, problem: Problem, train_size: int, seed: int) ->
     key = int(stream(config.root_seed, "training", train_size, seed).integers(2**31))
     k_model, k_train = jax.random.split(jax.random.key(key))
     model = MLPDenoiser(k_model, config.vocab_size, config.seq_len, config.width, config.n_blocks)
-    return train(k_train, model, problem.stored, train_size, config.training)
+    return train(k_train, model, jnp.asarray(problem.stored), train_size, config.training)
 
 
 class _Trained:
@@ -107,8 +104,6 @@ def measure(config: Config, train_size: int, seed: int, text: str | None = None)
 
     Raises models.train.TrainingDiverged, naming the step, when training stops being finite.
     """
-    if os.environ.get(FAIL_CELL) == f"{train_size}-{seed}":
-        raise RuntimeError(f"asked to fail by {FAIL_CELL}")
     problem = make_problem(
         config.source,
         config.vocab_size,
@@ -121,7 +116,9 @@ def measure(config: Config, train_size: int, seed: int, text: str | None = None)
     )
     trained = train_model(config, problem, train_size, seed)
     rng = stream(config.root_seed, "measure", train_size, seed)
-    generated = generate(trained.model, rng, config.queries, config.seq_len, config.n_steps)
+    generated = generate(
+        trained.model, rng, config.queries, config.seq_len, config.generation_steps
+    )
     splits = make_queries(config, problem, train_size, generated)
     model = _Trained(trained.model)
     store = EmpiricalDenoiser(problem.stored[:train_size], config.vocab_size, model.schedule)

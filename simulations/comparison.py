@@ -122,7 +122,13 @@ def bound_checks(config: Config, data: xr.Dataset) -> list[Check]:
                 name = f"{denoiser} {decoder} <= {exact} argmax, {split} K={size} seed={seed} t={t}"
                 simulated = float(mean[index])
                 checks.append(
-                    Check(name, simulated, min(simulated, 0.0), float(error[index]), data.sizes["sample"])
+                    Check(
+                        name,
+                        simulated,
+                        min(simulated, 0.0),
+                        float(error[index]),
+                        data.sizes["sample"],
+                    )
                 )
     return checks
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 from models.train import TrainConfig
@@ -36,6 +37,7 @@ class Config:
         levels: noise levels t in (0, 1), increasing.
         queries: corrupted inputs per split and level; stored sequences repeat at small K.
         n_steps: reverse steps on the full interval; a run from t uses its share.
+        generation_steps: reverse steps of the generated sequences.
         nelbo_queries: sequences on which the NELBO is measured.
         nelbo_draws: stratified noise levels per sequence for the NELBO.
         nelbo_start: t_0; the NELBO runs from t_0 to 1.
@@ -56,7 +58,8 @@ class Config:
     root_seed: int = 2604
     levels: tuple[float, ...] = (0.05, 0.1, 0.2, 0.25, 0.35, 0.5, 0.75)
     queries: int = 2048
-    n_steps: int = 32
+    n_steps: int = 16
+    generation_steps: int = 64
     nelbo_queries: int = 512
     nelbo_draws: int = 16
     nelbo_start: float = 0.05
@@ -87,6 +90,7 @@ def _problem(config: Config) -> str | None:
         "vocab_size": 2,
         "queries": 1,
         "n_steps": 1,
+        "generation_steps": 1,
         "nelbo_queries": 1,
         "nelbo_draws": 1,
         "width": 1,
@@ -98,9 +102,9 @@ def _problem(config: Config) -> str | None:
             return f"`{name}` must be at least {smallest}; got {getattr(config, name)}."
     if config.vocab_size > 65536:
         return f"`vocab_size` must be at most 65536; got {config.vocab_size}."
-    if not sizes or min(sizes) < 1 or any(b <= a for a, b in zip(sizes, sizes[1:], strict=False)):
+    if not sizes or min(sizes) < 1 or any(b <= a for a, b in pairwise(sizes)):
         return f"`train_sizes` must be increasing counts of at least 1; got {list(sizes)}."
-    if not levels or any(b <= a for a, b in zip(levels, levels[1:], strict=False)):
+    if not levels or any(b <= a for a, b in pairwise(levels)):
         return f"`levels` must be increasing noise levels; got {list(levels)}."
     if not (0 < levels[0] and levels[-1] <= 1):
         return (
@@ -129,7 +133,8 @@ def preset(name: str, source: SourceName = "markov") -> Config:
             seeds=1,
             levels=(0.1, 0.25, 0.5),
             queries=256,
-            n_steps=16,
+            n_steps=8,
+            generation_steps=16,
             nelbo_queries=128,
             nelbo_draws=8,
             width=64,
@@ -145,6 +150,7 @@ def preset(name: str, source: SourceName = "markov") -> Config:
             seeds=5,
             queries=4096,
             n_steps=128,
+            generation_steps=256,
             width=1024,
             n_blocks=2,
             training=TrainConfig(steps=40_000, batch=256, learning_rate=1e-3, warmup=1000),

@@ -80,9 +80,7 @@ def text_corpus(path: Path, vocab_size: int, seq_len: int) -> TextCorpus:
     values, counts = np.unique(points[:split], return_counts=True)
     frequent = np.sort(values[np.argsort(-counts, kind="stable")[: vocab_size - 1]])
     place = np.searchsorted(frequent, points)
-    known = (place < len(frequent)) & (
-        frequent[np.minimum(place, len(frequent) - 1)] == points
-    )
+    known = (place < len(frequent)) & (frequent[np.minimum(place, len(frequent) - 1)] == points)
     tokens = np.where(known, place, vocab_size - 1).astype(token_dtype(vocab_size))
     train, held_out = windows(tokens[:split], seq_len), windows(tokens[split:], seq_len)
     seen = {row.tobytes() for row in train}

@@ -8,7 +8,7 @@ sequences of a chain); the standard error is over sets, and a deviation beyond
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import xarray as xr
@@ -29,7 +29,7 @@ CASES = ((8, 8, 2, 0.5), (50, 12, 3, 0.6), (200, 16, 4, 0.5), (500, 16, 8, 0.7),
 
 @dataclass(frozen=True)
 class Check:
-    """One comparison: simulated mean, exact value, standard error over `sets` of their difference."""
+    """One comparison: simulated mean, exact value, standard error of the gap over `sets`."""
 
     name: str
     simulated: float
@@ -71,31 +71,34 @@ def memory_checks(
         patterns = rng.integers(vocab_size, size=(train_size, seq_len))
         store = EmpiricalDenoiser(patterns, vocab_size)
         index = rng.integers(train_size, size=n)
-        for split in ("train", "test"):
+        for query in ("train", "test"):
             x_0 = store.patterns[index]
-            if split == "test":
+            if query == "test":
                 x_0 = rng.integers(vocab_size, size=x_0.shape).astype(x_0.dtype)
             x_t = noise(rng, x_0, alpha, vocab_size)
-            truth = index if split == "train" else np.full(n, -1)
+            truth = index if query == "train" else np.full(n, -1)
             post = store.posterior(x_t, t, rng, truth)
-            if split == "train":
+            if query == "train":
                 found.setdefault("MAP retrieval", []).append((post.map_index == index).mean())
                 found.setdefault("true weight", []).append(post.true_weight.mean())
-            found.setdefault(f"H(mu | x_t) {split}", []).append(post.entropy.mean())
-            for decoder, chosen in (("map", post.map_index), ("sample", post.draw_index)):
+            found.setdefault(f"H(mu | x_t) {query}", []).append(post.entropy.mean())
+            for rule, chosen in (("map", post.map_index), ("sample", post.draw_index)):
                 counts = count_tokens(x_0, x_t, store.patterns[chosen])
                 hits = (store.patterns[chosen] == x_0).mean()
                 restored = counts.recovered.mean() / scale
-                found.setdefault(f"recovery {decoder} all {split}", []).append(hits)
-                found.setdefault(f"recovery {decoder} corrupted {split}", []).append(restored)
+                found.setdefault(f"recovery {rule} all {query}", []).append(hits)
+                found.setdefault(f"recovery {rule} corrupted {query}", []).append(restored)
     exact = {
         "MAP retrieval": empirical.retrieval_probability(*place),
         "true weight": empirical.true_weight(*place),
     }
-    for split in ("train", "test"):
+    splits: tuple[Literal["train", "test"], ...] = ("train", "test")
+    decoders: tuple[Literal["map", "sample"], ...] = ("map", "sample")
+    kinds: tuple[Literal["all", "corrupted"], ...] = ("all", "corrupted")
+    for split in splits:
         exact[f"H(mu | x_t) {split}"] = empirical.posterior_entropy(*place, split=split)
-        for decoder in ("map", "sample"):
-            for tokens in ("all", "corrupted"):
+        for decoder in decoders:
+            for tokens in kinds:
                 exact[f"recovery {decoder} {tokens} {split}"] = empirical.token_recovery(
                     *place, decoder=decoder, tokens=tokens, split=split
                 )
@@ -158,9 +161,7 @@ def _nelbo_check(
         for level in (start, 1.0)
     ]
     exact = ends[0].value - ends[1].value
-    error = np.sqrt(
-        per_set.var(ddof=1) / len(per_set) + sum(end.standard_error**2 for end in ends)
-    )
+    error = np.sqrt(per_set.var(ddof=1) / len(per_set) + sum(end.standard_error**2 for end in ends))
     name = f"chain V={config.vocab_size} L={config.seq_len}: NELBO = I(t={start:g}) - I(t=1)"
     return Check(name, float(per_set.mean()), exact, float(error), len(per_set))
 
@@ -240,4 +241,3 @@ def step_bias(config: Config, text: str | None = None) -> xr.Dataset:
         },
         {"case": [r[0] for r in rows]},
     )
-

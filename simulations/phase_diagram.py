@@ -16,7 +16,7 @@ import time
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NoReturn
 
 import tyro
 import xarray as xr
@@ -132,7 +132,7 @@ def parse(arguments: list[str]) -> Arguments:
         _stop(str(error))
 
 
-def _stop(message: str, status: int = 2) -> Any:
+def _stop(message: str, status: int = 2) -> NoReturn:
     print(f"phase_diagram: {message}", file=sys.stderr)
     raise SystemExit(status)
 

@@ -141,7 +141,8 @@ def describe_default_source() -> str:
         f"loo entropy as t -> 0: mean {law_of_entropies.mean():.3f}, below 0.05 nats "
         f"{law_of_entropies.fraction_below(0.05):.3f}, quantiles "
         + ", ".join(
-            f"{q:.0%} {v:.3f}" for q, v in zip(levels, law_of_entropies.quantiles(levels), strict=True)
+            f"{q:.0%} {v:.3f}"
+            for q, v in zip(levels, law_of_entropies.quantiles(levels), strict=True)
         ),
     ]
     denoiser = source.population_denoiser()

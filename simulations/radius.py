@@ -64,8 +64,8 @@ def isotonic_decreasing(rate: ArrayLike, weights: ArrayLike | None = None) -> Fl
     Notes
     -----
     O(n^2) a sequence with n vector operations over all leading axes: meant for some tens of
-    levels and thousands of replicates. For one long sequence use scipy.optimize.isotonic_regression,
-    to which the tests hold this one.
+    levels and thousands of replicates. For one long sequence use
+    scipy.optimize.isotonic_regression, to which the tests hold this one.
 
     Source: Robertson, Wright and Dykstra, Order Restricted Statistical Inference (1988),
     section 1.4.

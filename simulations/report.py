@@ -148,7 +148,8 @@ def _definitions(findings: Findings) -> list[str]:
         f"- Decoder `ancestral`: {config.n_steps} stochastic reverse steps on the full interval "
         "(a run from t uses its share); for the exact denoisers one exact joint posterior draw. "
         "`argmax`: Bayes token decision on `full`. `best_change`: argmax of `full` over the "
-        "other tokens.",
+        "other tokens. Generated sequences: "
+        f"{config.generation_steps} steps from pure noise.",
         "- Entropies are of the named law in nats a token: `loo` is p(x_0^i | x_t without i), "
         f"`full` is p(x_0^i | x_t). Log losses are capped at {LOG_LOSS_CAP:g} nats a token.",
         f"- NELBO: diffusion term from t_0 = {config.nelbo_start:g} to 1.",

@@ -129,7 +129,7 @@ def run_cell(task: Task) -> CellReport:
         ds = compute(dict(task.coordinates))
         if not isinstance(ds, xr.Dataset):
             raise TypeError(f"a cell returns an xarray.Dataset; got {type(ds).__name__}")
-    except Exception as error:  # noqa: BLE001
+    except Exception as error:
         return _failure(task, error, time.perf_counter() - started)
     seconds = time.perf_counter() - started
     peak = peak_rss_mb()
@@ -145,7 +145,7 @@ def run_cell(task: Task) -> CellReport:
         write_dataset(signed, task.path)
     except ResultsError as error:
         return CellReport(task.name, seconds, peak, str(error), unwritable=True)
-    except Exception as error:  # noqa: BLE001
+    except Exception as error:
         return _failure(task, error, seconds)
     with suppress(OSError):
         task.error_path.unlink(missing_ok=True)

@@ -36,7 +36,7 @@ def queries(draw):
     return rng.integers(0, corrupted + 1), corrupted, rng.integers(0, 5, size=n)
 
 
-# ------------------------------------------------------------------------------------ arithmetic
+# --- arithmetic
 
 
 @given(queries())
@@ -158,7 +158,7 @@ def test_standard_error_follows_the_delta_method():
     )
 
 
-# ---------------------------------------------------------------------------------------- coverage
+# --- coverage
 
 
 def test_interval_covers_when_retrieval_is_all_or_none():
@@ -219,7 +219,7 @@ def test_seed_intervals_are_wide_enough_when_sequences_dominate():
     assert covered(*interval(both), 0.4) > 0.95 - coverage_bound(0.95, n_trials)
 
 
-# ------------------------------------------------------------------------------------------- seeds
+# --- seeds
 
 
 def test_variance_over_seeds_is_the_unbiased_one():
@@ -268,7 +268,7 @@ def test_the_number_of_seeds_decides_the_method(n_seeds):
         np.testing.assert_array_equal(combined, hierarchical(replicates, np.random.default_rng(1)))
 
 
-# --------------------------------------------------------------------------------------- intervals
+# --- intervals
 
 
 def test_interval_takes_the_order_statistics():
@@ -296,7 +296,7 @@ def test_standard_error_of_degenerate_replicates():
     np.testing.assert_array_equal(standard_error(table), [np.sqrt(2.0), np.nan, np.inf])
 
 
-# --------------------------------------------------------------------------------------- bad input
+# --- bad input
 
 RNG = np.random.default_rng(0)
 BAD_CALLS = [

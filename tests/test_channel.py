@@ -214,7 +214,9 @@ def test_golden_posterior(golden, size, dtype, atol):
     schedule, x_t, x_0 = LogLinear(), golden[f"{size}_xt"], golden[f"{size}_x0"]
     x_theta = np.exp(golden[f"{size}_logp_theta"]).astype(dtype)
     onehot = np.eye(x_theta.shape[-1], dtype=dtype)[x_0]
-    for case, (t, s) in enumerate(zip(golden[f"{size}_post_t"], golden[f"{size}_post_s"])):
+    for case, (t, s) in enumerate(
+        zip(golden[f"{size}_post_t"], golden[f"{size}_post_s"], strict=True)
+    ):
         alpha_s = 1.0 if np.isnan(s) else schedule.alpha(s)
         for probs, key in ((x_theta, "post_q"), (onehot, "post_q_onehot_x0")):
             q = posterior(probs, x_t, alpha_s, schedule.alpha(t))

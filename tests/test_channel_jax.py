@@ -1,4 +1,4 @@
-"""The channel formulas on JAX arrays: the same numbers, traceable, differentiable, strict dtypes."""
+"""The channel formulas on JAX arrays: same numbers, traceable, differentiable, strict dtypes."""
 
 from __future__ import annotations
 

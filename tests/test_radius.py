@@ -27,7 +27,7 @@ def levels_of(rate):
     return np.linspace(0.05, 0.95, rate.size)
 
 
-# ---------------------------------------------------------------------------------- the monotone fit
+# --- the monotone fit
 
 
 @given(rates, st.integers(0, 2**32 - 1))
@@ -62,7 +62,7 @@ def test_fit_with_a_missing_level_is_missing():
     np.testing.assert_array_equal(fit[1], [1.0, 0.5, 0.2])
 
 
-# ----------------------------------------------------------------------------------------- the radius
+# --- the radius
 
 
 def map_retrieval(train_size, seq_len, vocab_size, t):
@@ -161,7 +161,7 @@ def test_leading_axes_are_independent():
     np.testing.assert_allclose(together, one_by_one, rtol=1e-13)
 
 
-# ---------------------------------------------------------------------------------- records and words
+# --- records and words
 
 
 def test_interval_covers_the_radius_of_the_true_curve():
@@ -231,7 +231,7 @@ def test_decimals_can_be_chosen():
     assert describe(radius, LEVELS, digits=3) == "0.430 [0.410, > 0.75]"
 
 
-# ------------------------------------------------------------------------------------------ bad input
+# --- bad input
 
 PAIR, T = [0.9, 0.1], [0.1, 0.5]
 BAD_CALLS = [

@@ -49,7 +49,7 @@ def curves(draw, low=-1.0):
     return np.exp(np.cumsum(steps)), np.array(values)
 
 
-# ------------------------------------------------------------------------------------ known curves
+# --- known curves
 
 
 def logistic(log_sizes, centre=6.0, width=0.7, height=0.8):
@@ -146,7 +146,7 @@ def test_optimal_memorizer_converges_where_theory_says(seq_len, vocab_size, expe
         assert found == pytest.approx(log_size, abs=1e-4)
 
 
-# -------------------------------------------------------------------------------------- properties
+# --- properties
 
 
 @given(curves(), st.floats(-1.0, 1.0, width=32))
@@ -201,7 +201,7 @@ def test_leading_axes_are_independent():
         np.testing.assert_allclose(together, one_by_one, rtol=1e-14)
 
 
-# ------------------------------------------------------------------------------ censoring and codes
+# --- censoring and codes
 
 SIZES = [10.0, 100.0, 1000.0]
 
@@ -272,7 +272,7 @@ def test_one_stored_sequence_gives_a_size_without_interval():
     assert recovery_transition(gap, 0.8)[1].status == "upper limit"  # decided at K = 1 and 8
 
 
-# ------------------------------------------------------------------------------------- upper limits
+# --- upper limits
 
 
 @pytest.mark.parametrize(
@@ -304,7 +304,7 @@ def test_only_the_deciding_points_need_resolve_the_tolerance():
     assert recovery_transition(gap, 0.1)[1].status == "ok"
 
 
-# ------------------------------------------------------------------------------------------ entropy
+# --- entropy
 
 
 def test_entropy_sizes_with_the_source_known():
@@ -352,7 +352,7 @@ def test_levels_lie_half_way():
     np.testing.assert_array_equal(entropy_level([1.0, 0.0, -0.1, NAN]), [0.5, NAN, NAN, NAN])
 
 
-# ----------------------------------------------------------------------------------------- coverage
+# --- coverage
 
 
 def test_interval_of_the_half_gap_size_covers():
@@ -377,7 +377,7 @@ def test_interval_of_the_half_gap_size_covers():
     assert abs(coverage - 0.95) < 5 * np.sqrt(0.95 * 0.05 / n_trials)
 
 
-# ---------------------------------------------------------------------------------------- bad input
+# --- bad input
 
 BAD_CALLS = [
     (half_gap_size, ([16], [0.5]), "at least 2 sizes on one axis; got shape (1,)"),

@@ -76,9 +76,12 @@ class MarkovSource:
     def sample(self, rng: np.random.Generator, n: int) -> Tokens:
         """`n` independent sequences, (n, L) of the smallest unsigned type."""
         tokens = np.empty((n, self.seq_len), dtype=token_dtype(self.vocab_size))
-        tokens[:, 0] = draw_rows(np.broadcast_to(self.initial, (n, self.vocab_size)), rng.random(n))
+        uniforms = rng.random((n, self.seq_len))  # by rows: the first of more sequences agree
+        tokens[:, 0] = draw_rows(
+            np.broadcast_to(self.initial, (n, self.vocab_size)), uniforms[:, 0]
+        )
         for i in range(1, self.seq_len):
-            tokens[:, i] = draw_rows(self.transition[tokens[:, i - 1]], rng.random(n))
+            tokens[:, i] = draw_rows(self.transition[tokens[:, i - 1]], uniforms[:, i])
         return tokens
 
     def log_prob(self, x: ArrayLike) -> Floats:

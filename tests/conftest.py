@@ -1,0 +1,20 @@
+"""Settings of every test run: the processor only, two threads, Hypothesis profiles.
+
+HYPOTHESIS_PROFILE=deep runs many more examples with a fresh seed.
+"""
+
+import os
+
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ.setdefault("NUMBA_NUM_THREADS", "2")
+
+from hypothesis import HealthCheck, settings
+
+# Compilation makes the first example slow, so no example has a deadline.
+COMMON = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
+settings.register_profile("default", max_examples=30, **COMMON)
+settings.register_profile("ci", max_examples=30, derandomize=True, **COMMON)
+settings.register_profile("deep", max_examples=2000, **COMMON)
+settings.load_profile(
+    os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "default")
+)

@@ -1,0 +1,56 @@
+"""Small sources and denoisers by name: what every conformance test runs over."""
+
+from __future__ import annotations
+
+import equinox as eqx
+import jax
+import numpy as np
+
+from am_theory.channel import Linear
+from models.empirical import EmpiricalDenoiser
+from models.mlp import MLPDenoiser
+from models.sources import IidSource, MarkovSource
+from tests import oracles
+
+# A cycle with detours: half of its transitions are forbidden.
+CYCLE = np.array([[0.0, 0.8, 0.2, 0.0], [0.0, 0.0, 0.5, 0.5], [0.9, 0.0, 0.0, 0.1], [1, 0, 0, 0]])
+PATTERNS = np.array([[0, 1, 2, 2], [2, 2, 0, 1], [1, 1, 1, 1], [0, 1, 2, 2], [0, 1, 0, 2]])
+
+SOURCES = {
+    "chain": MarkovSource(oracles.CHAIN, 4),
+    "chain, forbidden transitions": MarkovSource(CYCLE, 4),
+    "chain, fixed start": MarkovSource(CYCLE, 3, [0.0, 1.0, 0.0, 0.0]),
+    "chain, one site": MarkovSource(oracles.CHAIN, 1),
+    "chain, two letters": MarkovSource([[0.9, 0.1], [0.4, 0.6]], 5),
+    "iid": IidSource(4, 3),
+    "iid, forbidden token": IidSource(3, 4, [0.7, 0.3, 0.0]),
+}
+
+
+def source_law(name: str) -> np.ndarray:
+    """Probability of every sequence of a source, written out."""
+    source = SOURCES[name]
+    if isinstance(source, IidSource):
+        rows = np.tile(source.probs, (source.vocab_size, 1))
+        return oracles.markov_law(source.probs, rows, source.seq_len)
+    return oracles.markov_law(source.initial, source.transition, source.seq_len)
+
+
+class Compiled:
+    """A JAX denoiser whose `log_loo` is compiled as one function."""
+
+    def __init__(self, denoiser) -> None:
+        self.vocab_size, self.seq_len = denoiser.vocab_size, denoiser.seq_len
+        self.schedule = denoiser.schedule
+        self.log_loo = eqx.filter_jit(denoiser.log_loo)
+
+
+DENOISERS = {
+    **{f"population of {name}": source.population_denoiser() for name, source in SOURCES.items()},
+    "population, linear schedule": SOURCES["chain"].population_denoiser(Linear()),
+    "empirical": EmpiricalDenoiser(PATTERNS, 3),
+    "empirical, one pattern": EmpiricalDenoiser(PATTERNS[:1], 3),
+    "empirical, JAX": Compiled(EmpiricalDenoiser(PATTERNS, 3).jax()),
+    "mlp": Compiled(MLPDenoiser(jax.random.key(0), 3, 4, width=8)),
+    "mlp, no blocks": Compiled(MLPDenoiser(jax.random.key(0), 2, 1, width=4, n_blocks=0)),
+}

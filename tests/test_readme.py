@@ -1,0 +1,36 @@
+"""The examples of the README run and print what they claim."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+README = (Path(__file__).parents[1] / "README.md").read_text()
+
+
+def example(name):
+    block = re.search(rf"<!-- example: {name} -->\n```python\n(.*?)```", README, flags=re.S)
+    return block[1]
+
+
+def test_the_library_example_agrees_with_theory(capsys):
+    exec(compile(example("library"), "README", "exec"), {})
+    lines = dict(line.rsplit(" ", 1) for line in capsys.readouterr().out.splitlines()[:3])
+    recovered, exact = float(lines["recovered"]), float(lines["exact theory"])
+    # 500 sequences; recovery of a sequence lies in [0, 1], so its standard deviation is below 1/2
+    assert abs(recovered - exact) < 5 * 0.5 / 500**0.5
+    assert 0 < float(lines["basin radius"]) < 1
+
+
+def test_the_denoiser_example_conforms_and_generates_its_law(capsys):
+    exec(compile(example("denoiser"), "README", "exec"), {})
+    first = capsys.readouterr().out.splitlines()[0]
+    shares = [float(word) for word in first.strip("[]").split()]
+    for share, wanted in zip(shares, (0.4, 0.3, 0.2, 0.1), strict=True):
+        assert abs(share - wanted) < 5 * (wanted * (1 - wanted) / 6000) ** 0.5
+
+
+@pytest.mark.parametrize("name", re.findall(r"`([\w/]+\.py)`", README))
+def test_files_named_in_the_readme_exist(name):
+    root = Path(__file__).parents[1]
+    assert (root / name).exists() or (root / "simulations" / name).exists()
