@@ -24,7 +24,7 @@ from safetensors.numpy import save as serialize_tensors
 
 from am_theory.channel import Linear, LogLinear
 from models.errors import CheckpointError
-from models.mlp import MLPDenoiser
+from models.mlp import MLPDenoiser, tensor_shapes
 
 FORMAT = 1
 SCHEDULES: dict[str, Any] = {"LogLinear": LogLinear, "Linear": Linear}
@@ -87,8 +87,7 @@ def load_model(path: str | Path) -> tuple[MLPDenoiser, dict[str, Any]]:
     except (SafetensorError, KeyError) as error:
         raise CheckpointError(f"{file} is not a safetensors file: {error}.") from error
     sizes = [header[name] for name in SIZES]
-    shape_of = eqx.filter_eval_shape(MLPDenoiser, jax.random.key(0), *sizes, header["schedule"])
-    wanted = {name: getattr(shape_of, name).shape for name in TENSORS}
+    wanted = tensor_shapes(*sizes)
     found = {name: tensor.shape for name, tensor in tensors.items()}
     if found != wanted:
         name = min(n for n in found | wanted if found.get(n) != wanted.get(n))
@@ -97,7 +96,9 @@ def load_model(path: str | Path) -> tuple[MLPDenoiser, dict[str, Any]]:
             f"{file} does not fit its .json: tensor `{name}` has shape {has}, expected {needs}."
         )
     values = [jnp.asarray(tensors[name]) for name in TENSORS]
-    model = eqx.tree_at(lambda m: [getattr(m, n) for n in TENSORS], shape_of, values)
+    vocab_size, seq_len, width, n_blocks = sizes  # bounded by the file, as the shapes agree
+    blank = MLPDenoiser(jax.random.key(0), vocab_size, seq_len, width, n_blocks, header["schedule"])
+    model = eqx.tree_at(lambda m: [getattr(m, n) for n in TENSORS], blank, values)
     return model, header["extra"]
 
 

@@ -26,6 +26,23 @@ def time_features(t: Float[Array, " batch"]) -> Float[Array, "batch features"]:
     return jnp.concatenate([jnp.sin(phase), jnp.cos(phase)], axis=1)
 
 
+def tensor_shapes(
+    vocab_size: int, seq_len: int, width: int, n_blocks: int
+) -> dict[str, tuple[int, ...]]:
+    """Shape of every tensor of the network."""
+    inputs, features = vocab_size * seq_len, 2 * N_FREQUENCIES
+    return {
+        "embed": (inputs, width),
+        "blocks": (n_blocks, width, width),
+        "times": (n_blocks + 1, features, width),
+        "biases": (n_blocks + 1, width),
+        "readout": (width, inputs),
+        "readout_bias": (inputs,),
+        "pair": (inputs, inputs),
+        "pair_gain": (features, inputs),
+    }
+
+
 class MLPDenoiser(eqx.Module):
     """h = W_in onehot(x_t) + T_0(t);  h += W_k gelu(norm(h) + T_k(t)) for each block;
     logits = W_out gelu(norm(h)) + (1 + G(t)) W_pair onehot(x_t).
@@ -57,21 +74,21 @@ class MLPDenoiser(eqx.Module):
         n_blocks: int = 1,
         schedule: Any = channel.LogLinear(),
     ) -> None:
-        inputs = vocab_size * seq_len
+        shapes = tensor_shapes(vocab_size, seq_len, width, n_blocks)
         # Drawn by NumPy: compiling a few JAX draws would take longer than a smoke training.
         rng = np.random.default_rng(np.asarray(jax.random.key_data(key)))
 
-        def normal(*shape: int) -> Array:
-            return jnp.asarray(rng.standard_normal(shape), jnp.float32)
+        def normal(name: str, scale: float) -> Array:
+            return jnp.asarray(scale * rng.standard_normal(shapes[name]), jnp.float32)
 
-        self.embed = normal(inputs, width) * seq_len**-0.5
-        self.blocks = normal(n_blocks, width, width) * width**-0.5
-        self.times = normal(n_blocks + 1, 2 * N_FREQUENCIES, width) * 0.1
-        self.biases = jnp.zeros((n_blocks + 1, width))
-        self.readout = jnp.zeros((width, inputs))
-        self.readout_bias = jnp.zeros(inputs)
-        self.pair = jnp.zeros((inputs, inputs))
-        self.pair_gain = jnp.zeros((2 * N_FREQUENCIES, inputs))
+        self.embed = normal("embed", seq_len**-0.5)
+        self.blocks = normal("blocks", width**-0.5)
+        self.times = normal("times", 0.1)
+        self.biases = jnp.zeros(shapes["biases"])
+        self.readout = jnp.zeros(shapes["readout"])
+        self.readout_bias = jnp.zeros(shapes["readout_bias"])
+        self.pair = jnp.zeros(shapes["pair"])
+        self.pair_gain = jnp.zeros(shapes["pair_gain"])
         self.vocab_size, self.seq_len, self.schedule = vocab_size, seq_len, schedule
 
     def log_loo(
