@@ -17,7 +17,7 @@ test: environment
 	@$(RUN) -m pytest $(ARGS)
 
 bench: environment
-	@$(RUN) -m pytest -m benchmark -s tests/benchmarks $(ARGS)
+	@$(RUN) -m pytest -m benchmark -n 0 -s tests/benchmarks $(ARGS)
 
 lint: environment
 	@$(RUN) -m ruff check . && $(RUN) -m ruff format --check . && $(RUN) -m mypy

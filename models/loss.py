@@ -14,15 +14,14 @@ Each returns one value per sequence, (batch,), in nats a token.
 
 from __future__ import annotations
 
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from am_theory import channel
-
-LossName = Literal["nelbo", "full", "loo"]
+from models.train_config import LossName
 
 # Noise levels are stratified in u with t = u**power: 1 for uniform levels. The `loo` loss is
 # proper at every t, so it may ask more often for the small t where entropies are read.

@@ -19,41 +19,15 @@ import optax
 from jaxtyping import Array, Float, Int
 from numpy.typing import NDArray
 
-from models.loss import LOSSES, LossName, corrupt, levels
+from models.loss import LOSSES, corrupt, levels
 from models.tokens import check_tokens
+from models.train_config import TrainConfig
 
 STEPS_PER_CALL = 250  # between checks for NaN and progress
 
 
 class TrainingDiverged(RuntimeError):
     """The loss became NaN or infinite; the message names the steps between which it did."""
-
-
-@dataclass(frozen=True)
-class TrainConfig:
-    """How a denoiser is trained.
-
-    `steps` of `batch` sequences drawn with replacement; AdamW with a linear warm-up and a
-    cosine decay to zero of `learning_rate`; an exponential moving average of the weights;
-    noise levels stratified within each batch.
-    """
-
-    steps: int = 4000
-    batch: int = 128
-    learning_rate: float = 3e-3
-    warmup: int = 200
-    weight_decay: float = 0.0
-    ema_decay: float = 0.998
-    clip: float = 1.0
-    loss: LossName = "loo"
-
-    def __post_init__(self) -> None:
-        if self.loss not in LOSSES:
-            raise ValueError(f"`loss` must be one of {', '.join(LOSSES)}; got {self.loss!r}.")
-        if self.steps < 1 or self.batch < 1:
-            raise ValueError(
-                f"`steps` and `batch` must be at least 1; got {self.steps} and {self.batch}."
-            )
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from am_theory import channel
 from models.empirical import EmpiricalDenoiser
 from models.sampler import ancestral, generate, noise
 from models.tokens import Tokens
@@ -167,8 +168,6 @@ def _measure_level(
             if with_decoders:
                 _record_memory(out, split, t, queries, x_t, store, posterior)
         elif population is not None:
-            from am_theory import channel
-
             log_loo = population.log_loo(x_t, t)
             log_full = channel.full_from_loo(log_loo, x_t, model.schedule.alpha(t))
             if with_decoders:

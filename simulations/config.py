@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
-from models.train import TrainConfig
+from models.train_config import TrainConfig
 from simulations.problem import SourceName
 
 # Raised whenever numbers change at fixed configuration; a results folder of another is refused.

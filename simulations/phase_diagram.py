@@ -10,6 +10,8 @@ results/phase_diagram/<source>-<preset>/. Interrupted runs resume.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import sys
 import time
@@ -83,8 +85,6 @@ def configuration_hash(config: Config, text: str | None) -> str:
     """Hash of all that the numbers depend on besides a cell's coordinates."""
     words: dict[str, Any] = {"config": config.as_dict(), "toolkit": TOOLKIT, "numerics": NUMERICS}
     if text is not None:
-        import hashlib
-
         words["text"] = hashlib.sha256(Path(text).read_bytes()).hexdigest()
     return digest(words)
 
@@ -220,7 +220,7 @@ def finish(
         signed = data.assign_attrs(
             provenance(),
             title="Phase diagram of memorization and generalization",
-            configuration=_json(config),
+            configuration=json.dumps(config.as_dict()),
             config_hash=configuration_hash(config, text),
             sweep_seconds=outcome.wall_time,
         )
@@ -234,12 +234,6 @@ def finish(
         console.print(f"[red]{len(broken)} exact predictions are not met[/red]; see report.md.")
         return 1
     return 0
-
-
-def _json(config: Config) -> str:
-    import json
-
-    return json.dumps(config.as_dict())
 
 
 def _notes(config: Config, text: str | None) -> str:

@@ -23,6 +23,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -84,8 +85,6 @@ class Problem:
 
 @lru_cache(maxsize=1)
 def _corpus(text: str, vocab_size: int, seq_len: int) -> Any:
-    from pathlib import Path
-
     return text_corpus(Path(text), vocab_size, seq_len)
 
 
@@ -133,6 +132,10 @@ def make_problem(
 
 def describe_default_source() -> str:
     """The figures of the module docstring, computed."""
+    # Not at the top: the launcher of a sweep imports this module and needs no JAX.
+    from models.denoiser import log_full
+    from models.sampler import decode_best_change, noise
+
     source = make_source("markov", 16, 16)
     law_of_entropies = source.loo_entropy_law()
     levels = np.array([0.01, 0.25, 0.5, 0.75, 0.95])
@@ -148,9 +151,6 @@ def describe_default_source() -> str:
     denoiser = source.population_denoiser()
     rng = stream(0, "describe")
     x_0 = source.sample(rng, 20_000)
-    from models.denoiser import log_full
-    from models.sampler import decode_best_change, noise
-
     for t in (0.25, 0.5):
         x_t = noise(rng, x_0, float(denoiser.schedule.alpha(t)), 16)
         law = log_full(denoiser, x_t, t)

@@ -13,7 +13,7 @@ import xarray as xr
 from rich.console import Console
 from rich.table import Table
 
-from simulations.analysis import Analysis
+from simulations.analysis import Analysis, minus
 from simulations.comparison import Row, failures
 from simulations.config import EPSILONS, LOG_LOSS_CAP
 from simulations.exact_checks import MAX_Z, Check
@@ -233,8 +233,6 @@ def _entropy_lines(analysis: Analysis) -> list[str]:
 
 def _calibration(analysis: Analysis) -> tuple[Any, Any, Any]:
     """Held-out calibration gap at t = 1e-5: mean of -log loo(x_i) minus the `loo` entropy."""
-    from simulations.analysis import minus
-
     loss = analysis.law("log_loss", "trained", "loo", "heldout")
     entropy = analysis.law("entropy", "trained", "loo", "heldout")
     gap = minus(analysis.config, loss, entropy)

@@ -7,16 +7,18 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from simulations.bootstrap import bootstrap_ratio, combine_seeds
-from simulations.transition import (
-    Curve,
-    as_estimate,
+from simulations.passage import (
     convergence_size,
     crossing_size,
     entropy_level,
-    entropy_transition,
     half_gap_size,
-    recovery_transition,
     vanishing_level,
+)
+from simulations.transition import (
+    Curve,
+    as_estimate,
+    entropy_transition,
+    recovery_transition,
 )
 
 INF, NAN = np.inf, np.nan
