@@ -26,6 +26,7 @@ from simulations.config import (
     SMALL_LEVEL,
     SPLITS,
     Config,
+    problem_of,
 )
 from simulations.measures import (
     corrupted_count,
@@ -35,7 +36,7 @@ from simulations.measures import (
     nelbo_rates,
     stratified_levels,
 )
-from simulations.problem import Problem, make_problem, stream
+from simulations.problem import Problem, stream
 
 
 @dataclass(frozen=True)
@@ -105,16 +106,7 @@ def measure(config: Config, train_size: int, seed: int, text: str | None = None)
 
     Raises models.train.TrainingDiverged, naming the step, when training stops being finite.
     """
-    problem = make_problem(
-        config.source,
-        config.vocab_size,
-        config.seq_len,
-        max(config.train_sizes),
-        config.queries,
-        config.root_seed,
-        seed,
-        text,
-    )
+    problem = problem_of(config, seed, text)
     trained = train_model(config, problem, train_size, seed)
     rng = stream(config.root_seed, "measure", train_size, seed)
     generated = generate(

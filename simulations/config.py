@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 from models.train_config import TrainConfig
-from simulations.problem import SourceName
+from simulations.problem import Problem, SourceName, make_problem
 
 # Raised whenever numbers change at fixed configuration; a results folder of another is refused.
 NUMERICS = 1
@@ -117,6 +117,20 @@ def _problem(config: Config) -> str | None:
         if not 0 < getattr(config, name) < 1:
             return f"`{name}` must lie in (0, 1); got {getattr(config, name)}."
     return None
+
+
+def problem_of(config: Config, seed: int, text: str | None) -> Problem:
+    """The data of one seed of a configuration; raises CorpusError where a text cannot serve."""
+    return make_problem(
+        config.source,
+        config.vocab_size,
+        config.seq_len,
+        max(config.train_sizes),
+        config.queries,
+        config.root_seed,
+        seed,
+        text,
+    )
 
 
 def preset(name: str, source: SourceName = "markov") -> Config:

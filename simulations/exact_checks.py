@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from am_theory import channel, empirical
 from models.empirical import EmpiricalDenoiser
 from models.sampler import ancestral, noise
-from simulations.config import SMALL_LEVEL, Config
+from simulations.config import SMALL_LEVEL, Config, problem_of
 from simulations.measures import count_tokens, law_statistics, nelbo_rates, stratified_levels
-from simulations.problem import make_problem, make_source, stream
+from simulations.problem import make_source, stream
 
 MAX_Z = 5.0
 QUERIES_PER_SET = 32
@@ -193,20 +193,11 @@ def step_bias(config: Config, text: str | None = None) -> xr.Dataset:
     """What `n_steps` ancestral steps change, against one exact joint posterior draw.
 
     Measured on the exact denoisers, where the limit of many steps is known: held-out sequences
-    for the population denoiser, stored ones for the empirical denoiser of 64 sequences.
+    for the population denoiser, stored ones for the empirical denoiser of (at most) 64 sequences.
     """
-    problem = make_problem(
-        config.source,
-        config.vocab_size,
-        config.seq_len,
-        64 if config.source != "text" else min(64, max(config.train_sizes)),
-        config.queries,
-        config.root_seed,
-        0,
-        text,
-    )
+    problem = problem_of(config, 0, text)
     rng = stream(config.root_seed, "step bias")
-    store = EmpiricalDenoiser(problem.stored, config.vocab_size)
+    store = EmpiricalDenoiser(problem.stored[:64], config.vocab_size)
     cases: dict[str, tuple[Any, Any]] = {
         "empirical": (store, store.patterns[np.arange(config.queries) % len(store.patterns)])
     }

@@ -24,9 +24,8 @@ import tyro
 import xarray as xr
 from rich.console import Console
 
-from simulations.config import NUMERICS, TOOLKIT, Config, preset
+from simulations.config import NUMERICS, TOOLKIT, Config, preset, problem_of
 from simulations.corpora import CorpusError
-from simulations.problem import make_problem
 from simulations.results import ResultsError, digest, provenance, read_dataset, write_dataset
 from simulations.sweep import Cell, SweepInterrupted, SweepOutcome, run_sweep
 
@@ -146,16 +145,7 @@ def check_inputs(arguments: Arguments) -> str | None:
         _stop(f"`workers` must be at least 1; got {arguments.workers}.")
     text = None if arguments.text is None else str(arguments.text.resolve())
     if config.source == "text":
-        make_problem(
-            "text",
-            config.vocab_size,
-            config.seq_len,
-            max(config.train_sizes),
-            config.queries,
-            config.root_seed,
-            0,
-            text,
-        )
+        problem_of(config, 0, text)
     return text
 
 
@@ -239,17 +229,7 @@ def finish(
 def _notes(config: Config, text: str | None) -> str:
     if config.source != "text":
         return ""
-    problem = make_problem(
-        "text",
-        config.vocab_size,
-        config.seq_len,
-        max(config.train_sizes),
-        config.queries,
-        config.root_seed,
-        0,
-        text,
-    )
-    return problem.notes
+    return problem_of(config, 0, text).notes
 
 
 def main() -> None:
