@@ -63,6 +63,15 @@ def _matches(query: Ints, by_site: Ints, out: Ints) -> None:
                 block[j] += row[j] == token
 
 
+@njit(nogil=True, cache=True)
+def match_counts(x_t: Ints, by_site: Ints, counter: Ints) -> Ints:
+    """Matches (B, K) of every query with every stored pattern (L, K)."""
+    out = np.empty((x_t.shape[0], by_site.shape[1]), counter.dtype)
+    for b in range(x_t.shape[0]):
+        _matches(x_t[b], by_site, out[b])
+    return out
+
+
 @njit(cache=True)
 def _nth(matches: Ints, wanted: int, rank: int) -> int:
     """Index of the pattern number `rank` (from 0) among those with `wanted` matches."""

@@ -118,6 +118,17 @@ class EmpiricalDenoiser:
         log_loo = np.asarray(channel.loo_from_full(log_full, tokens, alpha))
         return EmpiricalPosterior(log_loo, log_full, best, draw, weight, entropy, matches)
 
+    def weights(self, x_t: ArrayLike, t: ArrayLike) -> Floats:
+        """P(mu | x_t) of every stored sequence, (batch, K); memory 8 batch K bytes."""
+        tokens = check_tokens(x_t, self.vocab_size, self.seq_len)
+        alpha = np.asarray(self.schedule.alpha(check_level(t, len(tokens))))
+        beta = np.asarray(channel.inverse_temperature(alpha, self.vocab_size))
+        matches = _kernels.match_counts(tokens, self._by_site, self._counter)
+        energy = beta.reshape(-1, 1) * (matches - matches.max(1, keepdims=True).astype(float))
+        unnormalized = np.exp(energy)
+        total: Floats = unnormalized / unnormalized.sum(1, keepdims=True)
+        return total
+
     def log_loo(self, x_t: ArrayLike, t: ArrayLike) -> Floats:
         """Leave-one-out law log p(x_0^i | x_t without i), (batch, L, V), -inf allowed."""
         tokens = check_tokens(x_t, self.vocab_size, self.seq_len)

@@ -21,7 +21,7 @@ class TrainConfig:
     batch: int = 128
     learning_rate: float = 3e-3
     warmup: int = 200
-    weight_decay: float = 0.0
+    weight_decay: float = 0.02
     ema_decay: float = 0.998
     clip: float = 1.0
     loss: LossName = "loo"

@@ -53,7 +53,7 @@ class Config:
     source: SourceName = "markov"
     vocab_size: int = 16
     seq_len: int = 16
-    train_sizes: tuple[int, ...] = (16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384)
+    train_sizes: tuple[int, ...] = (16, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384)
     seeds: int = 2
     root_seed: int = 2604
     levels: tuple[float, ...] = (0.05, 0.1, 0.2, 0.25, 0.35, 0.5, 0.75)
@@ -61,7 +61,7 @@ class Config:
     n_steps: int = 16
     generation_steps: int = 64
     nelbo_queries: int = 512
-    nelbo_draws: int = 16
+    nelbo_draws: int = 8
     nelbo_start: float = 0.05
     width: int = 256
     n_blocks: int = 1

@@ -168,7 +168,15 @@ def _plane_panel(axis: Any, analysis: Analysis, figure: Any) -> None:
                 f"(recovery {config.threshold:g})",
             )
         if past:
-            axis.plot(past, [top * 0.985] * len(past), "^", color=colour, mec="k", mew=0.6)
+            axis.plot(
+                past,
+                [top * 0.985] * len(past),
+                "^",
+                color=colour,
+                mec="k",
+                mew=0.6,
+                label=f"{'held-out' if split == 'heldout' else split}: beyond the last level",
+            )
     _memorizer_line(axis, analysis, columns)
     axis.set_ylim(0, top)
     axis.set_xlim(columns[0], columns[-1])

@@ -118,7 +118,10 @@ def summary(findings: Findings) -> dict[str, Any]:
 
 
 def _number(value: float, digits: int = 3) -> str:
-    return f"{value:.{digits}f}" if math.isfinite(value) else "–"
+    if not math.isfinite(value):
+        return "–"
+    small = 0 < abs(value) < 0.5 * 10**-digits
+    return f"{value:.1e}" if small else f"{value:.{digits}f}"
 
 
 def _table(header: list[str], rows: list[list[str]]) -> list[str]:
@@ -162,6 +165,38 @@ def _definitions(findings: Findings) -> list[str]:
         ),
         "",
     ]
+
+
+def _headline(findings: Findings) -> list[str]:
+    """The first thing a reader wants: do both ends reach theory, and where is the transition."""
+    analysis = findings.analysis
+    config, sizes = analysis.config, analysis.train_sizes
+    i = min(range(len(config.levels)), key=lambda j: abs(config.levels[j] - 0.25))
+    ends = []
+    for k, split, exact in ((0, "train", "empirical"), (-1, "heldout", "population")):
+        if exact == "population" and config.source == "text":
+            continue
+        ours, theirs = (
+            analysis.rate("corrupted recovery", d, "ancestral", split).estimate[k, i]
+            for d in ("trained", exact)
+        )
+        ends.append(
+            f"K = {sizes[k]:,}: {ours:.3f} on {split} (exact {exact} denoiser {theirs:.3f})"
+        )
+    lines = [
+        f"Corrupted recovery at t = {config.levels[i]:g}, trained against exact denoisers. "
+        + "; ".join(ends)
+        + "."
+    ]
+    for name, what in (
+        (f"K_half corrupted recovery ancestral t={config.levels[i]:g}", "recovery (K_half)"),
+        ("K_H entropy loo train t=1e-05", "entropy alone (K_H, mean, train)"),
+    ):
+        if name in analysis.sizes:
+            size = analysis.sizes[name]
+            span = f"{_size(size.low)} to {_size(size.high)}"
+            lines.append(f"Transition by {what}: K = {_size(size.value)} [{span}].")
+    return ["## In short", "", *(f"- {line}" for line in lines), ""]
 
 
 def _transition_lines(analysis: Analysis) -> list[str]:
@@ -313,6 +348,7 @@ def write_report(findings: Findings, out: Path, preset: str) -> None:
         "",
         "![figure](phase_diagram.png)",
         "",
+        *_headline(findings),
         *_definitions(findings),
         *_transition_lines(findings.analysis),
         *_radius_lines(findings.analysis),

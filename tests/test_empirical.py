@@ -461,3 +461,18 @@ def test_nelbo_integral_of_the_empirical_denoiser():
         )
         values.append((1 - low) * rate.sum(axis=1).mean())
     within_standard_errors(values, 1.365414)  # what is left at t = 1 is below 2e-5
+
+
+def test_weights_are_the_posterior_over_patterns():
+    rng = np.random.default_rng(11)
+    patterns, x_t = rng.integers(3, size=(40, 6)), rng.integers(3, size=(9, 6))
+    levels = rng.random(9) * 0.9 + 0.05
+    store = EmpiricalDenoiser(patterns, 3)
+    alpha = np.asarray(store.schedule.alpha(levels))[:, None, None]
+    same = patterns[None] == x_t[:, None]
+    likelihood = np.where(same, alpha + (1 - alpha) / 3, (1 - alpha) / 3).prod(-1)
+    expected = likelihood / likelihood.sum(1, keepdims=True)
+    np.testing.assert_allclose(store.weights(x_t, levels), expected, rtol=1e-10)
+    asked = rng.integers(40, size=9)
+    found = store.posterior(x_t, levels, rng, asked).true_weight
+    np.testing.assert_allclose(found, expected[np.arange(9), asked], rtol=1e-10)

@@ -133,9 +133,11 @@ class MarkovSource:
         return self.loo_entropy_law().mean()
 
     def mutual_information(
-        self, alpha: float, rng: np.random.Generator, n: int = 20_000
+        self, alpha: float, rng: np.random.Generator | None = None, n: int = 20_000
     ) -> MutualInformation:
-        """I(x_0; x_t) = E[log q(x_t | x_0) - log p(x_t)] in nats, by Monte Carlo."""
+        """I(x_0; x_t) = E[log q(x_t | x_0) - log p(x_t)] in nats, by Monte Carlo over `n`
+        independent sequences (of a fixed seed where `rng` is not given)."""
+        rng = np.random.default_rng(0) if rng is None else rng
         x_0 = self.sample(rng, n)
         keep = rng.random(x_0.shape) < alpha
         x_t = np.where(keep, x_0, rng.integers(self.vocab_size, size=x_0.shape)).astype(x_0.dtype)
