@@ -38,7 +38,7 @@ class Arguments:
     """Measure the memorization-to-generalization transition of a uniform-state diffusion model.
 
     Args:
-        preset: smoke (under a minute), small (about ten minutes), paper (a day).
+        preset: smoke (a minute), small (a quarter of an hour), paper (a day).
         text: UTF-8 file for --source text.
         out: results folder; default results/phase_diagram/<source>-<preset>.
         workers: cells computed at a time, one thread each; default the number of cores.

@@ -14,7 +14,7 @@ from simulations.config import SMALL_LEVEL, preset
 from simulations.measures import law_statistics
 from simulations.problem import make_problem, stream
 
-SECONDS_EACH = 35.0
+SECONDS_EACH = 25.0
 pytestmark = pytest.mark.benchmark
 
 
