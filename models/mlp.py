@@ -79,16 +79,19 @@ class MLPDenoiser(eqx.Module):
         rng = np.random.default_rng(np.asarray(jax.random.key_data(key)))
 
         def normal(name: str, scale: float) -> Array:
-            return jnp.asarray(scale * rng.standard_normal(shapes[name]), jnp.float32)
+            return jnp.asarray((scale * rng.standard_normal(shapes[name])).astype(np.float32))
+
+        def zeros(name: str) -> Array:
+            return jnp.asarray(np.zeros(shapes[name], np.float32))
 
         self.embed = normal("embed", seq_len**-0.5)
         self.blocks = normal("blocks", width**-0.5)
         self.times = normal("times", 0.1)
-        self.biases = jnp.zeros(shapes["biases"])
-        self.readout = jnp.zeros(shapes["readout"])
-        self.readout_bias = jnp.zeros(shapes["readout_bias"])
-        self.pair = jnp.zeros(shapes["pair"])
-        self.pair_gain = jnp.zeros(shapes["pair_gain"])
+        self.biases = zeros("biases")
+        self.readout = zeros("readout")
+        self.readout_bias = zeros("readout_bias")
+        self.pair = zeros("pair")
+        self.pair_gain = zeros("pair_gain")
         self.vocab_size, self.seq_len, self.schedule = vocab_size, seq_len, schedule
 
     def log_loo(

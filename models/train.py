@@ -88,6 +88,13 @@ def _run(
     return jax.lax.scan(step, state, first_step + jnp.arange(n_steps))
 
 
+@partial(jax.jit, static_argnames=("config",))
+def _start(params: Any, config: TrainConfig) -> Any:
+    """Fresh buffers for parameters, EMA and optimizer state, by one compiled program."""
+    copies = [jax.tree.map(jnp.copy, params) for _ in range(2)]
+    return (*copies, make_optimizer(config).init(params))
+
+
 def train(
     key: Array,
     model: Any,
@@ -108,8 +115,7 @@ def train(
             f"got {train_size}."
         )
     params, static = eqx.partition(model, eqx.is_array)
-    state = (params, jax.tree.map(jnp.copy, params), make_optimizer(config).init(params))
-    state = jax.tree.map(jnp.copy, state)  # donated below; the caller keeps its model
+    state = _start(params, config)  # copies, donated below; the caller keeps its model
     tokens = jnp.asarray(checked, jnp.int32)
     losses = []
     for first in range(0, config.steps, STEPS_PER_CALL):

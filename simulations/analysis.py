@@ -6,6 +6,8 @@ noise levels stay paired; seeds are combined as `simulations.bootstrap` says.
 
 from __future__ import annotations
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -61,34 +63,32 @@ def minus(config: Config, first: Rate, second: Rate) -> Rate:
     )
 
 
-def _decoder_columns(cell: xr.Dataset, split: str, seq_len: int) -> tuple[Floats, Floats]:
-    """Numerators and denominators (n, rate, denoiser, decoder, t) of RATES."""
-    part = cell.sel(split=split)
+def _decoder_columns(part: xr.Dataset, seq_len: int) -> tuple[Floats, Floats]:
+    """Numerators (n, rate, denoiser, decoder, t) and denominators (n, rate, 1, 1, t) of RATES."""
     order = ("sample", "denoiser", "decoder", "t")
-    recovered = part["recovered"].transpose(*order).values.astype(np.float64)
-    broken = part["broken"].transpose(*order).values.astype(np.float64)
-    nearest = part["nearest"].transpose(*order).values.astype(np.float64)
+    recovered, broken, nearest = (
+        part[name].transpose(*order).values.astype(np.float64)
+        for name in ("recovered", "broken", "nearest")
+    )
     missing = recovered < 0
     corrupted = part["corrupted"].transpose("sample", "t").values.astype(np.float64)
-    corrupted = np.broadcast_to(corrupted[:, None, None, :], recovered.shape)
-    ones, total = np.ones_like(recovered), np.full_like(recovered, seq_len)
-    right = total - corrupted - broken + recovered
-    top = np.stack([recovered, right, broken, (right == total) * 1.0, nearest], axis=1)
-    bottom = np.stack([corrupted, total, total - corrupted, ones, ones], axis=1)
+    corrupted = corrupted[:, None, None, :]
+    right = seq_len - corrupted - broken + recovered
+    top = np.stack([recovered, right, broken, right == seq_len, nearest], axis=1)
     top[np.broadcast_to(missing[:, None], top.shape)] = np.nan
-    return top, bottom
+    ones = np.ones_like(corrupted)
+    bottom = [corrupted, seq_len * ones, seq_len - corrupted, ones, ones]
+    return top, np.stack(bottom, axis=1)
 
 
-def _law_columns(cell: xr.Dataset, split: str, seq_len: int) -> tuple[Floats, Floats]:
-    """Numerators and denominators (n, rate, denoiser, law, t_entropy) of LAW_RATES."""
-    part = cell.sel(split=split)
+def _law_columns(part: xr.Dataset, seq_len: int) -> tuple[Floats, Floats]:
+    """Numerators (n, rate, denoiser, law, t_entropy) of LAW_RATES and denominators (n, 1...)."""
     order = ("sample", "denoiser", "law", "t_entropy")
     entropy = part["entropy"].transpose(*order).values.astype(np.float64)
     loss = part["log_loss"].transpose(*order).values.astype(np.float64)
     below = part["vanishing"].transpose("epsilon", *order).values.astype(np.float64) / seq_len
     below[:, np.isnan(entropy)] = np.nan
-    top = np.stack([entropy, *below, loss], axis=1)
-    return top, np.ones_like(top)
+    return np.stack([entropy, *below, loss], axis=1), np.ones((len(entropy), 1, 1, 1, 1))
 
 
 @dataclass(frozen=True)
@@ -151,33 +151,33 @@ def analyse(config: Config, data: xr.Dataset) -> Analysis:
 
 def _bootstrap_split(config: Config, data: xr.Dataset, split: str) -> tuple[Any, Any]:
     """((S, K, ...), (S, R, K, ...)) of the decoder rates and of the law rates."""
-    found: list[list[Any]] = [[], [], [], []]
-    for seed in data["seed"].values:
-        per_seed: list[list[Any]] = [[], [], [], []]
-        for size in data["train_size"].values:
-            cell = data.sel(train_size=size, seed=seed)
-            clusters = cell["cluster"].sel(split=split).values
-            rng = stream(config.root_seed, "bootstrap", split, size, seed)
-            top, bottom = _decoder_columns(cell, split, config.seq_len)
-            law_top, law_bottom = _law_columns(cell, split, config.seq_len)
-            shapes = top.shape[1:], law_top.shape[1:]
-            n = len(top)
-            both = bootstrap_ratio(
-                rng,
-                np.concatenate([top.reshape(n, -1), law_top.reshape(n, -1)], axis=1),
-                np.concatenate([bottom.reshape(n, -1), law_bottom.reshape(n, -1)], axis=1),
+
+    def one(seed: int, size: int) -> list[tuple[Floats, Floats]]:
+        part = data.sel(train_size=size, seed=seed, split=split)
+        clusters = part["cluster"].values
+        return [
+            bootstrap_ratio(
+                # the same stream: one resampling of the sequences serves all rates
+                stream(config.root_seed, "bootstrap", split, size, seed),
+                *columns(part, config.seq_len),
                 clusters,
                 config.replicates,
             )
-            cut = int(np.prod(shapes[0]))
-            for j, values in enumerate(both):
-                lead = values.shape[:-1]
-                per_seed[j].append(values[..., :cut].reshape(*lead, *shapes[0]))
-                per_seed[2 + j].append(values[..., cut:].reshape(*lead, *shapes[1]))
-        for j in range(4):
-            found[j].append(np.stack(per_seed[j], axis=j % 2))
-    stacked = [np.stack(parts) for parts in found]
-    return (stacked[0], stacked[1]), (stacked[2], stacked[3])
+            for columns in (_decoder_columns, _law_columns)
+        ]
+
+    seeds, sizes = data["seed"].values, data["train_size"].values
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # NumPy lets go of the interpreter
+        found = list(pool.map(one, np.repeat(seeds, len(sizes)), np.tile(sizes, len(seeds))))
+    rows = [found[i : i + len(sizes)] for i in range(0, len(found), len(sizes))]
+    decoders, laws = (
+        tuple(
+            np.stack([np.stack([cell[kind][j] for cell in row], axis=j) for row in rows])
+            for j in range(2)  # the sizes come before the rates, after the replicates
+        )
+        for kind in range(2)
+    )
+    return decoders, laws
 
 
 def _nelbo(config: Config, data: xr.Dataset, denoisers: list[str]) -> dict[tuple[str, str], Rate]:

@@ -7,6 +7,7 @@ the population denoiser see the same corrupted inputs. For the two exact ones th
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,6 +38,8 @@ from simulations.measures import (
     stratified_levels,
 )
 from simulations.problem import Problem, stream
+
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -79,26 +82,41 @@ def train_model(config: Config, problem: Problem, train_size: int, seed: int) ->
     return train(k_train, model, jnp.asarray(problem.stored), train_size, config.training)
 
 
+@functools.cache
+def _compiled_laws() -> Any:
+    """(model, x_t, t) -> (log_loo, log_full), one function for all cells that a worker computes:
+    it compiles once."""
+    import equinox as eqx
+
+    from models.denoiser import log_full
+
+    return eqx.filter_jit(lambda model, x_t, t: (model.log_loo(x_t, t), log_full(model, x_t, t)))
+
+
 class _Trained:
-    """The trained model with its laws compiled once for a batch of queries."""
+    """The trained model, its laws computed in blocks of one size: one shape to compile."""
 
-    def __init__(self, model: Any) -> None:
-        import equinox as eqx
-        import jax.numpy as jnp
-
-        from models.denoiser import log_full
-
-        def both(model: Any, x_t: Any, t: Any) -> Any:
-            return model.log_loo(x_t, t), log_full(model, x_t, t)
-
+    def __init__(self, model: Any, block: int) -> None:
         self.model = model
         self.schedule = model.schedule
-        self._both = eqx.filter_jit(both)
-        self._as_input = lambda x_t, t: (jnp.asarray(x_t, jnp.int32), jnp.asarray(t, jnp.float32))
+        self.block = block
 
-    def laws(self, x_t: Tokens, t: Any) -> tuple[Any, Any]:
-        log_loo, full = self._both(self.model, *self._as_input(x_t, t))
-        return np.asarray(log_loo), np.asarray(full)
+    def laws(self, x_t: Tokens, t: Floats) -> tuple[Any, Any]:
+        """log_loo and log_full, (n, L, V), of inputs (n, L) at levels (n,)."""
+        import jax.numpy as jnp
+
+        missing = -len(x_t) % self.block
+        tokens = jnp.asarray(np.pad(x_t, ((0, missing), (0, 0))), jnp.int32)
+        levels = jnp.asarray(np.pad(t, (0, missing), constant_values=1.0), jnp.float32)
+        blocks = [
+            _compiled_laws()(self.model, tokens[rows], levels[rows])
+            for rows in np.split(np.arange(len(tokens)), len(tokens) // self.block)
+        ]
+        log_loo, log_full = (
+            np.concatenate([np.asarray(law) for law in laws])[: len(x_t)]
+            for laws in zip(*blocks, strict=True)
+        )
+        return log_loo, log_full
 
 
 def measure(config: Config, train_size: int, seed: int, text: str | None = None) -> xr.Dataset:
@@ -113,7 +131,7 @@ def measure(config: Config, train_size: int, seed: int, text: str | None = None)
         trained.model, rng, config.queries, config.seq_len, config.generation_steps
     )
     splits = make_queries(config, problem, train_size, generated)
-    model = _Trained(trained.model)
+    model = _Trained(trained.model, config.queries)
     store = EmpiricalDenoiser(problem.stored[:train_size], config.vocab_size, model.schedule)
     population = problem.source.population_denoiser(model.schedule) if problem.source else None
     out = _empty(config)
@@ -234,22 +252,18 @@ def _measure_nelbo(
 ) -> None:
     """Diffusion term from t_0 to 1, nats a token, on the first sequences of a split."""
     n, draws = min(config.nelbo_queries, config.queries), config.nelbo_draws
-    t = stratified_levels(rng, config.nelbo_start, n, draws).astype(np.float32)
-    total = {name: np.zeros(n) for name in DENOISERS}
-    x_0 = queries.x_0[:n]
-    for k in range(draws):
-        level = t[:, k].astype(np.float64)
-        keep = rng.random(x_0.shape) < np.asarray(model.schedule.alpha(level))[:, None]
-        redrawn = rng.integers(config.vocab_size, size=x_0.shape).astype(x_0.dtype)
-        x_t = np.where(keep, x_0, redrawn)
-        laws = {"trained": model.laws(x_t, level)[0], "empirical": store.log_loo(x_t, level)}
-        if population is not None:
-            laws["population"] = population.log_loo(x_t, level)
-        for name, log_loo in laws.items():
-            total[name] += nelbo_rates(log_loo, x_t, x_0, level, model.schedule)
-    for name in DENOISERS if population is not None else DENOISERS[:2]:
+    strata = stratified_levels(rng, config.nelbo_start, n, draws).astype(np.float32)
+    level = strata.T.reshape(-1).astype(np.float64)  # all inputs of one draw, then of the next
+    x_0 = np.tile(queries.x_0[:n], (draws, 1))
+    keep = rng.random(x_0.shape) < np.asarray(model.schedule.alpha(level))[:, None]
+    x_t = np.where(keep, x_0, rng.integers(config.vocab_size, size=x_0.shape).astype(x_0.dtype))
+    laws = {"trained": model.laws(x_t, level)[0], "empirical": store.log_loo(x_t, level)}
+    if population is not None:
+        laws["population"] = population.log_loo(x_t, level)
+    for name, log_loo in laws.items():
+        rates = nelbo_rates(log_loo, x_t, x_0, level, model.schedule).reshape(draws, n)
         place = {"denoiser": name, "split_nelbo": split}
-        out["nelbo"].loc[place] = (1 - config.nelbo_start) * total[name] / draws
+        out["nelbo"].loc[place] = (1 - config.nelbo_start) * rates.mean(0)
     out["nelbo_cluster"].loc[{"split_nelbo": split}] = queries.cluster[:n]
 
 

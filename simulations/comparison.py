@@ -8,8 +8,8 @@ import numpy as np
 import xarray as xr
 
 from simulations.analysis import Analysis, minus
+from simulations.check import Check
 from simulations.config import Config
-from simulations.exact_checks import Check
 from simulations.problem import make_source
 
 

@@ -11,7 +11,7 @@ from models.train_config import TrainConfig
 from simulations.problem import Problem, SourceName, make_problem
 
 # Raised whenever numbers change at fixed configuration; a results folder of another is refused.
-NUMERICS = 1
+NUMERICS = 2
 TOOLKIT = "0.1"
 
 DENOISERS = ("trained", "empirical", "population")
@@ -68,7 +68,7 @@ class Config:
     threshold: float = 0.5
     tolerance: float = 0.05
     replicates: int = 1000
-    pattern_sets: int = 400
+    pattern_sets: int = 250
     training: TrainConfig = field(default_factory=TrainConfig)
 
     def __post_init__(self) -> None:

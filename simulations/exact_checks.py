@@ -7,7 +7,6 @@ sequences of a chain); the standard error is over sets, and a deviation beyond
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -17,44 +16,14 @@ from numpy.typing import NDArray
 from am_theory import channel, empirical
 from models.empirical import EmpiricalDenoiser
 from models.sampler import ancestral, noise
+from simulations.check import Check, as_dataset, check_mean
 from simulations.config import SMALL_LEVEL, Config, problem_of
 from simulations.measures import count_tokens, law_statistics, nelbo_rates, stratified_levels
 from simulations.problem import make_source, stream
 
-MAX_Z = 5.0
 QUERIES_PER_SET = 32
 # (K, L, V, t): from plain retrieval to a spread posterior
 CASES = ((8, 8, 2, 0.5), (50, 12, 3, 0.6), (200, 16, 4, 0.5), (500, 16, 8, 0.7), (16, 16, 16, 0.8))
-
-
-@dataclass(frozen=True)
-class Check:
-    """One comparison: simulated mean, exact value, standard error of the gap over `sets`."""
-
-    name: str
-    simulated: float
-    exact: float
-    standard_error: float
-    sets: int
-
-    @property
-    def z(self) -> float:
-        """Deviation in standard errors; 0 when both agree without any spread."""
-        gap = self.simulated - self.exact
-        if self.standard_error == 0:
-            return 0.0 if abs(gap) < 1e-12 else float(np.copysign(np.inf, gap))
-        return gap / self.standard_error
-
-    @property
-    def agrees(self) -> bool:
-        return bool(abs(self.z) <= MAX_Z)
-
-
-def _check(name: str, per_set: NDArray[np.float64], exact: Any) -> Check:
-    """`exact` is a number, or per-set values whose noise is shared with `per_set`."""
-    gap = per_set - exact
-    error = float(gap.std(ddof=1) / np.sqrt(len(gap)))
-    return Check(name, float(per_set.mean()), float(np.mean(exact)), error, len(per_set))
 
 
 def memory_checks(
@@ -103,7 +72,7 @@ def memory_checks(
                     *place, decoder=decoder, tokens=tokens, split=split
                 )
     label = f"iid K={train_size} L={seq_len} V={vocab_size} t={t:g}: "
-    return [_check(label + name, np.array(found[name]), exact[name]) for name in sorted(found)]
+    return [check_mean(label + name, np.array(found[name]), exact[name]) for name in sorted(found)]
 
 
 def population_checks(config: Config, rng: np.random.Generator) -> list[Check]:
@@ -129,17 +98,19 @@ def population_checks(config: Config, rng: np.random.Generator) -> list[Check]:
         best = law.argmax(-1) == x_0
         label = f"chain V={vocab_size} L={config.seq_len} t={t:g}: "
         checks += [
-            _check(label + "p(true) = sum p^2", mean_by_set(own), mean_by_set(purity)),
-            _check(label + "draw recovery = sum p^2", mean_by_set(draw), mean_by_set(purity)),
-            _check(label + "argmax recovery = max p", mean_by_set(best), mean_by_set(law.max(-1))),
+            check_mean(label + "p(true) = sum p^2", mean_by_set(own), mean_by_set(purity)),
+            check_mean(label + "draw recovery = sum p^2", mean_by_set(draw), mean_by_set(purity)),
+            check_mean(
+                label + "argmax recovery = max p", mean_by_set(best), mean_by_set(law.max(-1))
+            ),
         ]
     x_t = noise(rng, x_0, float(schedule.alpha(SMALL_LEVEL)), vocab_size)
     small = law_statistics(denoiser.log_loo(x_t, SMALL_LEVEL), x_0)
     label = f"chain V={vocab_size} L={config.seq_len} t={SMALL_LEVEL:g}: "
     entropy, loss = mean_by_set(small.entropy), mean_by_set(small.log_loss)
     checks += [
-        _check(label + "loo entropy", entropy, source.loo_entropy()),
-        _check(label + "calibration gap = 0", loss - entropy, 0.0),
+        check_mean(label + "loo entropy", entropy, source.loo_entropy()),
+        check_mean(label + "calibration gap = 0", loss - entropy, 0.0),
     ]
     return [*checks, _nelbo_check(config, source, denoiser, x_0, rng)]
 
@@ -172,21 +143,7 @@ def exact_checks(config: Config) -> xr.Dataset:
     for case in CASES:
         checks += memory_checks(config, case, stream(config.root_seed, "exact", *case))
     checks += population_checks(config, stream(config.root_seed, "exact", "chain"))
-    fields = {
-        "simulated": [c.simulated for c in checks],
-        "exact": [c.exact for c in checks],
-        "standard_error": [c.standard_error for c in checks],
-        "sets": [c.sets for c in checks],
-    }
-    data = {name: ("check", np.array(values), {"units": "1"}) for name, values in fields.items()}
-    return xr.Dataset(data, {"check": [c.name for c in checks]})
-
-
-def read_checks(ds: xr.Dataset) -> list[Check]:
-    """The comparisons of a saved dataset."""
-    columns = [ds[name].values for name in ("simulated", "exact", "standard_error", "sets")]
-    rows = zip(ds["check"].values, *columns, strict=True)
-    return [Check(str(n), float(s), float(e), float(d), int(m)) for n, s, e, d, m in rows]
+    return as_dataset(checks)
 
 
 def step_bias(config: Config, text: str | None = None) -> xr.Dataset:

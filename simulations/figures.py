@@ -11,6 +11,8 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_pdf import FigureCanvasPdf
 from matplotlib.lines import Line2D
 
 from simulations.analysis import Analysis, Rate, minus
@@ -25,7 +27,7 @@ STYLE: dict[Any, Any] = {
     "legend.frameon": False,
     "legend.fontsize": 7.5,
     "pdf.fonttype": 42,
-    "figure.dpi": 110,
+    "figure.dpi": 130,
 }
 
 
@@ -44,10 +46,12 @@ def phase_diagram_figure(analysis: Analysis, stem: Path) -> None:
             fontsize=12,
         )
         figure.supxlabel(_caption(analysis), fontsize=8, x=0.01, ha="left")
-        for suffix in ("png", "pdf"):
-            metadata = {"CreationDate": None} if suffix == "pdf" else {"Software": None}
-            with replacing(stem.with_suffix(f".{suffix}")) as path:
-                figure.savefig(path, format=suffix, metadata=metadata, dpi=130)
+        figure.draw_without_rendering()  # lays out once, for both files
+        figure.set_layout_engine("none")
+        with replacing(stem.with_suffix(".png")) as path:
+            FigureCanvasAgg(figure).print_png(path, metadata={"Software": None})
+        with replacing(stem.with_suffix(".pdf")) as path:
+            FigureCanvasPdf(figure).print_pdf(path, metadata={"CreationDate": None})
         plt.close(figure)
 
 

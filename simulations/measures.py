@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import xlogy
 
 from am_theory import channel
 from models.sampler import decode_argmax, decode_best_change
@@ -19,6 +18,7 @@ from models.tokens import Tokens
 from simulations.config import EPSILONS, LOG_LOSS_CAP
 
 Floats = NDArray[np.float64]
+LOG_ZERO = -1e4  # stands for log 0: exp of it is exactly 0
 
 
 class Counts(NamedTuple):
@@ -51,11 +51,11 @@ class LawStatistics(NamedTuple):
 
 def law_statistics(log_law: Any, x_0: Tokens) -> LawStatistics:
     """Entropies and log loss of a law (batch, L, V) given in logs, -inf allowed."""
-    law = np.exp(np.asarray(log_law, dtype=np.float64))
-    entropy = -xlogy(law, law).sum(-1)
-    own = np.take_along_axis(law, x_0[..., None].astype(np.int64), axis=-1)[..., 0]
-    with np.errstate(divide="ignore"):
-        loss = np.minimum(-np.log(own), LOG_LOSS_CAP)
+    log_law = np.asarray(log_law, dtype=np.float64)
+    terms = np.maximum(log_law, LOG_ZERO)  # where the law is 0 its term p log p is 0 too
+    entropy = -np.einsum("blv,blv->bl", np.exp(terms), terms)
+    own = np.take_along_axis(log_law, x_0[..., None].astype(np.int64), axis=-1)[..., 0]
+    loss = np.minimum(-own, LOG_LOSS_CAP)
     below = np.array([(entropy < eps).sum(1) for eps in EPSILONS])
     return LawStatistics(entropy.mean(1), below, loss.mean(1))
 

@@ -89,10 +89,18 @@ def configuration_hash(config: Config, text: str | None) -> str:
 
 
 def _cost(config: Config, cell: Cell) -> float:
-    """Relative cost: training and the laws of the network, plus what grows with K."""
-    if cell.coordinates["kind"] != "train":
-        return 0.2
-    return 1.0 + cell.coordinates["train_size"] / 30_000
+    """Rough seconds on one core of 40 Gflop/s, compilation apart: training, then the laws of the
+    network and the comparison of every query with every stored sequence."""
+    if cell.coordinates["kind"] == CHECKS:
+        return config.pattern_sets / 40
+    if cell.coordinates["kind"] == BIAS:
+        return 1.0
+    inputs = config.vocab_size * config.seq_len
+    weights = inputs * (2 * config.width + inputs) + config.n_blocks * config.width**2
+    queries = 4 * config.queries * len(config.levels)
+    evaluations = 3 * config.training.steps * config.training.batch + queries * config.n_steps
+    pairs = queries * config.seq_len * cell.coordinates["train_size"]
+    return 1.0 + 2 * weights * evaluations / 4e10 + pairs / 6e8
 
 
 def merge(out: Path, config: Config) -> xr.Dataset:
@@ -188,8 +196,8 @@ def finish(
 ) -> int:
     """Everything after the sweep: merged data, analysis, figure, report, checks."""
     from simulations.analysis import analyse
+    from simulations.check import read_checks
     from simulations.comparison import bound_checks, failures, trained_rows
-    from simulations.exact_checks import read_checks
     from simulations.figures import phase_diagram_figure
     from simulations.report import Findings, print_table, write_report
 

@@ -14,9 +14,9 @@ from rich.console import Console
 from rich.table import Table
 
 from simulations.analysis import Analysis, minus
+from simulations.check import MAX_Z, Check
 from simulations.comparison import Row, failures
 from simulations.config import EPSILONS, LOG_LOSS_CAP
-from simulations.exact_checks import MAX_Z, Check
 from simulations.problem import make_source
 from simulations.provenance import provenance
 from simulations.radius import describe

@@ -1,0 +1,61 @@
+"""One comparison of a simulated mean with its exact value; needs neither JAX nor a denoiser."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+MAX_Z = 5.0
+
+
+@dataclass(frozen=True)
+class Check:
+    """One comparison: simulated mean, exact value, standard error of the gap over `sets`."""
+
+    name: str
+    simulated: float
+    exact: float
+    standard_error: float
+    sets: int
+
+    @property
+    def z(self) -> float:
+        """Deviation in standard errors; 0 when both agree without any spread."""
+        gap = self.simulated - self.exact
+        if self.standard_error == 0:
+            return 0.0 if abs(gap) < 1e-12 else float(np.copysign(np.inf, gap))
+        return gap / self.standard_error
+
+    @property
+    def agrees(self) -> bool:
+        return bool(abs(self.z) <= MAX_Z)
+
+
+def check_mean(name: str, per_set: NDArray[np.float64], exact: Any) -> Check:
+    """`exact` is a number, or per-set values whose noise is shared with `per_set`."""
+    gap = per_set - exact
+    error = float(gap.std(ddof=1) / np.sqrt(len(gap)))
+    return Check(name, float(per_set.mean()), float(np.mean(exact)), error, len(per_set))
+
+
+def as_dataset(checks: list[Check]) -> xr.Dataset:
+    """Comparisons as a dataset with dimension `check`; `read_checks` is the inverse."""
+    fields = {
+        "simulated": [c.simulated for c in checks],
+        "exact": [c.exact for c in checks],
+        "standard_error": [c.standard_error for c in checks],
+        "sets": [c.sets for c in checks],
+    }
+    data = {name: ("check", np.array(values), {"units": "1"}) for name, values in fields.items()}
+    return xr.Dataset(data, {"check": [c.name for c in checks]})
+
+
+def read_checks(ds: xr.Dataset) -> list[Check]:
+    """The comparisons of a saved dataset."""
+    columns = [ds[name].values for name in ("simulated", "exact", "standard_error", "sets")]
+    rows = zip(ds["check"].values, *columns, strict=True)
+    return [Check(str(n), float(s), float(e), float(d), int(m)) for n, s, e, d, m in rows]
