@@ -12,9 +12,18 @@ LossName = Literal["nelbo", "full", "loo"]
 class TrainConfig:
     """How a denoiser is trained.
 
-    `steps` of `batch` sequences drawn with replacement; AdamW with a linear warm-up and a
-    cosine decay to zero of `learning_rate`; an exponential moving average of the weights;
-    noise levels stratified within each batch.
+    An exponential moving average of the weights is what is measured; noise levels are stratified
+    within each batch.
+
+    Args:
+        steps: optimizer steps.
+        batch: sequences in a step, drawn with replacement.
+        learning_rate: peak of AdamW's rate; it rises linearly and falls to 0 as a cosine.
+        warmup: steps of the rise, at most a fifth of all steps.
+        weight_decay: AdamW's; 0.02 keeps the tails of the law from sinking too low.
+        ema_decay: of the moving average of the weights.
+        clip: largest global norm of a gradient.
+        loss: loo (cross-entropy of the leave-one-out law), full (of the token posterior) or nelbo.
     """
 
     steps: int = 4000

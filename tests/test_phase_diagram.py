@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from simulations.check import Check
 from simulations.comparison import bound_checks
 from simulations.config import DENOISERS, Config, preset
-from simulations.exact_checks import Check
 from simulations.phase_diagram import configuration_hash, make_cells, merge, parse
 from tests.helpers import shared
 
