@@ -46,13 +46,18 @@ def phase_diagram_figure(analysis: Analysis, stem: Path) -> None:
             fontsize=12,
         )
         figure.supxlabel(_caption(analysis), fontsize=8, x=0.01, ha="left")
-        figure.draw_without_rendering()  # lays out once, for both files
-        figure.set_layout_engine("none")
-        with replacing(stem.with_suffix(".png")) as path:
-            FigureCanvasAgg(figure).print_png(path, metadata={"Software": None})
-        with replacing(stem.with_suffix(".pdf")) as path:
-            FigureCanvasPdf(figure).print_pdf(path, metadata={"CreationDate": None})
-        plt.close(figure)
+        save(figure, stem)
+
+
+def save(figure: Any, stem: Path) -> None:
+    """Write a figure to `stem`.png and `stem`.pdf, whole and renamed into place, and close it."""
+    figure.draw_without_rendering()  # lays out once, for both files
+    figure.set_layout_engine("none")
+    with replacing(stem.with_suffix(".png")) as path:
+        FigureCanvasAgg(figure).print_png(path, metadata={"Software": None})
+    with replacing(stem.with_suffix(".pdf")) as path:
+        FigureCanvasPdf(figure).print_pdf(path, metadata={"CreationDate": None})
+    plt.close(figure)
 
 
 def _caption(analysis: Analysis) -> str:

@@ -1,0 +1,234 @@
+"""Curves of `am_theory` alone, as labelled arrays: what the theory figures draw."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+from scipy.optimize import brentq
+
+from am_theory import (
+    channel,
+    dense,
+    empirical,
+    hopfield,
+    linear,
+    neurodynamics,
+    potts,
+    pseudolikelihood,
+)
+
+Floats = NDArray[np.float64]
+SCHEDULE = channel.LogLinear()
+THRESHOLD = 0.5  # of exact retrieval, for every finite-size radius
+REPAIRED = 0.9  # overlap after one update, for the families without a theory of the dynamics
+
+
+def phase_diagram_curves() -> xr.Dataset:
+    """T_M, T_c and T_g of the Hopfield network over the load."""
+    loads = np.concatenate([np.geomspace(1e-4, 0.02, 30), np.linspace(0.0215, 0.1379, 70)])
+    found = hopfield.phase_diagram(loads)
+    units = {"units": "1", "long_name": "temperature"}
+    return xr.Dataset(
+        {name: ("load", getattr(found, name), units) for name in ("T_M", "T_c", "T_g")},
+        {"load": ("load", loads, {"units": "patterns per neuron"})},
+        {
+            "critical_load": hopfield.critical_load(),
+            "ground_state_load": hopfield.ground_state_load(),
+        },
+    )
+
+
+def capacity_curves() -> xr.Dataset:
+    """log K at capacity over the number of neurons or tokens N, for binary patterns (V = 2) and
+    for tokens (V = 32), each family against the Shannon bound; NaN where K would be below 1."""
+    size = np.unique(np.round(np.geomspace(8, 4096, 55)))
+    kept = 0.5
+    polynomial = {
+        f"dense, n = {n}": np.log(dense.critical_load(n).distinct) + (n - 1) * np.log(size)
+        for n in (3, 4)
+    }
+    binary = {
+        "Hopfield": np.log(hopfield.critical_load() * size),
+        "pseudo-inverse": np.log(size),
+        "max margin (pseudo-likelihood)": np.log(pseudolikelihood.critical_load() * size),
+        **polynomial,
+        "exponential, b = 1, clean query": size * empirical.one_step_log_capacity(1.0, 1.0, 2),
+        "Shannon bound, alpha = 0.5": size * channel.capacity(kept, 2),
+        "Shannon bound, clean query": size * np.log(2),
+    }
+    vocab = 32
+    share = 1 - channel.corruption_rate(kept, vocab)
+    half = linear.convergence_size(1, vocab, kept, criterion="corrupted_recovery").train_size
+    tokens = {
+        "Potts-Hopfield": np.log(potts.critical_load(vocab) * size),
+        "linear denoiser, alpha = 0.5, half recovery": np.log(half * size),
+        "exponential, b = 1, alpha = 0.5": size
+        * empirical.one_step_log_capacity(share, 1.0, vocab),
+        "Shannon bound, alpha = 0.5": size * channel.capacity(kept, vocab),
+        "Shannon bound, clean query": size * np.log(vocab),
+    }
+    variables = {
+        name: ("size", np.where(values >= 0, values, np.nan), {"units": "nats", "panel": panel})
+        for panel, curves in (("V = 2", binary), (f"V = {vocab}", tokens))
+        for name, values in ((f"{panel}: {key}", value) for key, value in curves.items())
+    }
+    return xr.Dataset(variables, {"size": ("size", size, {"units": "neurons or tokens"})})
+
+
+def _time(alpha: Any) -> Floats:
+    """Noise level of a kept fraction; NaN stays NaN."""
+    return np.clip((1 - np.asarray(alpha, dtype=float)) / (1 - SCHEDULE.eps), 0.0, 1.0)
+
+
+def _root(function: Callable[[float], float]) -> float:
+    """The kept fraction in (0, 1) at which a rising function passes 0; NaN without one."""
+    low, high = 1e-6, 1 - 1e-9
+    if not function(high) > 0:
+        return np.nan
+    return 0.0 if function(low) > 0 else float(brentq(function, low, high, xtol=1e-9))
+
+
+def _exponential(log_loads: Floats, vocab: int, b: float) -> Floats:
+    """Radius of one step of sum_mu e^(b m_mu): where its capacity is the load."""
+
+    def one(load: float) -> float:
+        def excess(alpha: float) -> float:
+            share = 1 - channel.corruption_rate(alpha, vocab)
+            return float(empirical.one_step_log_capacity(share, b, vocab)) - load
+
+        return _root(excess)
+
+    return _time([one(load) for load in log_loads])
+
+
+def _posterior_draw(sizes: Floats, length: int, vocab: int) -> Floats:
+    """Radius of the empirical denoiser: one posterior draw is the true sequence half the time."""
+
+    def one(size: float) -> float:
+        return _root(lambda alpha: empirical.true_weight(size, length, vocab, alpha) - THRESHOLD)
+
+    return _time([one(size) for size in sizes])
+
+
+def _shannon(log_loads: Floats, sizes: Floats, length: int, vocab: int) -> dict[str, Floats]:
+    return {
+        "Shannon bound, L to infinity": _time(empirical.critical_alpha(log_loads, vocab)),
+        f"Shannon bound, L = {length} (MAP)": empirical.basin_radius(
+            sizes, length, vocab, THRESHOLD
+        ),
+        f"empirical denoiser, L = {length}": _posterior_draw(sizes, length, vocab),
+    }
+
+
+def basin_curves() -> xr.Dataset:
+    """Basin radius t over ln K / L at L = 256, V = 2 and at L = 64, V = 4.
+
+    Hopfield: Amari-Maginu dynamics, optimistic by a factor of about two in the critical overlap,
+    up to the AGS capacity. Dense: the unstable solution of the saddle point. Families without a
+    theory of their dynamics: largest t from which one update reaches an overlap of REPAIRED.
+    """
+    length = 256
+    sizes = np.unique(np.geomspace(2, np.exp(0.68 * length), 90))
+    log_loads = np.log(sizes) / length
+    load = sizes / length
+    below = load < hopfield.critical_load()
+    overlap = np.full(load.shape, np.nan)
+    overlap[below] = neurodynamics.critical_overlap(load[below])
+    margin = np.minimum(load, 1.9)
+
+    def one_step(index: int) -> float:
+        if load[index] > 1.9:
+            return np.nan
+        return _root(lambda m: pseudolikelihood.one_step_overlap(m, margin[index]) - REPAIRED)
+
+    binary = {
+        "Hopfield (Amari-Maginu)": _time(overlap),
+        f"max margin, one step to overlap {REPAIRED}": _time(
+            [one_step(i) for i in range(len(load))]
+        ),
+    }
+    for n in (3, 4):
+        normalized = 2 * sizes / length**2 if n == 3 else 6 * sizes / length**3
+        inside = normalized < dense.critical_load(n).x_c * (1 - 1e-9)
+        start = np.full(load.shape, np.nan)
+        start[inside] = dense.saddle_point(n, normalized[inside]).m_unstable
+        binary[f"dense, n = {n}"] = _time(start)
+    binary["exponential, b = 1, one step"] = _exponential(log_loads, 2, 1.0)
+    binary |= _shannon(log_loads, sizes, length, 2)
+
+    length_4, vocab = 64, 4
+    sizes_4 = np.unique(np.geomspace(2, np.exp(1.36 * length_4), 90))
+    log_loads_4 = np.log(sizes_4) / length_4
+
+    def potts_step(size: float) -> float:
+        def excess(alpha: float) -> float:
+            start = potts.channel_overlap(alpha, vocab)
+            return float(potts.one_step(start, size / length_4, vocab).m) / (vocab - 1) - REPAIRED
+
+        return _root(excess)
+
+    tokens = {
+        f"Potts-Hopfield, one step to overlap {REPAIRED}": _time(
+            [potts_step(size) for size in sizes_4]
+        ),
+        "exponential, b = 1, one step": _exponential(log_loads_4, vocab, 1.0),
+        **_shannon(log_loads_4, sizes_4, length_4, vocab),
+    }
+    variables = {}
+    for panel, axis, curves in (
+        (f"V = 2, L = {length}", "log_load", binary),
+        (f"V = {vocab}, L = {length_4}", "log_load_tokens", tokens),
+    ):
+        for name, values in curves.items():
+            variables[f"{panel}: {name}"] = (axis, values, {"units": "noise level", "panel": panel})
+    units = {"units": "nats per token"}
+    return xr.Dataset(
+        variables,
+        {
+            "log_load": ("log_load", log_loads, units),
+            "log_load_tokens": ("log_load_tokens", log_loads_4, units),
+        },
+        {"threshold": THRESHOLD, "overlap_after_one_step": REPAIRED},
+    )
+
+
+def linear_curves() -> xr.Dataset:
+    """Train and held-out recovery and error of the linear denoiser over K, with every K*."""
+    length, vocab, kept = 64, 4, 0.5
+    sizes = np.geomspace(10, 20_000, 160)
+    data: dict[str, Any] = {}
+    for tokens in ("all", "corrupted"):
+        for split in ("train", "test"):
+            data[f"{tokens} {split}"] = (
+                "train_size",
+                linear.token_recovery(sizes, length, vocab, kept, tokens=tokens, split=split),  # type: ignore[arg-type]
+                {"units": "1", "long_name": "token recovery"},
+            )
+    found = linear.errors(sizes, length, vocab, kept)
+    for split in ("train", "heldout"):
+        data[f"error {split}"] = (
+            "train_size",
+            getattr(found, split),
+            {"units": "1", "long_name": "squared error per effective dimension"},
+        )
+    stops = {
+        f"K* {criterion}": linear.convergence_size(
+            length, vocab, kept, criterion=criterion
+        ).train_size
+        for criterion in ("corrupted_recovery", "recovery_gap", "error_gap")
+    }
+    constants = {"seq_len": length, "vocab_size": vocab, "alpha": kept}
+    axis = ("train_size", sizes, {"units": "sequences"})
+    return xr.Dataset(data, {"train_size": axis}, {**constants, **stops})
+
+
+CURVES = {
+    "phase-diagram": phase_diagram_curves,
+    "capacity": capacity_curves,
+    "basins": basin_curves,
+    "linear": linear_curves,
+}
