@@ -122,13 +122,14 @@ def errors(train_size: ArrayLike, seq_len: int, vocab_size: int, alpha: ArrayLik
     -----
     Infinitely many noise draws a sequence. Exact for K, L (V - 1) to infinity at fixed ratio;
     within 0.012 of simulation for K >= 100. The sum above has positive terms only; it equals the
-    form with the moments m_1, m_2 of the Marchenko-Pastur law. For many sequences, E = (1 -
-    alpha^2) -+ gamma alpha^2 (1 - alpha^2)^2.
+    form with the moments m_1, m_2 of the Marchenko-Pastur law. For many sequences
+    E = (1 - alpha^2) -+ gamma alpha^2 (1 - alpha^2)^2; for few E_train = c / gamma and
+    E_heldout = 1 + (c - 1) / gamma, which nears 1 from above for alpha^2 < 1/2, else from below.
 
     Unit: dimensionless
 
     Source: Bishop 1995 (Neural Computation 7, 108) for noise as ridge; Marchenko, Pastur 1967
-    (Math. USSR Sb. 1, 457); derived in tests/test_linear_theory.py, by quadrature over the spectrum.
+    (Math. USSR Sb. 1, 457); derived in tests/test_linear_theory.py, by quadrature over s.
 
     >>> result = errors(96, 32, 4, 0.5)
     >>> round(result.train, 8), round(result.heldout, 8), result.limit
