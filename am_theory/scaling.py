@@ -24,7 +24,6 @@ from am_theory._hierarchy import (
 from am_theory._inputs import (
     NOT_NEGATIVE,
     POSITIVE,
-    Floats,
     Interval,
     bare,
     broadcast_iv,
@@ -50,10 +49,6 @@ _COUNT = Interval(1.0, np.inf)
 _VOCAB_HINT = "It counts the values a token can take."
 _PARAMETERS_HINT = "It counts the weights of the network."
 _SIZE_HINT = "It counts the training sequences."
-
-
-def _stored_nats(n_parameters: Floats, bits: Floats) -> Floats:
-    return n_parameters * bits * math.log(2)
 
 
 def capacity_size(
@@ -108,7 +103,7 @@ def capacity_size(
         ),
         bits_per_parameter=real_iv("bits_per_parameter", bits_per_parameter, POSITIVE),
     )
-    return bare(_stored_nats(size, bits) / entropy)
+    return bare(size * bits * math.log(2) / entropy)
 
 
 def memorized_nats(train_size: ArrayLike, source_entropy: ArrayLike, nelbo: ArrayLike) -> Any:
@@ -199,7 +194,7 @@ def memorized_nats_limit(
         bits_per_parameter=real_iv("bits_per_parameter", bits_per_parameter, POSITIVE),
     )
     held = size * np.maximum(entropy - np.log(size), 0.0)
-    return bare(np.minimum(held, _stored_nats(parameters, bits)))
+    return bare(np.minimum(held, parameters * bits * math.log(2)))
 
 
 def training_time_size(n_steps: ArrayLike, size_per_step: ArrayLike, capacity: ArrayLike) -> Any:
