@@ -12,26 +12,38 @@ give `alpha` as a Python float or a float64 array to keep 1 - alpha accurate nea
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from am_theory._arrays import (
     Array,
     align,
     expm1_minus,
-    finish,
     hits,
     is_concrete,
-    log_excess,
     logsumexp,
     rows_iv,
-    vocab_size_iv,
     xlogy,
 )
-from am_theory.schedules import Linear, LogLinear, ScheduleDomainError, alpha_iv, ordered_alphas_iv
+from am_theory.information import (
+    capacity,
+    corruption_rate,
+    dispersion,
+    inverse_temperature,
+    match_odds,
+    mutual_information,
+    prior_loss,
+)
+from am_theory.schedules import (
+    Cosine,
+    Linear,
+    LogLinear,
+    ScheduleDomainError,
+    alpha_iv,
+    ordered_alphas_iv,
+)
 
 __all__ = [
+    "Cosine",
     "Linear",
     "LogLinear",
     "ScheduleDomainError",
@@ -42,98 +54,13 @@ __all__ = [
     "inverse_temperature",
     "logsumexp",
     "loo_from_full",
+    "mutual_information",
     "nelbo_rate",
+    "nelbo_rate_small_noise",
     "posterior",
+    "prior_loss",
     "xlogy",
 ]
-
-_MIN_RESAMPLE = 1e-12  # floor of 1 - alpha wherever it divides
-
-
-def _odds(xp: Any, alpha: Array, vocab_size: int) -> Array:
-    """V alpha / (1 - alpha): how much likelier the true token is than another, less one."""
-    resample = 1 - alpha
-    return vocab_size * alpha / xp.where(resample > _MIN_RESAMPLE, resample, _MIN_RESAMPLE)
-
-
-def corruption_rate(alpha: Array, vocab_size: int) -> Array:
-    """Return the expected fraction of changed tokens, delta = (1 - alpha) (V - 1) / V.
-
-    Parameters
-    ----------
-    alpha : number or array, in [0, 1]; probability that a token is kept.
-    vocab_size : int, V >= 2.
-
-    Returns the shape of `alpha`, in [0, 1 - 1/V]; raises ScheduleDomainError for `alpha` outside
-    of [0, 1] and ValueError for V < 2, as do the three functions that follow.
-
-    Source: Austin et al. 2021 (arXiv:2107.03006), uniform transition matrix.
-
-    >>> corruption_rate(0.5, 4)
-    0.375
-    """
-    size = vocab_size_iv(vocab_size)
-    xp, alpha, bare = alpha_iv(alpha)
-    return finish(xp, (1 - alpha) * ((size - 1) / size), bare)
-
-
-def inverse_temperature(alpha: Array, vocab_size: int) -> Array:
-    """Return the log-likelihood ratio of a match, beta = log(1 + V alpha / (1 - alpha)).
-
-    It is the inverse temperature at which stored sequences, with their number of matches as minus
-    the energy, are weighted by Bayes' rule. Parameters, shape and errors as `corruption_rate`.
-
-    Notes
-    -----
-    Finite everywhere: 1 - alpha is not let below 1e-12.
-
-    Source: Bayes' rule for the uniform channel; compare Ramsauer et al. 2020 (arXiv:2008.02217).
-
-    >>> round(inverse_temperature(0.5, 4), 8)
-    1.60943791
-    """
-    size = vocab_size_iv(vocab_size)
-    xp, alpha, bare = alpha_iv(alpha)
-    return finish(xp, xp.log1p(_odds(xp, alpha, size)), bare)
-
-
-def capacity(alpha: Array, vocab_size: int) -> Array:
-    """Return the capacity of the channel in nats a token, which uniform input attains.
-
-    C = log V - h(delta) - delta log(V - 1) = [f((V - 1) alpha) + (V - 1) f(-alpha)] / V with
-    f(x) = (1 + x) log(1 + x) - x >= 0, h the binary entropy and delta the corruption rate.
-    Parameters, shape and errors as `corruption_rate`; the result lies in [0, log V].
-
-    Notes
-    -----
-    The second form has no cancellation: C -> (V - 1) alpha^2 / 2 is reached to full precision.
-
-    Source: Shannon 1948, symmetric channel; second form checked in tests/oracles.py.
-
-    >>> round(capacity(0.5, 4), 10)
-    0.3127515147
-    """
-    size = vocab_size_iv(vocab_size)
-    xp, alpha, bare = alpha_iv(alpha)
-    value = (log_excess((size - 1) * alpha) + (size - 1) * log_excess(-alpha)) / size
-    return finish(xp, value, bare)
-
-
-def dispersion(alpha: Array, vocab_size: int) -> Array:
-    """Return the variance of the information density in nats^2 a token, U = p (1 - p) beta^2.
-
-    Here p = alpha + (1 - alpha) / V is the probability of a match and beta the inverse
-    temperature. Parameters, shape and errors as `corruption_rate`.
-
-    Source: Polyanskiy, Poor, Verdu 2010 (IEEE Trans. Inf. Theory 56, 2307), symmetric channel.
-
-    >>> round(dispersion(0.5, 4), 8)
-    0.60709931
-    """
-    size = vocab_size_iv(vocab_size)
-    xp, alpha, bare = alpha_iv(alpha)
-    changed = (1 - alpha) * ((size - 1) / size)
-    return finish(xp, (1 - changed) * changed * xp.log1p(_odds(xp, alpha, size)) ** 2, bare)
 
 
 def posterior(x0_probs: Array, x_t: Array, alpha_s: Array, alpha_t: Array) -> Array:
@@ -161,6 +88,8 @@ def posterior(x0_probs: Array, x_t: Array, alpha_s: Array, alpha_t: Array) -> Ar
     Notes
     -----
     Where x_t is impossible under `x0_probs` (only at alpha_t = 1), the token stays at x_t.
+
+    Unit: dimensionless, probability.
 
     Source: Austin et al. 2021, eq. 3; plugged-in law as in Schiff et al. 2024 (arXiv:2412.10193).
 
@@ -203,6 +132,8 @@ def loo_from_full(log_full: Array, x_t: Array, alpha: Array) -> Array:
     As alpha -> 1 the observed token takes the whole of `log_full`, and what the other tokens said
     is lost to rounding: convert from loo to full, not back, whenever there is a choice.
 
+    Unit: nats, log-probability.
+
     Source: Bayes' rule; compare Gourevitch et al. 2026 (arXiv:2605.22765).
 
     >>> np.exp(loo_from_full(np.log([0.6, 0.3, 0.1]), 0, 0.5)).round(8).tolist()
@@ -225,6 +156,8 @@ def full_from_loo(log_loo: Array, x_t: Array, alpha: Array) -> Array:
     -----
     At alpha = 1 the result is the point mass on x_t wherever loo gives x_t any probability. Where
     it gives none, the two laws agree at every alpha < 1, and so they do here.
+
+    Unit: nats, log-probability.
 
     Source: Bayes' rule; compare Gourevitch et al. 2026 (arXiv:2605.22765).
 
@@ -275,6 +208,8 @@ def nelbo_rate(
     throughout, as 1 - alpha is not let below 1e-12; at alpha = 0 the limit 0 is returned. Weights
     reach V / (1 - alpha), so that at small t the mean over samples has a heavy tail.
 
+    Unit: nats per token and unit of t.
+
     Source: Schiff et al. 2024 (arXiv:2412.10193); Sahoo et al. 2025 (arXiv:2506.10892), regrouped
     into non-negative terms; derived in tests/oracles.py.
 
@@ -284,7 +219,7 @@ def nelbo_rate(
     xp, log_x, (z, truth) = rows_iv(log_x_theta, (x_t, x_0), "log_x_theta")
     ns, alpha, _ = alpha_iv(alpha)
     size, shape = log_x.shape[-1], z.shape
-    odds = align(xp, log_x.dtype, _odds(ns, alpha, size), (*shape, 1), "alpha")
+    odds = align(xp, log_x.dtype, match_odds(ns, alpha, size), (*shape, 1), "alpha")
     beta = xp.log1p(odds)
     at_z, at_truth = hits(xp, z, size), hits(xp, truth, size)
     kept = (z == truth)[..., None]
@@ -296,3 +231,46 @@ def nelbo_rate(
     alpha = align(xp, log_x.dtype, alpha, shape, "alpha")
     rate = align(xp, log_x.dtype, alpha_rate, shape, "alpha_rate")
     return -rate / (size * xp.where(alpha > 0, alpha, 1.0)) * xp.sum(terms, axis=-1)
+
+
+def nelbo_rate_small_noise(log_x_theta: Array, x_0: Array, alpha: Array) -> Array:
+    """Return the leading order, as alpha -> 1, of the mean of `nelbo_rate` over the noisy token.
+
+    l = (1/V) sum_{y != v} [x_y / x_v + log(x_y / x_v) - 1] - (V - 1) / V log((1 - alpha) / V),
+    v = x_0, for a time derivative alpha' = -1.
+
+    Parameters
+    ----------
+    log_x_theta : (..., V) log-probabilities of the denoiser, all finite.
+    x_0 : (...) integers in [0, V); clean tokens.
+    alpha : number or leading axes of `x_0`, in [0, 1].
+
+    Returns
+    -------
+    (...) nats per token and unit of alpha, with the dtype of `log_x_theta`.
+
+    Raises
+    ------
+    As `posterior`.
+
+    Notes
+    -----
+    Asymptotic: the next order is (1 - alpha) log(1 - alpha) / min(x). A proper score, whose mean
+    over v is least at x_v = p(x_0^i = v | all other clean tokens): at small noise a denoiser that
+    is trained by this loss fits the conditionals of the pseudo-likelihood.
+
+    Unit: nats per token and unit of alpha.
+
+    Source: derived in am_theory/derivations/channel.py from `nelbo_rate`.
+
+    >>> round(float(nelbo_rate_small_noise(np.log([0.5, 0.3, 0.2]), 0, 1 - 1e-6)), 6)
+    9.133709
+    """
+    xp, log_x, (truth,) = rows_iv(log_x_theta, (x_0,), "log_x_theta")
+    ns, alpha, _ = alpha_iv(alpha)
+    size, at_truth = log_x.shape[-1], hits(xp, truth, log_x.shape[-1])
+    floor = ns.log1p(match_odds(ns, alpha, size))  # -log((1 - alpha) / V) + O(1 - alpha)
+    floor = align(xp, log_x.dtype, floor, truth.shape, "alpha")
+    gain = log_x - xp.sum(xp.where(at_truth, log_x, 0.0), axis=-1, keepdims=True)
+    terms = xp.where(at_truth, 0.0, xp.exp(gain) + gain - 1)
+    return (xp.sum(terms, axis=-1) + (size - 1) * floor) / size

@@ -9,7 +9,7 @@ import numpy as np
 
 from am_theory._arrays import Array, as_floating, finish, is_concrete, namespace
 
-__all__ = ["Linear", "LogLinear", "Schedule", "ScheduleDomainError"]
+__all__ = ["Cosine", "Linear", "LogLinear", "Schedule", "ScheduleDomainError"]
 
 
 class ScheduleDomainError(ValueError):
@@ -130,3 +130,55 @@ class Linear:
     def time_at(self, alpha: Array) -> Array:
         """Noise level in [0, 1] at which the kept fraction is `alpha`, in [0, 1]."""
         return LogLinear(0.0).time_at(alpha)
+
+
+@dataclass(frozen=True)
+class Cosine:
+    """Schedule that falls fast at first and flattens out: alpha(t) = 1 - sin(pi (1 - eps) t / 2).
+
+    The same as 1 - cos(pi (1 - s) / 2) with s = (1 - eps) t, the clock of Shi et al. 2024
+    (arXiv:2406.04329) and of Sahoo et al. 2025 (arXiv:2506.10892).
+
+    Parameters
+    ----------
+    eps : float, in [0, 1); the part of the clock that is cut off, so that alpha(1) is
+        1 - cos(pi eps / 2), near 1.2e-6 for 1e-3 and 0 for 0.
+
+    >>> Cosine(0.0).alpha(1 / 3), round(Cosine().alpha_rate(0.5), 8)
+    (0.5, -1.11048116)
+    """
+
+    eps: float = 1e-3
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.eps < 1:
+            raise ScheduleDomainError(
+                f"`eps` must lie in [0, 1); got {self.eps!r}. It is the part of the clock that is "
+                "cut off at the noisy end, say 1e-3."
+            )
+
+    def alpha(self, t: Array) -> Array:
+        """Probability that a token is kept at noise level `t` in [0, 1]; the shape of `t`."""
+        xp, t, bare = _time_iv(t)
+        clock = (1 - self.eps) * t
+        late = 2 * xp.sin((1 - clock) * (xp.pi / 4)) ** 2  # no cancellation where alpha is small
+        return finish(xp, xp.where(clock < 0.5, 1 - xp.sin(clock * (xp.pi / 2)), late), bare)
+
+    def alpha_rate(self, t: Array) -> Array:
+        """Time derivative of alpha at noise level `t` in [0, 1]; the shape of `t`."""
+        xp, t, bare = _time_iv(t)
+        half = xp.pi / 2 * (1 - self.eps)
+        return finish(xp, -half * xp.sin((1 - (1 - self.eps) * t) * (xp.pi / 2)), bare)
+
+    def time_at(self, alpha: Array) -> Array:
+        """Noise level in [0, 1] at which the kept fraction is `alpha`, in [alpha(1), 1]."""
+        xp, alpha, bare = alpha_iv(alpha)
+        late = 1 - xp.asin(xp.sqrt(alpha / 2)) * (4 / xp.pi)
+        clock = xp.where(alpha > 0.3, xp.asin(1 - alpha) * (2 / xp.pi), late)
+        t = clock / (1 - self.eps)
+        if is_concrete(t) and np.any(np.asarray(t) > 1 + 8 * xp.finfo(t.dtype).eps):
+            raise ScheduleDomainError(
+                f"`alpha` must lie in [{self.alpha(1.0):.3g}, 1]; got {np.min(np.asarray(alpha))}. "
+                "This schedule ends before: use a smaller `eps`."
+            )
+        return finish(xp, xp.where(t > 1, 1.0, t), bare)

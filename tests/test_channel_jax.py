@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from am_theory.channel import (
+    Cosine,
     Linear,
     LogLinear,
     capacity,
@@ -16,7 +17,9 @@ from am_theory.channel import (
     logsumexp,
     loo_from_full,
     nelbo_rate,
+    nelbo_rate_small_noise,
     posterior,
+    prior_loss,
     xlogy,
 )
 from tests.helpers import assert_close, shared
@@ -51,6 +54,12 @@ def problem(dtype):
     return rows.astype(dtype), log_rows.astype(dtype), x_t, x_0, alpha.astype(dtype)
 
 
+def xp_floor(log_rows):
+    """Log-probabilities without -inf, in the namespace of the argument."""
+    xp = log_rows.__array_namespace__()
+    return xp.where(log_rows < -8, -8.0, log_rows)
+
+
 def functions(rows, log_rows, x_t, x_0, alpha):
     """Every function of distributions on one set of arguments."""
     return [
@@ -67,6 +76,11 @@ def functions(rows, log_rows, x_t, x_0, alpha):
         LogLinear(0.0).time_at(alpha),
         Linear().alpha(alpha),
         LogLinear().alpha_rate(alpha),
+        Cosine(0.0).alpha(alpha),
+        Cosine(0.0).alpha_rate(alpha),
+        Cosine(0.0).time_at(alpha),
+        prior_loss(alpha, SIZE, LENGTH),
+        nelbo_rate_small_noise(xp_floor(log_rows), x_0, alpha),
     ]
 
 
