@@ -12,15 +12,16 @@ of order exp(-pi^2 / h). Tests halve the step.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
 
 from am_theory._random_patterns import Floats, best_of, log_binomial, log_noise
-from am_theory.channel import corruption_rate, inverse_temperature
+from am_theory.information import corruption_rate, inverse_temperature
 
 _STEP = 0.1  # in u; exp(-pi^2 / 0.1) = 1e-43 for whole K
+_WIDE_STEP = 0.25  # exp(-pi^2 / 0.25) = 7e-18
 _BLOCK = 512  # points of u treated at a time
 _RARE = -100.0  # log-probability below which a number of matches is left out
 _FLAT = 80.0  # |log| beyond which exp(-e^x) counts as 0 or 1
@@ -40,6 +41,7 @@ class UnseenAverages(NamedTuple):
 
     matches: Floats  # of a posterior draw with the query
     entropy: Floats
+    loss: Floats  # divergence of the noisy query's law from that of the noisy stored sequences
 
 
 class _Counts(NamedTuple):
@@ -87,45 +89,102 @@ def _log_laplace(lost: Floats, alive: Floats) -> Floats:
     return np.where(lost < 0.5, np.log1p(-small), np.log(np.maximum(alive, 1e-300)))
 
 
-def _grid(beta: float, *laws: tuple[_Counts, float]) -> tuple[list[Floats], float]:
-    """Blocks of u that cover the integrands: from E sum e^(u + beta m) = e^-40 to e^-e^5."""
+def _grid(beta: float, fewest: float, step: float, *laws: tuple[_Counts, float]) -> list[Floats]:
+    """Blocks of u that cover the integrands: from E sum e^(u + beta m) = e^-40 to e^-e^5.
+
+    Beyond the right end even `fewest` matches leave nothing of exp(-e^(u + beta m)).
+    """
     peaks = [c.log_p + copies + beta * c.value for c, copies in laws]
     left = -np.logaddexp.reduce(np.concatenate(peaks)) - 40.0
-    right = 5.0 - beta * laws[0][0].value[0]
-    points = left + _STEP * np.arange(int(np.ceil((right - left) / _STEP)) + 1)
-    return np.split(points, range(_BLOCK, points.size, _BLOCK)), _STEP
+    right = 5.0 - beta * fewest
+    points = left + step * np.arange(int(np.ceil((right - left) / step)) + 1)
+    return np.split(points, range(_BLOCK, points.size, _BLOCK))
 
 
-def seen_averages(train_size: Floats, seq_len: int, vocab_size: int, alpha: float) -> SeenAverages:
-    """Averages of the posterior over K stored sequences, one of which made the query.
+class _SeenBlock(NamedTuple):
+    """What does not depend on the number of sequences on a stretch of u; arrays (n,)."""
 
-    The agreement of a wrong sequence of j matches with the true one of m is bilinear in j and m,
-    which splits the double sum over them. Corrupted sites see m from the L - 1 other sites.
-    The entropy is -E log w_true, equal to E H on average over the query (Nishimori).
+    log_m: Floats  # log M
+    alive: Floats  # E exp(-s e^(beta m)) of the true sequence
+    win: Floats  # posterior weight of the true sequence
+    win_repair: Floats  # the same, corrupted sites
+    agree: Floats  # agreement of a wrong sequence with the true one
+    repair: Floats  # the same, corrupted sites
+    matches: Floats  # matches of a wrong sequence with the query
+
+
+def _seen_blocks(
+    most: float, seq_len: int, vocab_size: int, alpha: float, step: float, unseen: bool = False
+) -> Iterator[_SeenBlock]:
+    """Integrands, up to powers of M, for up to `most` stored sequences, in blocks of u.
+
+    With `unseen` they reach as far as a query without a true sequence needs. The agreement of a
+    wrong sequence of j matches with the true one of m is bilinear in j and m, which splits the
+    double sum over them. Corrupted sites see m from the L - 1 other sites.
     """
-    K, L, V = train_size, seq_len, vocab_size
+    L, V = seq_len, vocab_size
     beta, miss = inverse_temperature(alpha, V), corruption_rate(alpha, V)
-    m, copies = np.arange(L + 1.0), float(np.log(K.max()))
+    m, copies = np.arange(L + 1.0), float(np.log(most))
     log_f, log_b = log_noise(L, V), log_binomial(L, 1 - miss, miss)
     log_rest = np.append(log_binomial(L - 1, 1 - miss, miss), -np.inf)
     f, b = np.exp(log_f), np.exp(log_b)
     wrong = _kept(log_f, [f, f * m, f * (L - m)], copies)
     true = _kept(np.maximum(log_b, log_rest), [b, b * m, b * (L - m), np.exp(log_rest)])
-    total = np.zeros((4, K.size))
-    blocks, step = _grid(beta, (true, 0.0), (wrong, copies))
-    for u in blocks:
+    fewest = min(true.value[0], wrong.value[0]) if unseen else true.value[0]
+
+    def block(u: Floats) -> _SeenBlock:
         alive, rate, _ = _laplace(u, beta, true)
         still, lost_rate, lost = _laplace(u, beta, wrong, copies)
-        log_m = _log_laplace(lost, still[:, 0])
-        one, two = _power(log_m, K - 1), _power(log_m, K - 2)
-        agree = (lost_rate[:, 1] * alive[:, 1] + lost_rate[:, 2] * alive[:, 2] / (V - 1)) / L**2
-        repair = lost_rate[:, 2] * alive[:, 3] / (L * (V - 1))
-        total[0] += one @ rate[:, 0]
-        total[1] += (K - 1) * (two @ agree)
-        total[2] += one @ rate[:, 3] + (K - 1) * (two @ repair)
-        total[3] += -np.expm1((K - 1)[:, None] * log_m) @ alive[:, 0]
-    weight, agreed, repaired, entropy = total * step
+        return _SeenBlock(
+            log_m=_log_laplace(lost, still[:, 0]),
+            alive=alive[:, 0],
+            win=rate[:, 0],
+            win_repair=rate[:, 3],
+            agree=(lost_rate[:, 1] * alive[:, 1] + lost_rate[:, 2] * alive[:, 2] / (V - 1)) / L**2,
+            repair=lost_rate[:, 2] * alive[:, 3] / (L * (V - 1)),
+            matches=lost_rate[:, 1],
+        )
+
+    return map(block, _grid(beta, fewest, step, (true, 0.0), (wrong, copies)))
+
+
+def seen_averages(train_size: Floats, seq_len: int, vocab_size: int, alpha: float) -> SeenAverages:
+    """Averages of the posterior over K stored sequences, one of which made the query.
+
+    The entropy is -E log w_true, equal to E H on average over the query (Nishimori).
+    """
+    K = train_size
+    total = np.zeros((4, K.size))
+    for block in _seen_blocks(float(K.max()), seq_len, vocab_size, alpha, _STEP):
+        one, two = _power(block.log_m, K - 1), _power(block.log_m, K - 2)
+        total[0] += one @ block.win
+        total[1] += (K - 1) * (two @ block.agree)
+        total[2] += one @ block.win_repair + (K - 1) * (two @ block.repair)
+        total[3] += -np.expm1((K - 1)[:, None] * block.log_m) @ block.alive
+    weight, agreed, repaired, entropy = total * _STEP
     return SeenAverages(weight, weight + agreed, repaired, entropy)
+
+
+def recovery_gap(
+    most: float, seq_len: int, vocab_size: int, alpha: float
+) -> Callable[[float], float]:
+    """Train minus test recovery of one posterior draw, as a function of log K <= log most.
+
+    The integrands are tabulated once, so that a call costs little.
+    """
+    blocks = _seen_blocks(most, seq_len, vocab_size, alpha, _WIDE_STEP, unseen=True)
+    table = _SeenBlock(*(np.concatenate(parts) for parts in zip(*blocks, strict=True)))
+    miss = corruption_rate(alpha, vocab_size)
+
+    def gap(log_size: float) -> float:
+        K = np.exp(log_size)
+        one = np.exp((K - 1) * table.log_m)
+        train = one @ table.win + (K - 1) * (np.exp((K - 2) * table.log_m) @ table.agree)
+        share = _WIDE_STEP * K * (one @ table.matches) / seq_len
+        test = share * (1 - miss) + (1 - share) * miss / (vocab_size - 1)
+        return float(_WIDE_STEP * train - test)
+
+    return gap
 
 
 def unseen_averages(
@@ -141,7 +200,7 @@ def unseen_averages(
     log_f = log_noise(seq_len, vocab_size)
     counts = _kept(log_f, [np.exp(log_f), m * np.exp(log_f)], copies)
     matches, gone = np.zeros(K.size), []
-    blocks, step = _grid(beta, (counts, copies))
+    blocks, step = _grid(beta, counts.value[0], _STEP, (counts, copies)), _STEP
     for u in blocks:
         still, rate, lost = _laplace(u, beta, counts, copies)
         log_m = _log_laplace(lost, still[:, 0])
@@ -149,8 +208,10 @@ def unseen_averages(
         gone.append(-np.expm1(K[:, None] * log_m))
     u = np.concatenate(blocks)
     centre = np.exp(np.minimum(u + beta * matches[:, None], 600.0))
-    entropy = step * np.sum(np.concatenate(gone, axis=1) + np.expm1(-centre), axis=1)
-    return UnseenAverages(matches, np.maximum(entropy, 0.0))
+    total = step * np.sum(np.concatenate(gone, axis=1) + np.expm1(-centre), axis=1)
+    entropy, true = np.maximum(total, 0.0), seq_len * (1 - corruption_rate(alpha, vocab_size))
+    loss = np.log(K) - entropy + beta * (true - matches)
+    return UnseenAverages(matches, entropy, loss)
 
 
 def average(

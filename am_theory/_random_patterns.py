@@ -8,17 +8,18 @@ K stored sequences reduce to sums over these counts.
 from __future__ import annotations
 
 import operator
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import xlogy
 
 from am_theory._arrays import vocab_size_iv
-from am_theory.channel import corruption_rate
+from am_theory.information import corruption_rate
 from am_theory.schedules import alpha_iv
 
 Floats = NDArray[np.float64]
+Split = Literal["train", "test"]
 
 
 def sizes_iv(train_size: ArrayLike, seq_len: Any, vocab_size: Any) -> tuple[Floats, int, int]:
