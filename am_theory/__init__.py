@@ -11,7 +11,18 @@ Submodules load on first use, so ``import am_theory`` itself costs next to nothi
 import importlib
 from types import ModuleType
 
-__all__ = ["channel", "empirical"]
+__all__ = [
+    "channel",
+    "dense",
+    "empirical",
+    "hopfield",
+    "linear",
+    "neurodynamics",
+    "potts",
+    "pseudolikelihood",
+    "random_features",
+    "scaling",
+]
 
 
 def __getattr__(name: str) -> ModuleType:
