@@ -107,7 +107,7 @@ def convergence_size(
 
     def solve(a: float, goal: float) -> tuple[float, float, bool]:
         root, info = brentq(
-            excess, -100.0, 100.0, args=(a, goal), xtol=1e-14, full_output=True, disp=False
+            excess, -100.0, 100.0, args=(a, goal), xtol=1e-16, full_output=True, disp=False
         )
         return np.exp(root), abs(excess(root, a, goal)), info.converged
 

@@ -558,7 +558,8 @@ def test_convergence_size_attains_its_criterion(problem, criterion, level):
     V, alpha = problem["vocab_size"], problem["alpha"]
     gap = level * (1 - 1 / V if criterion == "recovery_gap" else 1.0)
     result = convergence_size(problem["seq_len"], V, alpha, criterion=criterion, gap=gap)
-    assert result.converged and result.residual < 1e-9
+    # Near alpha = 1 corrupted recovery is a step of width 1e-6 in log K.
+    assert result.converged and result.residual < (1e-8 if alpha > 1 - 1e-6 else 1e-10)
     if result.train_size < 1:
         return
     args = (result.train_size, problem["seq_len"], V, alpha)
