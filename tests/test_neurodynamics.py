@@ -179,7 +179,8 @@ def test_one_step_of_a_simulated_network():
 @given(loads, loads)
 def test_basins_shrink_as_the_load_grows(one, other):
     less, more = sorted((one, other))
-    assert critical_overlap(less) <= critical_overlap(more) <= 1
+    slack = 1e-13  # rounding, over the distance from the fold of the curve
+    assert critical_overlap(less) <= critical_overlap(more) + slack <= 1
     assert critical_overlap(more) >= math.sqrt(3 * math.pi / 4) * more
 
 
