@@ -32,12 +32,14 @@ USAGE = (
 
 
 def functions() -> dict[str, Callable[..., Any]]:
-    """Every public function of the library by the name `module.function`."""
-    found = {}
+    """Every public function of the library by the name `module.function`; bare array helpers,
+    which predict nothing, are left out."""
+    found: dict[str, Callable[..., Any]] = {}
     for module_name in am_theory.__all__:
         module = importlib.import_module(f"am_theory.{module_name}")
         for name in getattr(module, "__all__", ()):
-            if inspect.isfunction(member := getattr(module, name)):
+            member = getattr(module, name)
+            if inspect.isfunction(member) and member.__module__ != "am_theory._arrays":
                 found[f"{module_name}.{name}"] = member
     return found
 

@@ -24,6 +24,11 @@ from am_theory import (
 Floats = NDArray[np.float64]
 SCHEDULE = channel.LogLinear()
 THRESHOLD = 0.5  # of exact retrieval, for every finite-size radius
+VALIDITY = (
+    "Hopfield and dense theories hold for many neurons and are drawn where the edge of their basin "
+    "exceeds the overlap sqrt(2 ln K / L) of competing patterns;\nHopfield: Amari-Maginu, whose "
+    "basins are too large by a factor of about two in overlap."
+)
 REPAIRED = 0.9  # overlap after one update, for the families without a theory of the dynamics
 
 
@@ -92,6 +97,17 @@ def _root(function: Callable[[float], float]) -> float:
     return 0.0 if function(low) > 0 else float(brentq(function, low, high, xtol=1e-9))
 
 
+def _sizes(largest: float) -> Floats:
+    """Numbers of patterns up to `largest`, denser where the power-law families end."""
+    return np.unique(np.r_[np.geomspace(2, 1e7, 90), np.geomspace(1e7, largest, 40)])
+
+
+def _beyond_competitors(overlap: Floats, sizes: Floats, length: int) -> Floats:
+    """Overlaps at the edge of a basin, NaN where a competing pattern overlaps as much: there the
+    theories of many neurons, which let K grow first, do not hold."""
+    return np.where(overlap > np.sqrt(2 * np.log(sizes) / length), overlap, np.nan)
+
+
 def _exponential(log_loads: Floats, vocab: int, b: float) -> Floats:
     """Radius of one step of sum_mu e^(b m_mu): where its capacity is the load."""
 
@@ -132,7 +148,7 @@ def basin_curves() -> xr.Dataset:
     theory of their dynamics: largest t from which one update reaches an overlap of REPAIRED.
     """
     length = 256
-    sizes = np.unique(np.geomspace(2, np.exp(0.68 * length), 90))
+    sizes = _sizes(np.exp(0.68 * length))
     log_loads = np.log(sizes) / length
     load = sizes / length
     below = load < hopfield.critical_load()
@@ -146,22 +162,22 @@ def basin_curves() -> xr.Dataset:
         return _root(lambda m: pseudolikelihood.one_step_overlap(m, margin[index]) - REPAIRED)
 
     binary = {
-        "Hopfield (Amari-Maginu)": _time(overlap),
+        "Hopfield (Amari-Maginu)": _time(_beyond_competitors(overlap, sizes, length)),
         f"max margin, one step to overlap {REPAIRED}": _time(
             [one_step(i) for i in range(len(load))]
         ),
     }
     for n in (3, 4):
-        normalized = 2 * sizes / length**2 if n == 3 else 6 * sizes / length**3
+        normalized = dense.normalized_load(sizes, length, n)
         inside = normalized < dense.critical_load(n).x_c * (1 - 1e-9)
         start = np.full(load.shape, np.nan)
         start[inside] = dense.saddle_point(n, normalized[inside]).m_unstable
-        binary[f"dense, n = {n}"] = _time(start)
+        binary[f"dense, n = {n}"] = _time(_beyond_competitors(start, sizes, length))
     binary["exponential, b = 1, one step"] = _exponential(log_loads, 2, 1.0)
     binary |= _shannon(log_loads, sizes, length, 2)
 
     length_4, vocab = 64, 4
-    sizes_4 = np.unique(np.geomspace(2, np.exp(1.36 * length_4), 90))
+    sizes_4 = _sizes(np.exp(1.36 * length_4))
     log_loads_4 = np.log(sizes_4) / length_4
 
     def potts_step(size: float) -> float:
@@ -192,7 +208,7 @@ def basin_curves() -> xr.Dataset:
             "log_load": ("log_load", log_loads, units),
             "log_load_tokens": ("log_load_tokens", log_loads_4, units),
         },
-        {"threshold": THRESHOLD, "overlap_after_one_step": REPAIRED},
+        {"threshold": THRESHOLD, "overlap_after_one_step": REPAIRED, "validity": VALIDITY},
     )
 
 
@@ -205,7 +221,7 @@ def linear_curves() -> xr.Dataset:
         for split in ("train", "test"):
             data[f"{tokens} {split}"] = (
                 "train_size",
-                linear.token_recovery(sizes, length, vocab, kept, tokens=tokens, split=split),  # type: ignore[arg-type]
+                linear.token_recovery(sizes, length, vocab, kept, tokens=tokens, split=split),
                 {"units": "1", "long_name": "token recovery"},
             )
     found = linear.errors(sizes, length, vocab, kept)

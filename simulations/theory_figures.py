@@ -58,7 +58,7 @@ def _phase_diagram(figure: Any, data: xr.Dataset) -> None:
         ("retrieval,\nground state", (0.003, 0.28)),
     ):
         axis.annotate(text, place)
-    axis.annotate("$T_g = 1 + \\sqrt{\\mathrm{load}}$", (0.1, 1.335), color="#555555")
+    axis.annotate("$T_g = 1 + \\sqrt{\\mathrm{load}}$", (0.1, 1.24), color="#555555")
     axis.annotate("$T_M$", (0.075, 0.45), color=COLOURS[0])
     axis.annotate("$T_c$", (0.026, 0.56), color=COLOURS[1])
     for key, ha in (("critical_load", "right"), ("ground_state_load", "left")):
@@ -78,7 +78,11 @@ def _panels(data: xr.Dataset) -> dict[str, list[Any]]:
 
 def _line_style(name: str) -> dict[str, Any]:
     if "Shannon" in name:
-        return {"color": "black", "lw": 2, "ls": "--" if "infinity" in name else "-"}
+        return {
+            "color": "black",
+            "lw": 2,
+            "ls": "--" if "infinity" in name or "clean" in name else "-",
+        }
     return {"ls": ":"} if "one step" in name else {}
 
 
@@ -95,11 +99,7 @@ def _curves(axis: Any, variables: list[Any]) -> None:
 
 def _capacity(figure: Any, data: xr.Dataset) -> None:
     for axis, variables in zip(figure.subplots(1, 2), _panels(data).values(), strict=True):
-        clean = [v for v in variables if "clean" in v.name]
-        rest = [v for v in variables if v not in clean]
-        _curves(axis, [*rest, *clean])
-        for line in axis.lines[-len(clean) :]:
-            line.set_linestyle("--")
+        _curves(axis, variables)
         axis.set(xscale="log", yscale="log", ylim=(0.1, None))
         axis.set_xlabel("neurons or tokens N")
         axis.set_ylabel("log K at capacity (nats)")
@@ -116,6 +116,7 @@ def _basins(figure: Any, data: xr.Dataset) -> None:
         "How far a memory repairs: basins against the Shannon bound (finite L: exact retrieval "
         f"with probability {data.attrs['threshold']:g})"
     )
+    figure.supxlabel(data.attrs["validity"], fontsize=8, x=0.01, ha="left")
 
 
 def _linear(figure: Any, data: xr.Dataset) -> None:
@@ -130,17 +131,21 @@ def _linear(figure: Any, data: xr.Dataset) -> None:
         right.plot(size, data[f"error {split}"], color=COLOURS[4], ls=style, label=label)
     right.axhline(1 - data.attrs["alpha"] ** 2, color="grey", lw=1, label="limit 1 - alpha^2")
     marks = {
-        "corrupted_recovery": (left, "half of the corrupted recovered"),
-        "recovery_gap": (left, "recovery gap 0.01"),
-        "error_gap": (right, "error gap 0.05"),
+        "corrupted_recovery": (left, 0.9, "half of the corrupted recovered"),
+        "recovery_gap": (left, 0.78, "recovery gap 0.01"),
+        "error_gap": (right, 0.3, "error gap 0.05"),
     }
-    for criterion, (axis, words) in marks.items():
+    for criterion, (axis, height, words) in marks.items():
         stop = data.attrs[f"K* {criterion}"]
         axis.axvline(stop, color="black", lw=0.8, ls=":")
         axis.annotate(
-            f"K* = {stop:.0f}\n{words}", (stop, 0.62), xytext=(3, 0), fontsize=7,
-            textcoords="offset points", xycoords=("data", "axes fraction"),
-        )  # fmt: skip
+            f"K* = {stop:.0f}: {words}",
+            (stop, height),
+            xycoords=("data", "axes fraction"),
+            xytext=(4, 0),
+            textcoords="offset points",
+            fontsize=8,
+        )
     left.set_ylabel("tokens recovered")
     right.set_ylabel("squared error per effective dimension")
     for axis in (left, right):
