@@ -1,0 +1,242 @@
+"""The proofs run, say what they prove, and fail as soon as one ingredient is wrong."""
+
+from __future__ import annotations
+
+import dataclasses
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import sympy as sp
+
+from am_theory.channel import capacity, inverse_temperature, nelbo_rate_small_noise
+from am_theory.derivations import (
+    ALL,
+    Derivation,
+    DerivationError,
+    channel,
+    hopfield,
+    linear,
+    memory,
+)
+from am_theory.derivations._proof import equation, require, require_equal, vanishes
+from tests.helpers import assert_close, assert_digits
+
+
+@pytest.fixture(scope="module")
+def proved():
+    """Every derivation, run once, and the process time of all."""
+    start = time.process_time()
+    results = {name: prove() for name, prove in ALL.items()}
+    return results, time.process_time() - start
+
+
+REQUIRED = {
+    "channel.posterior",
+    "channel.leave_one_out",
+    "channel.nelbo_published_form",
+    "channel.nelbo_minimiser",
+    "channel.nelbo_uniform",
+    "channel.nelbo_information",
+    "channel.nelbo_small_noise",
+    "memory.nishimori",
+    "memory.condensation",
+    "memory.one_step_capacity",
+    "memory.exponents",
+    "memory.memorizer_loss",
+    "hopfield.ags_reduction",
+    "hopfield.ags_capacity",
+    "hopfield.mixture_of_one",
+    "hopfield.potts_at_two",
+    "linear.noise_of_uniform_marginals",
+    "linear.ridge_form",
+    "linear.errors_on_an_iid_source",
+    "linear.limits",
+}
+
+
+def test_registry_holds_every_derivation():
+    assert set(ALL) == REQUIRED
+
+
+@pytest.mark.parametrize("name", sorted(REQUIRED))
+def test_a_derivation_has_a_title_and_sound_latex(proved, name):
+    result = proved[0][name]
+    assert isinstance(result, Derivation)
+    assert result.title and len(result.steps) >= 2
+    for step in result.steps:
+        assert step == step.strip()
+        plain = step.replace(r"\{", "").replace(r"\}", "")
+        assert plain.count("{") == plain.count("}")
+        assert step.count(r"\[") == step.count(r"\]")
+        assert step.count("$") % 2 == 0
+        assert step.count(r"\left") == step.count(r"\right")
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        result.title = ""
+    assert bool(result.numeric) == (name == "hopfield.ags_capacity")
+
+
+def test_titles_differ(proved):
+    titles = [result.title for result in proved[0].values()]
+    assert len(set(titles)) == len(titles)
+
+
+def test_all_proofs_take_less_than_a_minute(proved):
+    assert proved[1] < 60
+
+
+# --- one wrong ingredient each
+
+
+def wrong_kernel(alpha, same, size):
+    """Redraws among the other tokens only."""
+    return alpha * int(same) + (1 - alpha) / (size - 1) * (1 - int(same))
+
+
+STABLE = channel._stable_sum
+SABOTAGE = [
+    (channel, "kernel", wrong_kernel, "posterior"),
+    (channel, "kernel", wrong_kernel, "nelbo_minimiser"),
+    (channel, "kernel", wrong_kernel, "nelbo_uniform"),
+    (channel, "kernel", wrong_kernel, "nelbo_information"),
+    (channel, "ODDS", channel.a / (1 - channel.a), "nelbo_published_form"),
+    (channel, "ODDS", channel.a / (1 - channel.a), "nelbo_minimiser"),
+    (channel, "_stable_sum", lambda *args: STABLE(*args) + 1, "nelbo_published_form"),
+    (memory, "BETA", sp.log(1 + memory.a / (1 - memory.a)), "nishimori"),
+    (memory, "BETA", 2 * memory.BETA, "memorizer_loss"),
+    (memory, "TILTED", sp.exp(memory.b) / (sp.exp(memory.b) + memory.V), "condensation"),
+    (memory, "FREE", sp.log(1 + sp.exp(memory.b) / memory.V), "one_step_capacity"),
+    (memory, "relative", lambda x, p: x * sp.log(x / p), "condensation"),
+    (memory, "w_1", (1 - memory.a) / (memory.V - 1), "nishimori"),
+    (memory, "p_1", memory.a, "exponents"),
+    (hopfield, "G", hopfield.G * 2, "ags_reduction"),
+    (hopfield, "G", hopfield.G + sp.exp(-(hopfield.y**2)), "ags_capacity"),
+    (hopfield, "G", -hopfield.G, "mixture_of_one"),
+    (hopfield, "cdf", lambda x: (1 + sp.erf(x)) / 2, "potts_at_two"),
+    (hopfield, "normal", lambda x: sp.exp(-(x**2)) / sp.sqrt(sp.pi), "potts_at_two"),
+    (linear, "C_OF_A", 1 - linear.a**2, "ridge_form"),
+    (linear, "C_OF_A", 1 - linear.a**2, "limits"),
+    (linear, "KAPPA", linear.KAPPA + 1, "errors_on_an_iid_source"),
+    (linear, "RESOLVENT", 1 / (1 + linear.k), "errors_on_an_iid_source"),
+    (linear, "SLOPE", 2 * linear.SLOPE, "limits"),
+    (linear, "LOAD", linear.k - linear.c, "errors_on_an_iid_source"),
+]
+
+
+@pytest.mark.parametrize(
+    "module, name, wrong, derivation", SABOTAGE, ids=[f"{s[1]}-{s[3]}" for s in SABOTAGE]
+)
+def test_a_wrong_ingredient_breaks_the_proof(monkeypatch, module, name, wrong, derivation):
+    monkeypatch.setattr(module, name, wrong)
+    with pytest.raises(DerivationError):
+        getattr(module, derivation)()
+
+
+def test_a_wrong_conversion_breaks_the_leave_one_out_theorem(monkeypatch):
+    """The noise of x_t with alpha_s in the place of alpha_t = r alpha_s."""
+    right = channel.kernel
+    product = channel.r * channel.s
+
+    def wrong(alpha, same, size):
+        return right(channel.s if alpha == product else alpha, same, size)
+
+    monkeypatch.setattr(channel, "kernel", wrong)
+    with pytest.raises(DerivationError, match="mixture over full"):
+        channel.leave_one_out()
+
+
+# --- the checks themselves
+
+
+def test_vanishes_tells_identities_from_near_misses():
+    x, y, p, n = sp.symbols("x y p n", positive=True)
+    for zero in (
+        sp.log(x * y) - sp.log(x) - sp.log(y),
+        sp.log((1 - p) / (n * (1 - p) ** 2)) + sp.log(n) + sp.log(1 - p),
+        (x**2 - y**2) / (x - y) - x - y,
+        sp.log(sp.exp(x) + n - 1) - sp.log(1 + (sp.exp(x) - 1) / n) - sp.log(n),
+        sp.sin(x) ** 2 + sp.cos(x) ** 2 - 1,
+    ):
+        assert vanishes(zero)
+    for other in (
+        sp.log(x / y) - sp.log(x) - sp.log(y),
+        sp.log(2 * x) - sp.log(x),
+        (x - y) * sp.Rational(1, 10**12),
+        sp.log(1 - p) - sp.log(1 + p),
+        sp.exp(x) - 1 - x,
+    ):
+        assert not vanishes(other)
+
+
+def test_failed_checks_say_what_is_left():
+    x = sp.Symbol("x", positive=True)
+    with pytest.raises(DerivationError, match="doubling: the two sides differ by x"):
+        require_equal(2 * x, x, "doubling")
+    with pytest.raises(DerivationError, match="order: does not hold"):
+        require(x < 0, "order")
+    with pytest.raises(DerivationError, match="shown"):
+        equation("text", "shown", x, x**2)
+    assert equation("text", "x", x, x) == "text\n\\[ x = x \\]"
+
+
+# --- the proved formulas against the library's numbers
+
+
+def test_the_capacity_in_the_steps_has_the_published_digits(proved):
+    steps = " ".join(proved[0]["hopfield.ags_capacity"].steps)
+    digits = {key: steps.split(key + "=")[1].split(",")[0].split(" ")[0] for key in ("y_c", "m_c")}
+    digits["alpha"] = steps.split(r"\alpha_c=")[2].split(" ")[0]
+    assert_digits(float(digits["y_c"]), "1.51121856")
+    # The sheet prints 0.9674171158 for m_c = erf(y_c); 50-digit arithmetic gives ...156852915920.
+    assert_digits(float(digits["m_c"]), "0.9674171157")
+    assert_digits(float(digits["alpha"]), "0.1379055665")
+
+
+def test_symbols_stand_for_what_the_library_computes():
+    point = {memory.V: 5, memory.a: sp.Rational(3, 10)}
+    assert_close(float(memory.BETA.subs(point)), inverse_temperature(0.3, 5))
+    p = memory.p_1.subs(point)
+    assert_close(float(memory.relative(p, sp.Rational(1, 5))), capacity(0.3, 5))
+    x = [sp.Rational(1, 2), sp.Rational(3, 10), sp.Rational(1, 5)]
+    e = sp.Rational(1, 10**6)
+    limit = sum(q / x[0] + sp.log(q / x[0]) - 1 for q in x[1:]) / 3 - sp.Rational(2, 3) * sp.log(
+        e / 3
+    )
+    value = nelbo_rate_small_noise(np.log([0.5, 0.3, 0.2]), 0, 1 - 1e-6)
+    assert_close(float(value), float(limit), rtol=1e-6)
+
+
+def test_error_of_few_sequences_approaches_one_from_the_proved_side():
+    """Marchenko-Pastur with m_2 by a difference quotient, at d / K = 1e4."""
+
+    def test_error(square, load):
+        c = (1 - square) / square
+
+        def resolvent(x):
+            kappa = (x + load - 1 + np.sqrt((x + load - 1) ** 2 + 4 * x)) / 2
+            return kappa / (x * (1 + kappa))
+
+        step = 1e-4 * c
+        m2 = -(resolvent(c + step) - resolvent(c - step)) / (2 * step)
+        return c**2 * m2 + c * (1 - 2 * c * resolvent(c) + c**2 * m2)
+
+    for square in (0.25, 0.81):
+        c = (1 - square) / square
+        assert_close(1e4 * (test_error(square, 1e4) - 1), c - 1, rtol=2e-3, atol=1e-3)
+    assert test_error(0.25, 1e4) > 1 > test_error(0.81, 1e4)
+
+
+# --- import cost
+
+IMPORT = """
+import sys, am_theory
+from am_theory import channel, empirical, basins, memorization, random_coding, information
+print("sympy" in sys.modules, "mpmath" in sys.modules)
+"""
+
+
+def test_the_library_itself_does_not_load_sympy():
+    run = subprocess.run([sys.executable, "-c", IMPORT], capture_output=True, text=True, check=True)
+    assert run.stdout.split() == ["False", "False"]
