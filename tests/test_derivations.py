@@ -45,6 +45,7 @@ REQUIRED = {
     "memory.condensation",
     "memory.one_step_capacity",
     "memory.exponents",
+    "memory.gaussian_collapse",
     "memory.memorizer_loss",
     "hopfield.ags_reduction",
     "hopfield.ags_capacity",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import time
 from itertools import product
 
@@ -11,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from am_theory import _posterior_average
+from am_theory import _posterior_average, channel, empirical
 from am_theory.channel import (
     Linear,
     LogLinear,
@@ -82,6 +83,45 @@ def test_finite_size_table(K, L, V, alpha, retrieval, weight, sample, entropy, n
     assert_digits(sampled(*args), sample)
     assert_digits(posterior_entropy(*args), entropy)
     assert_digits(token_recovery(*args), nearest)
+
+
+# Monte Carlo columns with their standard errors, and the recovery of the Bayes choice by token.
+SIMULATED = """
+8,8,2,.5    .5287 .0091 .4028 .0048 .7490 .0026 1.2739 .0065 .823 .004
+50,12,3,.4  .3843 .0089 .2319 .0045 .5480 .0031 2.295  .011  .667 .005
+200,16,4,.3 .2277 .0077 .1062 .0031 .3801 .0025 3.491  .011  .513 .004
+200,16,4,.5 .6397 .0088 .5372 .0069 .7037 .0046 1.329  .018  .785 .005
+1000,20,2,.6 .293 .012  .1706 .0061 .7150 .0028 3.202  .022  .809 .003
+500,16,8,.3 .3727 .0088 .2473 .0057 .3844 .0048 2.943  .021  .523 .006
+"""
+
+
+@pytest.mark.parametrize("line", SIMULATED.strip().split("\n"))
+def test_simulated_columns_of_the_finite_size_table(line):
+    problem, *printed = line.split()
+    K, L, V, alpha = (float(x) for x in problem.split(","))
+    args, columns = (K, int(L), int(V), alpha), np.array(printed, dtype=float).reshape(-1, 2)
+    measures = (retrieval_probability, true_weight, sampled, posterior_entropy)
+    for measure, (mean, error) in zip(measures, columns, strict=False):
+        assert abs(measure(*args) - mean) < 4 * error
+    best, error = columns[-1]  # bounds on it: a draw, the nearest sequence, and sum p^2 >= max^2
+    assert max(sampled(*args), token_recovery(*args)) < best + 4 * error
+    assert best - 4 * error < np.sqrt(sampled(*args))
+
+
+@pytest.mark.parametrize(
+    "vocab_size, t, printed",
+    [
+        (4, 0.3, ".7798"),
+        (4, 0.5, "1.0729"),
+        (4, 0.6, "1.1819"),
+        (4, 0.7, "1.2681"),
+        (8, 0.7, "1.8586"),
+        (8, 0.8, "1.9722"),
+    ],
+)
+def test_entropy_of_a_lone_token_table(vocab_size, t, printed):
+    assert_digits(np.log(vocab_size) - capacity(SCHEDULE.alpha(t), vocab_size), printed)
 
 
 @pytest.mark.parametrize(
@@ -473,6 +513,24 @@ def test_speed():
 
 
 GRID = np.linspace(0, 1, 100)
+
+FUNCTIONS = [
+    getattr(module, name)
+    for module in (channel, empirical)
+    for name in module.__all__
+    if not isinstance(getattr(module, name), type) and name not in ("logsumexp", "xlogy")
+]
+
+
+@pytest.mark.parametrize("function", FUNCTIONS, ids=lambda f: f.__name__)
+def test_docstrings_name_unit_and_source(function):
+    """One paragraph each, at the left margin, unit first, and a worked example."""
+    paragraphs = inspect.getdoc(function).split("\n\n")
+    starts = [p.partition(" ")[0] for p in paragraphs]
+    assert starts.count("Unit:") == starts.count("Source:") == 1
+    assert starts.index("Unit:") == starts.index("Source:") - 1
+    assert paragraphs[-1].startswith(">>> ")
+
 
 # --- bad input
 

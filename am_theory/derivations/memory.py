@@ -7,7 +7,14 @@ from sympy import Expr
 
 from am_theory.derivations._proof import Derivation, display, equation, require, require_equal
 
-__all__ = ["condensation", "exponents", "memorizer_loss", "nishimori", "one_step_capacity"]
+__all__ = [
+    "condensation",
+    "exponents",
+    "gaussian_collapse",
+    "memorizer_loss",
+    "nishimori",
+    "one_step_capacity",
+]
 
 V, a, b, kappa = sp.symbols("V alpha b kappa", positive=True)
 p_1, w_1 = a + (1 - a) / V, (1 - a) / V  # probability of the true token, and of each other
@@ -192,5 +199,24 @@ def memorizer_loss() -> Derivation:
             r"\[ \mathrm{NELBO}=\log K-\langle H\rangle+\beta(Lp_1-J). \]",
             r"For a stored sequence $J=Lp_1$ (Nishimori), so that the loss is "
             r"$I(\mu;x_t)=\log K-\langle H\rangle$; it tends to $\log K$ without noise.",
+        ),
+    )
+
+
+def gaussian_collapse() -> Derivation:
+    """Prove that collapse at log K = I gives the known time for Gaussian data."""
+    t, n, d, sigma = sp.symbols("t n d sigma", positive=True)
+    signal = sigma**2 * sp.exp(-2 * t) / (1 - sp.exp(-2 * t))  # ratio of variances, d times
+    information = d / 2 * sp.log(1 + signal)
+    collapse = sp.log(1 + sigma**2 / (n ** (2 / d) - 1)) / 2
+    require_equal(sp.exp(2 * information / d).subs(t, collapse), n ** (2 / d), "I at t_C is log n")
+    return Derivation(
+        "Collapse of Gaussian diffusion is the same line",
+        (
+            r"For $n$ samples of a Gaussian source of variance $\sigma^2$ in $d$ dimensions and "
+            r"$x_t=e^{-t}x_0+\sqrt{1-e^{-2t}}\,z$ the information is",
+            display("", "I(x_0;x_t)", information),
+            display(r"and $\log n=I$ is solved by", "t_C", collapse),
+            r"the collapse time of Biroli, Bonnaire, de Bortoli, Mezard 2024 (arXiv:2402.18491).",
         ),
     )
