@@ -180,7 +180,8 @@ def retrieval_probability_normal(
     P = Phi([L C - log K + (log L) / 2] / sqrt(L U)), C the capacity and U the dispersion.
     Parameters, returns and errors as `retrieval_probability`; NaN at alpha = 0 and 1, where U = 0.
     Off by O(1 / sqrt(L U)): at most 0.4 / sqrt(L U) within one and a half widths of the middle of
-    the transition for V from 2 to 8 and alpha from 0.3 to 0.7, and 0.05 at V = 4, L = 32, alpha = 1/2.
+    the transition for V from 2 to 8 and alpha from 0.3 to 0.7; at most 0.05 for V = 4, L = 32 and
+    alpha = 1/2.
 
     Unit: dimensionless, probability per query.
 
