@@ -12,9 +12,8 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.optimize import brentq
-from scipy.special import erf, ndtr
 
+from am_theory import hopfield, pseudolikelihood
 from am_theory._hierarchy import (
     UpwardFixedPoints,
     hierarchy_sample_size,
@@ -288,13 +287,8 @@ def bits_per_parameter(
             f"{vocab_size!r} and {alpha!r} for {model!r}."
         )
     if model == "gardner":
-        return float(1 / ndtr(0.0))
+        return pseudolikelihood.critical_load()
     if vocab_size is not None and alpha is not None:
         half = convergence_size(1, vocab_size, alpha, criterion="corrupted_recovery")
         return float(half.ratio * math.log2(vocab_size) / (vocab_size - 1))
-
-    def slope(y: float) -> float:  # of sqrt(2 load) = erf(y) / y - (2 / sqrt(pi)) exp(-y^2)
-        return float(2 / math.sqrt(math.pi) * math.exp(-y * y) * (1 / y + 2 * y) - erf(y) / y**2)
-
-    y = brentq(slope, 1.0, 2.0, xtol=1e-14)
-    return float(erf(y) / y - 2 / math.sqrt(math.pi) * math.exp(-y * y)) ** 2
+    return 2 * float(hopfield.critical_load())
