@@ -24,10 +24,10 @@ from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
-from scipy.optimize import brentq, minimize_scalar
 from scipy.special import erf
 
 from am_theory._gaussian import Floats, normal_grid
+from am_theory._roots import brentq, minimize_scalar
 
 _EPS = 2.0**-52
 _SWITCH = 1.2  # w from which the normal variable is the one on the grid

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.optimize import brentq, minimize_scalar
 
 from am_theory import _ags
 from am_theory._inputs import NOT_NEGATIVE, Floats, Interval, bare, real_iv
+from am_theory._roots import brentq, minimize_scalar
 
 _LOADS = Interval(1e-12, math.inf)
 

@@ -10,11 +10,11 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.optimize import brentq
 
 from am_theory._inputs import Interval, bare, broadcast_iv, real_iv
 from am_theory._linear_ridge import dimension_iv, error_gap, recovery
 from am_theory._random_patterns import choice_iv
+from am_theory._roots import brentq
 
 Criterion = Literal["corrupted_recovery", "recovery_gap", "error_gap"]
 

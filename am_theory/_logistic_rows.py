@@ -8,11 +8,10 @@ from __future__ import annotations
 from itertools import pairwise
 
 import numpy as np
-from scipy.integrate import quad
-from scipy.optimize import brentq, root
 from scipy.special import erf, expit, ndtr
 
 from am_theory._inputs import Floats
+from am_theory._roots import brentq, quad, root
 
 _REACH = 9.5  # standard deviations kept of a Gaussian
 _POINTS = 1001

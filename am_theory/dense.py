@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.optimize import brentq
 from scipy.special import erf, erfc
 
 from am_theory._dense_counts import (
@@ -41,6 +40,7 @@ from am_theory._inputs import (
     broadcast_iv,
     real_iv,
 )
+from am_theory._roots import brentq
 
 __all__ = [
     "CriticalLoad",

@@ -21,7 +21,6 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.optimize import brentq
 from scipy.special import erf, gammaln
 
 from am_theory import _ags
@@ -36,6 +35,7 @@ from am_theory._hopfield_phases import (
     thermodynamic_temperature,
 )
 from am_theory._inputs import bare, broadcast_iv, whole_iv
+from am_theory._roots import brentq
 
 __all__ = [
     "MixtureLimit",

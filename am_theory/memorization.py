@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.optimize import brentq
 
 from am_theory._inputs import Floats, Interval, bare, broadcast_iv, real_iv
 from am_theory._posterior_average import average, recovery_gap, seen_averages, unseen_averages
 from am_theory._random_patterns import Split, choice_iv, finish, problem_iv
+from am_theory._roots import brentq
 from am_theory.information import capacity, dispersion
 
 __all__ = [

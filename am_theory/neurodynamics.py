@@ -19,10 +19,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.optimize import brentq
 from scipy.special import erf, gammainc
 
 from am_theory._inputs import Floats, Interval, bare, broadcast_iv, real_iv, whole_iv
+from am_theory._roots import brentq
 
 __all__ = ["Trajectory", "critical_load", "critical_overlap", "one_step_overlap", "trajectory"]
 

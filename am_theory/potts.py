@@ -18,7 +18,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.optimize import brentq, minimize_scalar
 from scipy.special import log_ndtr, ndtr
 
 from am_theory._gaussian import normal_grid
@@ -32,6 +31,7 @@ from am_theory._inputs import (
     real_iv,
     whole_iv,
 )
+from am_theory._roots import brentq, minimize_scalar
 
 __all__ = ["OneStep", "SaddlePoint", "channel_overlap", "critical_load", "one_step", "saddle_point"]
 
