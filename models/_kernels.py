@@ -36,7 +36,8 @@ def in_parallel(kernel: Callable[..., Any], n_rows: int, rows: list[Any], rest: 
 
     Returns the kernel's array, or tuple of arrays, joined along the first axis.
     """
-    threads = max(1, min(int(get_num_threads()), n_rows // 16))
+    # starting a thread takes a third of a millisecond: not for a few rows
+    threads = max(1, min(int(get_num_threads()), n_rows // 64))
     if threads == 1:
         return kernel(*rows, *rest)
     edges = np.linspace(0, n_rows, threads + 1).astype(int)

@@ -11,9 +11,11 @@ results/phase_diagram/<source>-<preset>/. Interrupted runs resume.
 from __future__ import annotations
 
 import hashlib
+import importlib
 import json
 import os
 import sys
+import threading
 import time
 from dataclasses import dataclass, field
 from functools import partial
@@ -164,6 +166,10 @@ def run(arguments: Arguments, console: Console) -> int:
     text = check_inputs(arguments)
     out = arguments.out or Path("results/phase_diagram") / f"{config.source}-{arguments.preset}"
     cells = make_cells(config)
+    # what `finish` needs takes seconds to import: while the workers compute
+    threading.Thread(
+        target=importlib.import_module, args=("simulations.figures",), daemon=True
+    ).start()
     outcome = run_sweep(
         cells,
         partial(compute_cell, config, text),

@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[1]
 SCRIPT = str(ROOT / "simulations" / "phase_diagram.py")
 TINY = (
     "--preset smoke --train-sizes 4 64 --queries 32 --nelbo-queries 16 --nelbo-draws 4 "
-    "--pattern-sets 200 --replicates 200 --width 16 --steps 20 --workers 2"
+    "--pattern-sets 200 --replicates 200 --width 16 --steps 20 --workers 1"
 ).split()
 
 
