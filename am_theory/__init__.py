@@ -2,8 +2,13 @@
 
 Formulas only: numbers in, numbers out, with no sampling, no training and no plotting.
 
-- `am_theory.channel`: noise schedules, the uniform channel, its posterior and training loss.
-- `am_theory.empirical`: the optimal denoiser of stored random sequences, at finite size.
+- `channel`: noise schedules, the uniform channel, its posterior, information and training loss.
+- `empirical`: the optimal denoiser of stored random sequences, at finite size, and Shannon's bound.
+- `hopfield`, `neurodynamics`, `potts`, `dense`, `pseudolikelihood`, `random_features`: memories.
+- `linear`: a learned denoiser solved in closed form. `scaling`: laws for a network's transition.
+- `derivations`: proofs by SymPy, with their steps in LaTeX.
+
+`python -m am_theory list` shows every function; README.md beside this file has the table.
 
 Submodules load on first use, so ``import am_theory`` itself costs next to nothing.
 """

@@ -22,12 +22,12 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as parse_tensors
 from safetensors.numpy import save as serialize_tensors
 
-from am_theory.channel import Linear, LogLinear
+from am_theory.channel import Cosine, Linear, LogLinear
 from models.errors import CheckpointError
 from models.mlp import MLPDenoiser, tensor_shapes
 
 FORMAT = 1
-SCHEDULES: dict[str, Any] = {"LogLinear": LogLinear, "Linear": Linear}
+SCHEDULES: dict[str, Any] = {"LogLinear": LogLinear, "Linear": Linear, "Cosine": Cosine}
 SIZES = ("vocab_size", "seq_len", "width", "n_blocks")
 Extra = Mapping[str, Any]
 TENSORS = [f.name for f in dataclasses.fields(MLPDenoiser) if not f.metadata.get("static")]
