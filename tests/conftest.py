@@ -4,9 +4,15 @@ HYPOTHESIS_PROFILE=deep runs many more examples with a fresh seed.
 """
 
 import os
+import signal
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("NUMBA_NUM_THREADS", "2")
+
+# A job that a script started in the background is deaf to Ctrl-C, and so are its children; the
+# tests of Ctrl-C send one.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 from hypothesis import HealthCheck, settings
 

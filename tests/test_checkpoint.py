@@ -119,8 +119,8 @@ DAMAGE = {
         "it holds 'DiT' in format 1",
     ),
     "unknown schedule": (
-        lambda base: rewrite(base, header=lambda h: h.update(schedule={"name": "Cosine"})),
-        "unknown schedule 'Cosine'; known are LogLinear, Linear",
+        lambda base: rewrite(base, header=lambda h: h.update(schedule={"name": "Geometric"})),
+        "unknown schedule 'Geometric'; known are LogLinear, Linear, Cosine",
     ),
     "schedule out of range": (
         lambda base: rewrite(base, header=lambda h: h["schedule"].update(eps=2)),
@@ -181,14 +181,14 @@ def test_weights_of_another_save_are_refused(tmp_path):
 
 
 @dataclass(frozen=True)
-class Cosine:
+class Geometric:
     eps: float = 0.0
 
 
 @pytest.mark.parametrize(
     "model, extra, message",
     [
-        (small_model(Cosine()), {}, "a schedule of type Cosine cannot be saved; known are"),
+        (small_model(Geometric()), {}, "a schedule of type Geometric cannot be saved; known are"),
         (small_model(), {"when": {1, 2}}, "`extra` must hold plain finite JSON values"),
         (small_model(), {"loss": float("nan")}, "`extra` must hold plain finite JSON values"),
     ],
