@@ -1,0 +1,110 @@
+"""Every corner of the promised ranges, without a warning (warnings are errors in these tests)."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import math
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from am_theory import channel, dense, empirical, hopfield, linear, neurodynamics, potts
+from am_theory import pseudolikelihood as pl
+from am_theory import random_features as rf
+
+SIZES, LENGTHS, VOCABULARIES = (1, 2, 1e3, 1e12), (1, 2, 64, 4096), (2, 32, 65536)
+KEPT = (1e-6, 0.3, 0.999, 1 - 1e-12)
+EDGE = 1 - 1e-9
+Call = tuple[Callable[..., Any], tuple[Any, ...]]
+
+
+def channel_calls() -> Iterator[Call]:
+    names = ("capacity", "dispersion", "inverse_temperature", "corruption_rate")
+    for name, kept, vocab in itertools.product(names, KEPT, VOCABULARIES):
+        yield getattr(channel, name), (kept, vocab)
+
+
+def empirical_calls() -> Iterator[Call]:
+    on_alpha = (
+        "retrieval_probability",
+        "token_recovery",
+        "true_weight",
+        "posterior_entropy",
+        "information",
+        "nelbo",
+        "shannon_bound",
+    )
+    sizes = list(itertools.product(SIZES, LENGTHS, VOCABULARIES))
+    for name, problem, kept in itertools.product(on_alpha, sizes, KEPT):
+        yield getattr(empirical, name), (*problem, kept)
+    for problem in sizes:
+        yield empirical.basin_radius, (*problem, 0.5)
+        yield empirical.shannon_radius, (*problem, 0.5)
+        yield empirical.minimum_distance, problem
+    exponents = ("random_coding_exponent", "strong_converse_exponent", "true_weight_exponent")
+    loads = (0.0, 1e-6, 0.3, 0.69)
+    for name, load, vocab, kept in itertools.product(exponents, loads, VOCABULARIES, KEPT):
+        yield getattr(empirical, name), (load, vocab, kept)
+    for length, vocab, kept in itertools.product((2, 64, 4096), VOCABULARIES, KEPT):
+        yield empirical.train_test_gap_log_size, (0.01, length, vocab, kept)
+
+
+def linear_calls() -> Iterator[Call]:
+    for size, length, vocab, kept in itertools.product(SIZES, LENGTHS, VOCABULARIES, KEPT):
+        yield linear.errors, (size, length, vocab, kept)
+        yield linear.token_recovery, (size, length, vocab, kept)
+        yield linear.training_errors, (size, length, vocab, kept, 1.0)
+        yield linear.one_draw_errors, (size, length, vocab, kept, 0.1)
+    for vocab, kept in itertools.product(VOCABULARIES, KEPT):
+        yield linear.convergence_size, (64, vocab, kept)
+
+
+def memory_calls() -> Iterator[Call]:
+    for load in (1e-6, 1e-3, 0.05, hopfield.critical_load() * EDGE):
+        for temperature in (0.0, 1e-3, 0.1, 0.5, 0.9):
+            yield hopfield.saddle_point, (load, temperature)
+            yield hopfield.free_energy, (load, temperature)
+        yield hopfield.retrieval_temperature, (load,)
+        yield hopfield.thermodynamic_temperature, (load,)
+    for load in (1e-6, 0.01, neurodynamics.critical_load() * EDGE):
+        yield neurodynamics.critical_overlap, (load,)
+        yield neurodynamics.trajectory, (0.5, load, 20)
+    for states in (2, 3, 64, 65536):
+        for load in (1e-6, 0.1, potts.critical_load(states) * EDGE):
+            yield potts.saddle_point, (load, states)
+            yield potts.one_step, (0.5 * (states - 1), load, states)
+    for order in (3, 4, 8, 30):
+        for load in (1e-6, 0.01, dense.critical_load(order).x_c * EDGE):
+            yield dense.saddle_point, (order, load)
+            yield dense.one_step_overlap, (0.5, order, load)
+    for load in (1e-6, 0.5, 1.0, 2 * EDGE):
+        yield pl.gardner_margin, (load,)
+        yield pl.stability_law, (load,)
+        for rule in ("max_margin", "hebb"):
+            yield pl.one_step_overlap, (0.5, load, rule)
+        for regularisation in (1e-3, 0.1, 10.0):
+            yield pl.replica, (load, regularisation)
+    for load, features in itertools.product((1e-6, 0.1, 10.0), (1e-6, 0.1, 1.0)):
+        yield rf.feature_overlap, (load, features)
+        yield rf.unseen_overlap, (load, features)
+
+
+def numbers(result: Any) -> list[float]:
+    fields = dataclasses.fields(result) if dataclasses.is_dataclass(result) else None
+    values = [result] if fields is None else [getattr(result, field.name) for field in fields]
+    return [value for value in values if isinstance(value, float)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("calls", [channel_calls, empirical_calls, linear_calls, memory_calls])
+def test_corners_give_numbers_or_say_that_there_is_none(calls):
+    seen = 0
+    for function, arguments in calls():
+        result = function(*arguments)
+        assert not any(math.isinf(value) for value in numbers(result)), (function, arguments)
+        converged = getattr(result, "converged", True)
+        assert converged or not getattr(result, "exists", True), (function, arguments)
+        seen += 1
+    assert seen >= 48
