@@ -107,7 +107,7 @@ def best_of(count: Floats, log_f: Floats) -> Best:
     """Law of the best of `count` >= 0 unrelated sequences, count of shape (...)."""
     log_F, n = log_cdf(log_f), np.asarray(count)[..., None]
     cdf = np.exp(n * log_F)
-    drop = np.log1p(-np.exp(np.minimum(log_f - log_F, 0.0))[1:])
+    drop = np.log1p(-np.exp((log_f - log_F)[1:]))
     rise = -np.expm1(n * drop) * cdf[..., 1:]
     return Best(cdf, np.concatenate([cdf[..., :1], rise], axis=-1))
 

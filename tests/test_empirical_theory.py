@@ -561,3 +561,11 @@ def test_bad_input(call, error, fragment):
     with pytest.raises(error) as caught:
         call()
     assert fragment in str(caught.value)
+
+
+@pytest.mark.parametrize("tokens", ["all", "corrupted"])
+def test_rounding_never_lifts_a_recovery_above_one(tokens):
+    # unguarded, both sums exceed 1 by 2e-16 to 4e-16 here
+    for train_size, seq_len, vocab_size, alpha in ((1, 2, 3, 0.65), (1, 31, 3, 0.45)):
+        found = empirical.token_recovery(train_size, seq_len, vocab_size, alpha, tokens=tokens)
+        assert 1 - 1e-12 < found <= 1
