@@ -126,6 +126,7 @@ SABOTAGE = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "module, name, wrong, derivation", SABOTAGE, ids=[f"{s[1]}-{s[3]}" for s in SABOTAGE]
 )
