@@ -9,6 +9,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from models import _memory_kernels as kernels
+from models._kernels import in_parallel, match_counts
 from models.tokens import Tokens, check_tokens, check_vocabulary
 
 Update = Literal["sequential", "synchronous"]
@@ -92,3 +94,67 @@ def refuse_empty(patterns: NDArray[Any]) -> None:
 def count_duplicates(patterns: NDArray[Any]) -> int:
     """How many stored sequences repeat an earlier one."""
     return len(patterns) - len(np.unique(patterns, axis=0))
+
+
+@dataclass(frozen=True, eq=False)
+class TokenStore:
+    """Stored sequences of a token memory, and the sums over their match counts.
+
+    patterns (K, L); by_site (L, K), the same with a site's tokens side by side. The energy
+    of such a memory is a sum over patterns of a function of their matches with the state.
+    """
+
+    patterns: Tokens
+    by_site: Tokens
+    vocab_size: int
+
+    @classmethod
+    def of(cls, patterns: Tokens, vocab_size: int) -> TokenStore:
+        return cls(patterns, np.ascontiguousarray(patterns.T), int(vocab_size))
+
+    @property
+    def seq_len(self) -> int:
+        return self.patterns.shape[1]
+
+    @property
+    def train_size(self) -> int:
+        return self.patterns.shape[0]
+
+    @property
+    def duplicates(self) -> int:
+        return count_duplicates(self.patterns)
+
+    def matches(self, states: ArrayLike) -> NDArray[np.int32]:
+        """Sites at which each state equals each pattern, (batch, K)."""
+        tokens = check_tokens(states, self.vocab_size, self.seq_len, "states")
+        counter = np.empty(0, np.int32)
+        return in_parallel(match_counts, len(tokens), [tokens], [self.by_site, counter])
+
+    def overlap(self, states: ArrayLike) -> NDArray[np.float64]:
+        """V (matches / L) - 1, (batch, K): 0 on average for unrelated tokens."""
+        scaled: NDArray[np.float64] = self.vocab_size * self.matches(states) / self.seq_len - 1.0
+        return scaled
+
+    def table_sum(self, states: ArrayLike, table: NDArray[np.float64]) -> NDArray[np.float64]:
+        """sum_mu table[matches with pattern mu] of each state, (batch,); table (L + 1,)."""
+        total: NDArray[np.float64] = table[self.matches(states)].sum(axis=1)
+        return total
+
+    def descend(
+        self,
+        query: ArrayLike,
+        gains: NDArray[np.float64],
+        from_top: bool,
+        update: str,
+        max_iter: int,
+        order: ArrayLike | None,
+    ) -> tuple[NDArray[Any], NDArray[np.int64], NDArray[np.bool_]]:
+        """Sweeps of `_memory_kernels.token_sweep` from `query` to the fixed point."""
+        tokens = check_tokens(query, self.vocab_size, self.seq_len, "query")
+        sequential, sites = check_dynamics(update, max_iter, order, self.seq_len)
+        rest = [self.by_site, gains, from_top, self.vocab_size, sites, sequential]
+
+        def sweep(states: Tokens) -> Tokens:
+            return in_parallel(kernels.token_sweep, len(states), [states], rest)
+
+        return to_fixed_point(sweep, tokens, max_iter)
