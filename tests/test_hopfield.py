@@ -295,15 +295,21 @@ def test_critical_overlap_of_the_basins(load, critical):
     assert rates[0] < 0.5 < rates[1]
 
 
-@pytest.mark.parametrize("temperature, printed", [(0.2, 0.99887776), (0.5, 0.90410608)])
-def test_overlap_at_a_temperature(temperature, printed):
-    """Replica-symmetric overlaps at load .05."""
+@pytest.mark.parametrize(
+    "temperature, printed, spread", [(0.2, 0.99887776, 0.00015), (0.5, 0.90410608, 0.0027)]
+)
+def test_overlap_at_a_temperature(temperature, printed, spread):
+    """Replica-symmetric overlaps at load .05, within four of `spread`.
+
+    `spread`: standard deviation between sets of patterns after 12 sweeps at N = 2000. At
+    temperature .5 retrieval is near its end (.542), and at N = 1000 patterns already decay.
+    """
     rng = np.random.default_rng(9)
-    patterns = random_spins(rng, 60, 1200)
+    patterns = random_spins(rng, 100, 2000)
     memory = store(patterns)
-    states = memory.heat_bath(rng, patterns, temperature, 12)
-    overlap = np.diag(memory.overlap(states))
-    assert abs(overlap.mean() - printed) < 0.012 * (temperature / 0.5) + 0.0005
+    states = memory.heat_bath(rng, patterns[:40], temperature, 12)
+    overlap = np.diag(memory.overlap(states)[:, :40])
+    assert abs(overlap.mean() - printed) < 4 * spread
 
 
 def test_pseudo_inverse_memory_keeps_twice_the_load_of_hebb():
