@@ -6,6 +6,7 @@ N = V**L <= 4096 rows of `all_sequences(V, L)`; the kept fraction `alpha` is a n
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 
 import numpy as np
@@ -37,6 +38,34 @@ def markov_law(start: np.ndarray, transition: np.ndarray, seq_len: int) -> np.nd
     seqs = all_sequences(len(start), seq_len)
     steps = transition[seqs[:, :-1], seqs[:, 1:]]
     return start[seqs[:, 0]] * steps.prod(axis=1)
+
+
+def hidden_markov_law(
+    start: np.ndarray, transition: np.ndarray, emission: np.ndarray, seq_len: int
+) -> np.ndarray:
+    """Law of the emitted tokens over all sequences, (N,): a sum over every hidden path."""
+    paths = all_sequences(len(start), seq_len)
+    seqs = all_sequences(emission.shape[1], seq_len)
+    emitted = emission[paths[:, None, :], seqs[None, :, :]].prod(axis=-1)
+    return markov_law(start, transition, seq_len) @ emitted
+
+
+def hierarchy_strings(rules: np.ndarray, symbol: int) -> list[tuple[int, ...]]:
+    """Every string that a symbol of the top level of `rules` (depth, v, m, s) can become."""
+    if len(rules) == 0:
+        return [(symbol,)]
+    strings = []
+    for children in rules[0][symbol]:
+        parts = [hierarchy_strings(rules[1:], child) for child in children]
+        strings += [sum(choice, ()) for choice in itertools.product(*parts)]
+    return strings
+
+
+def hierarchy_law(rules: np.ndarray) -> np.ndarray:
+    """Law of a random hierarchy model over all sequences, (N,): each derivation counts the same."""
+    size = rules.shape[1]
+    strings = np.array([s for root in range(size) for s in hierarchy_strings(rules, root)])
+    return empirical_law(strings, size)
 
 
 def empirical_law(patterns: np.ndarray, vocab_size: int) -> np.ndarray:

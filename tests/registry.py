@@ -9,12 +9,15 @@ import numpy as np
 from am_theory.channel import Linear
 from models.empirical import EmpiricalDenoiser
 from models.mlp import MLPDenoiser
-from models.sources import IidSource, MarkovSource
+from models.sources import HierarchySource, IidSource, MarkovSource
 from tests import oracles
 
 # A cycle with detours: half of its transitions are forbidden.
 CYCLE = np.array([[0.0, 0.8, 0.2, 0.0], [0.0, 0.0, 0.5, 0.5], [0.9, 0.0, 0.0, 0.1], [1, 0, 0, 0]])
 PATTERNS = np.array([[0, 1, 2, 2], [2, 2, 0, 1], [1, 1, 1, 1], [0, 1, 2, 2], [0, 1, 0, 2]])
+
+# Each symbol becomes (a, a) or (a, a + 1 mod 3), at both levels.
+R2 = np.array([[[[a, a], [a, (a + 1) % 3]] for a in range(3)]] * 2)
 
 SOURCES = {
     "chain": MarkovSource(oracles.CHAIN, 4),
@@ -22,6 +25,10 @@ SOURCES = {
     "chain, fixed start": MarkovSource(CYCLE, 3, [0.0, 1.0, 0.0, 0.0]),
     "chain, one site": MarkovSource(oracles.CHAIN, 1),
     "chain, two letters": MarkovSource([[0.9, 0.1], [0.4, 0.6]], 5),
+    "hierarchy": HierarchySource(R2),
+    "hierarchy, triples": HierarchySource.random(np.random.default_rng(1), 3, 2, 3, 1),
+    "hierarchy, three levels": HierarchySource.random(np.random.default_rng(2), 2, 2, 2, 3),
+    "hierarchy, one rule": HierarchySource.random(np.random.default_rng(3), 2, 1, 2, 3),
     "iid": IidSource(4, 3),
     "iid, forbidden token": IidSource(3, 4, [0.7, 0.3, 0.0]),
 }
@@ -33,6 +40,8 @@ def source_law(name: str) -> np.ndarray:
     if isinstance(source, IidSource):
         rows = np.tile(source.probs, (source.vocab_size, 1))
         return oracles.markov_law(source.probs, rows, source.seq_len)
+    if isinstance(source, HierarchySource):
+        return oracles.hierarchy_law(source.rules)
     return oracles.markov_law(source.initial, source.transition, source.seq_len)
 
 
@@ -51,6 +60,8 @@ DENOISERS = {
     "empirical": EmpiricalDenoiser(PATTERNS, 3),
     "empirical, one pattern": EmpiricalDenoiser(PATTERNS[:1], 3),
     "empirical, JAX": Compiled(EmpiricalDenoiser(PATTERNS, 3).jax()),
+    "hierarchy, JAX": Compiled(SOURCES["hierarchy"].population_denoiser().jax()),
+    "hierarchy, triples, JAX": Compiled(SOURCES["hierarchy, triples"].population_denoiser().jax()),
     "mlp": Compiled(MLPDenoiser(jax.random.key(0), 3, 4, width=8)),
     "mlp, no blocks": Compiled(MLPDenoiser(jax.random.key(0), 2, 1, width=4, n_blocks=0)),
 }

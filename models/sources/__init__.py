@@ -1,6 +1,7 @@
 """Data laws with exact population denoisers."""
 
+from models.sources.hierarchy import HierarchySource
 from models.sources.iid import IidSource
 from models.sources.markov import MarkovSource
 
-__all__ = ["IidSource", "MarkovSource"]
+__all__ = ["HierarchySource", "IidSource", "MarkovSource"]

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import xlogy
+
+from models.tokens import Tokens
 
 Floats = NDArray[np.float64]
 
@@ -45,6 +48,31 @@ class EntropyLaw:
         cumulative = np.cumsum(self.weights[order])
         at = np.searchsorted(cumulative, np.asarray(levels) - 1e-12)
         return self.values[order][np.minimum(at, len(order) - 1)]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean in nats and its standard error, 0 where the mean is a full enumeration."""
+
+    value: float
+    standard_error: float
+
+    @classmethod
+    def of(cls, values: Floats, exact: bool) -> Estimate:
+        """Plain mean of values (n,), one for each sequence."""
+        error = 0.0 if exact else float(values.std(ddof=1) / np.sqrt(len(values)))
+        return cls(float(values.mean()), error)
+
+
+def noisy_pairs(
+    source: Any, alpha: float, rng: np.random.Generator | None, n: int
+) -> tuple[Tokens, Tokens]:
+    """`n` pairs (x_0, x_t) of a source and the channel, of a fixed seed without `rng`."""
+    rng = np.random.default_rng(0) if rng is None else rng
+    x_0 = source.sample(rng, n)
+    keep = rng.random(x_0.shape) < alpha
+    fresh = rng.integers(source.vocab_size, size=x_0.shape)
+    return x_0, np.where(keep, x_0, fresh).astype(x_0.dtype)
 
 
 @dataclass(frozen=True)

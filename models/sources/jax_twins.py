@@ -1,0 +1,86 @@
+"""JAX twins of the exact population denoisers, for use inside jax.jit.
+
+Everything is kept as logarithms, so that neither zeros in a law nor float32 do harm.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from am_theory import channel
+
+
+def _betas(schedule: Any, t: Any, vocab_size: int, batch: int) -> Array:
+    """beta (batch,) = log of the channel's likelihood ratio; in float64 of a concrete t."""
+    beta = channel.inverse_temperature(schedule.alpha(t), vocab_size)
+    return jnp.broadcast_to(jnp.asarray(beta), (batch,))
+
+
+def _log_sum_into(values: Array, index: Array, size: int) -> Array:
+    """out[..., b] = log sum of exp(values[..., c]) over c with index[c] = b."""
+    empty = jnp.full((*values.shape[:-1], size), -jnp.inf, values.dtype)
+    peak = empty.at[..., index].max(values)
+    safe = jnp.where(jnp.isfinite(peak), peak, 0)
+    total = jnp.zeros_like(empty).at[..., index].add(jnp.exp(values - safe[..., index]))
+    return jnp.log(total) + safe
+
+
+class HierarchyJax(eqx.Module):
+    """JAX twin of HierarchyDenoiser; rules (depth, v, m, s); O(batch L v m s) time and memory."""
+
+    rules: Int[Array, "depth v m s"]
+    vocab_size: int = eqx.field(static=True)
+    seq_len: int = eqx.field(static=True)
+    schedule: Any = eqx.field(static=True)
+
+    def __init__(self, rules: np.ndarray, schedule: Any) -> None:
+        self.rules = jnp.asarray(rules, jnp.int32)
+        self.vocab_size = rules.shape[1]
+        self.seq_len = rules.shape[3] ** rules.shape[0]
+        self.schedule = schedule
+
+    def _families(self, message: Array, rule: Array) -> list[Array]:
+        """Message of child j at rule[..., j], each (batch, parents, v m)."""
+        branching = rule.shape[-1]
+        children = message.reshape(len(message), -1, branching, self.vocab_size)
+        return [children[:, :, j, rule[..., j].ravel()] for j in range(branching)]
+
+    def _upward(self, x_t: Array, t: Any) -> list[Array]:
+        """Log messages (batch, s**k, v) of every level k, leaves first, up to constants."""
+        beta = _betas(self.schedule, t, self.vocab_size, len(x_t))[:, None, None]
+        message = jnp.where(x_t[..., None] == jnp.arange(self.vocab_size), 0, -beta)
+        levels = [message]
+        for rule in self.rules[::-1]:
+            family = self._families(message, rule)
+            parts = sum(family[1:], family[0])
+            shape = (*parts.shape[:2], self.vocab_size, -1)
+            message = jax.nn.logsumexp(parts.reshape(shape), axis=-1)
+            levels.append(message)
+        return levels
+
+    def log_loo(self, x_t: Int[Array, "batch L"], t: Any) -> Float[Array, "batch L V"]:
+        """Leave-one-out law, (batch, L, V): the downward message of each leaf."""
+        x_t = jnp.asarray(x_t)
+        levels = self._upward(x_t, t)
+        down = jnp.zeros_like(levels[-1])
+        n_rules = self.rules.shape[2]
+        for rule, below in zip(self.rules, levels[-2::-1], strict=True):
+            family = self._families(below, rule)
+            parent = jnp.repeat(down, n_rules, axis=-1)
+            children = []
+            for j in range(len(family)):
+                part = sum(family[:j] + family[j + 1 :], parent)
+                children.append(_log_sum_into(part, rule[..., j].ravel(), self.vocab_size))
+            down = jnp.stack(children, axis=2).reshape(below.shape)
+        return jax.nn.log_softmax(down, axis=-1)
+
+    def log_class_posterior(self, x_t: Int[Array, "batch L"], t: Any) -> Float[Array, "batch V"]:
+        """log p(root symbol | x_t), (batch, V)."""
+        root = self._upward(jnp.asarray(x_t), t)[-1][:, 0]
+        return jax.nn.log_softmax(root, axis=-1)
