@@ -9,7 +9,7 @@ import numpy as np
 from am_theory.channel import Linear
 from models.empirical import EmpiricalDenoiser
 from models.mlp import MLPDenoiser
-from models.sources import HierarchySource, IidSource, MarkovSource
+from models.sources import HiddenMarkovSource, HierarchySource, IidSource, MarkovSource
 from tests import oracles
 
 # A cycle with detours: half of its transitions are forbidden.
@@ -18,6 +18,10 @@ PATTERNS = np.array([[0, 1, 2, 2], [2, 2, 0, 1], [1, 1, 1, 1], [0, 1, 2, 2], [0,
 
 # Each symbol becomes (a, a) or (a, a + 1 mod 3), at both levels.
 R2 = np.array([[[[a, a], [a, (a + 1) % 3]] for a in range(3)]] * 2)
+
+# Two states, three letters; and one with forbidden steps and letters.
+H2 = ([[0.9, 0.1], [0.2, 0.8]], [[0.6, 0.3, 0.1], [0.1, 0.2, 0.7]])
+GAPS = (CYCLE, [[0.5, 0.5, 0.0], [1.0, 0.0, 0.0], [0.0, 0.2, 0.8], [0.0, 1.0, 0.0]])
 
 SOURCES = {
     "chain": MarkovSource(oracles.CHAIN, 4),
@@ -29,6 +33,8 @@ SOURCES = {
     "hierarchy, triples": HierarchySource.random(np.random.default_rng(1), 3, 2, 3, 1),
     "hierarchy, three levels": HierarchySource.random(np.random.default_rng(2), 2, 2, 2, 3),
     "hierarchy, one rule": HierarchySource.random(np.random.default_rng(3), 2, 1, 2, 3),
+    "hidden": HiddenMarkovSource(*H2, 4),
+    "hidden, forbidden transitions": HiddenMarkovSource(*GAPS, 4),
     "iid": IidSource(4, 3),
     "iid, forbidden token": IidSource(3, 4, [0.7, 0.3, 0.0]),
 }
@@ -42,6 +48,10 @@ def source_law(name: str) -> np.ndarray:
         return oracles.markov_law(source.probs, rows, source.seq_len)
     if isinstance(source, HierarchySource):
         return oracles.hierarchy_law(source.rules)
+    if isinstance(source, HiddenMarkovSource):
+        return oracles.hidden_markov_law(
+            source.initial, source.transition, source.emission, source.seq_len
+        )
     return oracles.markov_law(source.initial, source.transition, source.seq_len)
 
 
@@ -62,6 +72,10 @@ DENOISERS = {
     "empirical, JAX": Compiled(EmpiricalDenoiser(PATTERNS, 3).jax()),
     "hierarchy, JAX": Compiled(SOURCES["hierarchy"].population_denoiser().jax()),
     "hierarchy, triples, JAX": Compiled(SOURCES["hierarchy, triples"].population_denoiser().jax()),
+    "hidden, JAX": Compiled(SOURCES["hidden"].population_denoiser().jax()),
+    "chain, forbidden transitions, JAX": Compiled(
+        SOURCES["chain, forbidden transitions"].population_denoiser().jax()
+    ),
     "mlp": Compiled(MLPDenoiser(jax.random.key(0), 3, 4, width=8)),
     "mlp, no blocks": Compiled(MLPDenoiser(jax.random.key(0), 2, 1, width=4, n_blocks=0)),
 }

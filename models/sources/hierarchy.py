@@ -176,7 +176,8 @@ class HierarchySource:
     ) -> Estimate:
         """Mean over sites of H(X_i | X without i), nats a token, with its standard error."""
         values, exact = self._loo_entropies(rng, n)
-        return Estimate.of(values.mean(1), exact)
+        weights = np.full(len(values), 1 / len(values))
+        return Estimate.weighted(values.mean(1), weights, exact)
 
     def loo_entropy(self) -> float:
         """Value of `loo_entropy_estimate()`, nats a token."""

@@ -84,3 +84,52 @@ class HierarchyJax(eqx.Module):
         """log p(root symbol | x_t), (batch, V)."""
         root = self._upward(jnp.asarray(x_t), t)[-1][:, 0]
         return jax.nn.log_softmax(root, axis=-1)
+
+
+class SmootherJax(eqx.Module):
+    """JAX twin of MarkovDenoiser, chains and hidden Markov models: two scans over sites.
+
+    O(batch L (H^2 + H V)) time; memory O(batch H (H + L + V)).
+    """
+
+    log_initial: Float[Array, " H"]
+    log_transition: Float[Array, "H H"]
+    emission: Float[Array, "states V"]
+    vocab_size: int = eqx.field(static=True)
+    seq_len: int = eqx.field(static=True)
+    schedule: Any = eqx.field(static=True)
+
+    def __init__(self, source: Any, schedule: Any) -> None:
+        with np.errstate(divide="ignore"):
+            self.log_initial = jnp.asarray(np.log(source.initial))
+            self.log_transition = jnp.asarray(np.log(source.transition))
+        hidden = len(source.emission) > 0
+        self.emission = jnp.asarray(source.emission if hidden else np.eye(source.vocab_size))
+        self.vocab_size, self.seq_len = source.vocab_size, source.seq_len
+        self.schedule = schedule
+
+    def log_loo(self, x_t: Int[Array, "batch L"], t: Any) -> Float[Array, "batch L V"]:
+        """Leave-one-out law, (batch, L, V): prediction from the left times that from the right."""
+        columns = jnp.asarray(x_t).T
+        beta = _betas(self.schedule, t, self.vocab_size, columns.shape[1])[:, None]
+        floor, spread = jnp.exp(-beta), -jnp.expm1(-beta)  # the channel, over its largest entry
+
+        def log_evidence(tokens: Array) -> Array:
+            return jnp.log(floor + spread * self.emission.T[tokens])
+
+        def step(message: Array, tokens: Array, log_matrix: Array) -> tuple[Array, Array]:
+            filtered = message + log_evidence(tokens)
+            moved = jax.nn.logsumexp(filtered[:, :, None] + log_matrix, axis=1)
+            peak = moved.max(1, keepdims=True)
+            return moved - jnp.where(jnp.isfinite(peak), peak, 0), message
+
+        start = jnp.broadcast_to(self.log_initial, (columns.shape[1], len(self.log_initial)))
+        _, left = jax.lax.scan(lambda m, x: step(m, x, self.log_transition), start, columns)
+        _, right = jax.lax.scan(
+            lambda m, x: step(m, x, self.log_transition.T),
+            jnp.zeros_like(start),
+            columns,
+            reverse=True,
+        )
+        states = jax.nn.softmax(left + right, axis=-1)
+        return jnp.moveaxis(jnp.log(states @ self.emission), 0, 1)

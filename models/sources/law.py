@@ -58,10 +58,10 @@ class Estimate:
     standard_error: float
 
     @classmethod
-    def of(cls, values: Floats, exact: bool) -> Estimate:
-        """Plain mean of values (n,), one for each sequence."""
+    def weighted(cls, values: Floats, weights: Floats, exact: bool) -> Estimate:
+        """Mean of values (n,) under weights of sum 1: of every sequence, or of equal draws."""
         error = 0.0 if exact else float(values.std(ddof=1) / np.sqrt(len(values)))
-        return cls(float(values.mean()), error)
+        return cls(float(weights @ values), error)
 
 
 def noisy_pairs(

@@ -7,15 +7,19 @@ e_i(v) = alpha 1[v = x_t^i] + (1 - alpha)/V, so forward-backward gives every law
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from am_theory import channel
 from models import _kernels
-from models.sources.law import EntropyLaw, MutualInformation, draw_rows, entropy_of
+from models.sources import _chain_kernels as kernels
+from models.sources.law import EntropyLaw, MutualInformation, draw_rows, entropy_of, noisy_pairs
 from models.tokens import Tokens, check_level, check_tokens, token_dtype
+
+if TYPE_CHECKING:
+    from models.sources.jax_twins import SmootherJax
 
 Floats = NDArray[np.float64]
 
@@ -137,30 +141,62 @@ class MarkovSource:
     ) -> MutualInformation:
         """I(x_0; x_t) = E[log q(x_t | x_0) - log p(x_t)] in nats, by Monte Carlo over `n`
         independent sequences (of a fixed seed where `rng` is not given)."""
-        rng = np.random.default_rng(0) if rng is None else rng
-        x_0 = self.sample(rng, n)
-        keep = rng.random(x_0.shape) < alpha
-        x_t = np.where(keep, x_0, rng.integers(self.vocab_size, size=x_0.shape)).astype(x_0.dtype)
-        return MutualInformation.from_pairs(
-            x_0, x_t, alpha, self.vocab_size, self._smooth(x_t, np.full(n, alpha))[1]
-        )
+        x_0, x_t = noisy_pairs(self, alpha, rng, n)
+        log_prob = smooth(self, x_t, np.full(n, alpha))[1]
+        return MutualInformation.from_pairs(x_0, x_t, alpha, self.vocab_size, log_prob)
 
-    def _smooth(self, x_t: Tokens, alpha: Floats) -> tuple[Floats, Floats]:
-        log_loo, log_prob = _kernels.in_parallel(
-            _kernels.chain_smoother, len(x_t), [x_t, alpha], [self.initial, self.transition]
-        )
-        return log_loo, log_prob
+    @property
+    def emission(self) -> Floats:
+        """No rows: a state is its own token."""
+        return np.empty((0, self.vocab_size))
 
     def population_denoiser(self, schedule: Any = channel.LogLinear()) -> MarkovDenoiser:
         """The exact denoiser of this law."""
         return MarkovDenoiser(self, schedule)
 
 
+class StateChain(Protocol):
+    """A Markov chain of states that emit tokens: initial (H,), transition (H, H), emission
+    (H, V), without rows where a state is its own token."""
+
+    @property
+    def vocab_size(self) -> int: ...
+
+    @property
+    def seq_len(self) -> int: ...
+
+    @property
+    def initial(self) -> Floats: ...
+
+    @property
+    def transition(self) -> Floats: ...
+
+    @property
+    def emission(self) -> Floats: ...
+
+
+def smooth(source: StateChain, x_t: Tokens, alpha: Floats) -> tuple[Floats, Floats]:
+    """log_loo (B, L, V), NaN where the context is impossible, and log p(x_t) (B,)."""
+    law = [source.initial, source.transition, source.emission]
+    log_loo, log_prob, low = _kernels.in_parallel(
+        kernels.smoother, len(x_t), [x_t, alpha], [*law, False]
+    )
+    again = np.flatnonzero(low)
+    if again.size:
+        log_loo[again], log_prob[again], _ = _kernels.in_parallel(
+            kernels.smoother, again.size, [x_t[again], alpha[again]], [*law, True]
+        )
+    return log_loo, log_prob
+
+
 @dataclass(frozen=True, eq=False)
 class MarkovDenoiser:
-    """Exact denoiser of a Markov source by forward-backward; O(batch L V^2)."""
+    """Exact denoiser of a chain, or of a hidden Markov source, by forward-backward.
 
-    source: MarkovSource
+    O(batch L (H^2 + H V)) with H states; H = V and no second term for a chain.
+    """
+
+    source: StateChain
     schedule: Any
 
     @property
@@ -181,7 +217,7 @@ class MarkovDenoiser:
         Raises ValueError where the context has probability zero (possible only at
         alpha = 1 with forbidden transitions).
         """
-        log_loo, _ = self.source._smooth(*self._inputs(x_t, t))
+        log_loo, _ = smooth(self.source, *self._inputs(x_t, t))
         if np.isnan(log_loo).any():
             raise ValueError(
                 "`x_t` has a context of probability zero under this source at this noise level, "
@@ -191,17 +227,28 @@ class MarkovDenoiser:
 
     def log_prob_noisy(self, x_t: ArrayLike, t: ArrayLike) -> Floats:
         """log p(x_t) in nats, (batch,)."""
-        return self.source._smooth(*self._inputs(x_t, t))[1]
+        return smooth(self.source, *self._inputs(x_t, t))[1]
 
     def posterior_draw(self, rng: np.random.Generator, x_t: ArrayLike, t: ArrayLike) -> Tokens:
         """One exact joint draw of p(x_0 | x_t) per row, (batch, L)."""
         tokens, alpha = self._inputs(x_t, t)
-        drawn: NDArray[np.int64] = _kernels.in_parallel(
-            _kernels.chain_draw,
-            len(tokens),
-            [tokens, alpha, rng.random(tokens.shape)],
-            [self.source.initial, self.source.transition],
+        law = [self.source.initial, self.source.transition, self.source.emission]
+        states: NDArray[np.int64] = _kernels.in_parallel(
+            kernels.draw_states, len(tokens), [tokens, alpha, rng.random(tokens.shape)], law
         )
-        if (drawn < 0).any():
+        if (states < 0).any():
             raise ValueError("`x_t` has probability zero under this source; nothing to draw.")
-        return drawn.astype(tokens.dtype)
+        if len(self.source.emission) == 0:
+            return states.astype(tokens.dtype)
+        # given its state and its noisy token, a token depends on nothing else
+        weight = np.where(np.arange(self.vocab_size) == tokens[..., None], 1.0, 0.0)
+        floor = ((1 - alpha) / self.vocab_size)[:, None, None]
+        rows = self.source.emission[states] * (alpha[:, None, None] * weight + floor)
+        drawn = draw_rows(rows.reshape(-1, self.vocab_size), rng.random(tokens.size))
+        return drawn.reshape(tokens.shape).astype(tokens.dtype)
+
+    def jax(self) -> SmootherJax:
+        """The same denoiser as a JAX module, usable inside jit."""
+        from models.sources.jax_twins import SmootherJax
+
+        return SmootherJax(self.source, self.schedule)
