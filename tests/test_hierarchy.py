@@ -16,6 +16,8 @@ from tests.helpers import assert_close, assert_digits
 from tests.recovery import recovery_measures
 from tests.registry import R2, SOURCES, source_law
 
+pytestmark = pytest.mark.slow  # compiling the kernels takes most of a minute
+
 LINEAR = Linear()  # t = 1 - alpha
 SIZES = [(2, 1, 2, 3), (2, 2, 2, 2), (3, 2, 2, 2), (4, 3, 2, 1), (3, 4, 3, 1), (2, 3, 3, 1)]
 

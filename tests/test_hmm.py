@@ -17,6 +17,8 @@ from tests.helpers import assert_close, assert_digits
 from tests.recovery import recovery_measures
 from tests.registry import H2, SOURCES
 
+pytestmark = pytest.mark.slow  # compiling the kernels takes most of a minute
+
 LINEAR = Linear()  # t = 1 - alpha
 
 
