@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 Ints = NDArray[np.integer]
 Floats = NDArray[np.float64]
 
-LANES = 16
+LANES = 32
 
 
 @njit(cache=True)
@@ -74,6 +74,7 @@ def _down(rule: Ints, parent: Floats, children: Floats, out: Floats) -> None:
                 left, right = rule[a, r, 0], rule[a, r, 1]
                 for w in range(LANES):
                     out[0, left, w] += parent[a, w] * children[1, right, w]
+                for w in range(LANES):
                     out[1, right, w] += parent[a, w] * children[0, left, w]
                 continue
             for w in range(LANES):
