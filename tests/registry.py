@@ -5,6 +5,7 @@ from __future__ import annotations
 import equinox as eqx
 import jax
 import numpy as np
+import pytest
 
 from am_theory.channel import Linear
 from models.empirical import EmpiricalDenoiser
@@ -22,6 +23,15 @@ R2 = np.array([[[[a, a], [a, (a + 1) % 3]] for a in range(3)]] * 2)
 # Two states, three letters; and one with forbidden steps and letters.
 H2 = ([[0.9, 0.1], [0.2, 0.8]], [[0.6, 0.3, 0.1], [0.1, 0.2, 0.7]])
 GAPS = (CYCLE, [[0.5, 0.5, 0.0], [1.0, 0.0, 0.0], [0.0, 0.2, 0.8], [0.0, 1.0, 0.0]])
+
+COSTLY = ("hierarchy", "hidden", "transitions, JAX")  # their kernels compile for most of a minute
+
+
+def cases(names):
+    """Names to parametrize over, those of costly kernels with the slow tests."""
+    costly = [name for name in names if any(word in name for word in COSTLY)]
+    return [pytest.param(n, marks=pytest.mark.slow) if n in costly else n for n in names]
+
 
 SOURCES = {
     "chain": MarkovSource(oracles.CHAIN, 4),

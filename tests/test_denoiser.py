@@ -13,12 +13,12 @@ from models.denoiser import Denoiser, check_denoiser, contract_problems, log_ful
 from models.errors import DenoiserContractError
 from tests import oracles
 from tests.helpers import assert_close
-from tests.registry import DENOISERS, SOURCES, source_law
+from tests.registry import DENOISERS, SOURCES, cases, source_law
 
 LEVELS = [1e-4, 0.3, 1.0]
 
 
-@pytest.mark.parametrize("name", DENOISERS)
+@pytest.mark.parametrize("name", cases(DENOISERS))
 def test_every_denoiser_conforms(name):
     denoiser = DENOISERS[name]
     assert isinstance(denoiser, Denoiser)
@@ -26,7 +26,7 @@ def test_every_denoiser_conforms(name):
     check_denoiser(denoiser)
 
 
-@pytest.mark.parametrize("name", DENOISERS)
+@pytest.mark.parametrize("name", cases(DENOISERS))
 @pytest.mark.parametrize("t", LEVELS)
 def test_rows_are_normalized_and_blind_to_their_own_token(name, t):
     denoiser = DENOISERS[name]
@@ -46,7 +46,7 @@ def test_rows_are_normalized_and_blind_to_their_own_token(name, t):
     np.testing.assert_allclose(moved[:, 0], law[:, 0], rtol=1e-5, atol=tolerance)
 
 
-@pytest.mark.parametrize("name", SOURCES)
+@pytest.mark.parametrize("name", cases(SOURCES))
 def test_full_of_a_population_denoiser_is_the_enumerated_posterior(name):
     denoiser, law = SOURCES[name].population_denoiser(), source_law(name)
     x_t = oracles.all_sequences(denoiser.vocab_size, denoiser.seq_len)

@@ -18,7 +18,7 @@ from models.sources.markov import stationary_law
 from tests import oracles, strategies
 from tests.helpers import assert_close, assert_digits
 from tests.recovery import recovery_measures
-from tests.registry import SOURCES, source_law
+from tests.registry import SOURCES, cases, source_law
 
 LINEAR = Linear()  # t = 1 - alpha
 
@@ -88,14 +88,14 @@ def test_chain_entropies_equal_enumeration(source):
             assert_close(np.float64(entropies.fraction_below(threshold)), expected)
 
 
-@pytest.mark.parametrize("name", SOURCES)
+@pytest.mark.parametrize("name", cases(SOURCES))
 def test_log_prob_of_every_sequence(name):
     source = SOURCES[name]
     seqs = oracles.all_sequences(source.vocab_size, source.seq_len)
     assert_close(source.log_prob(seqs), log(source_law(name)))
 
 
-@pytest.mark.parametrize("name", SOURCES)
+@pytest.mark.parametrize("name", cases(SOURCES))
 def test_entropy_and_sample_follow_the_law(name):
     source, law = SOURCES[name], source_law(name)
     assert_close(np.float64(source.entropy()), oracles.entropy(law))
@@ -107,7 +107,7 @@ def test_entropy_and_sample_follow_the_law(name):
     assert np.all(np.abs(counts - 20_000 * law) <= 5 * error + 5)  # Poisson tail of rare cells
 
 
-@pytest.mark.parametrize("name", SOURCES)
+@pytest.mark.parametrize("name", cases(SOURCES))
 @pytest.mark.parametrize("alpha", [0.0, 0.3, 0.8, 1.0])
 def test_posterior_draw_follows_the_enumerated_posterior(name, alpha):
     source, law = SOURCES[name], source_law(name)
@@ -125,7 +125,7 @@ def test_posterior_draw_follows_the_enumerated_posterior(name, alpha):
     assert np.all(np.abs(counts - n * expected) <= 5 * error + 5)
 
 
-@pytest.mark.parametrize("name", SOURCES)
+@pytest.mark.parametrize("name", cases(SOURCES))
 @pytest.mark.parametrize("alpha", [0.0, 0.25, 0.7, 1.0])
 def test_mutual_information_equals_enumeration(name, alpha):
     source = SOURCES[name]
@@ -147,7 +147,7 @@ def test_uniform_tokens_carry_the_capacity():
         assert_close(np.float64(information.value), np.float64(7 * capacity(alpha, vocab_size)))
 
 
-@pytest.mark.parametrize("name", SOURCES)
+@pytest.mark.parametrize("name", cases(SOURCES))
 def test_loo_entropy_is_the_small_noise_limit(name):
     source, law = SOURCES[name], source_law(name)
     seqs = oracles.all_sequences(source.vocab_size, source.seq_len)[law > 0]

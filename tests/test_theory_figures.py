@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from simulations import theory_curves
+from simulations import theory_curves, theory_figures
 from simulations.results import read_dataset
 
 ROOT = Path(__file__).parents[1]
@@ -67,13 +67,19 @@ def test_capacities_end_under_the_clean_bound():
                 assert (data[name].fillna(0) <= bound + 1e-9).all()
 
 
-def test_an_unknown_picture_is_refused(tmp_path):
-    done = run("basin", "--out", str(tmp_path))
-    assert done.returncode == 2 and not list(tmp_path.iterdir())
+def test_an_unknown_picture_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["theory_figures", "basin", "--out", str(tmp_path)])
+    with pytest.raises(SystemExit) as stopped:
+        theory_figures.main()
+    assert stopped.value.code == 2 and not list(tmp_path.iterdir())
 
 
-def test_a_folder_that_cannot_be_written_is_said_in_a_sentence(tmp_path):
+def test_a_folder_that_cannot_be_written_is_said_in_a_sentence(tmp_path, monkeypatch, capsys):
     (tmp_path / "file").write_text("")
-    done = run("linear", "--out", str(tmp_path / "file" / "below"))
-    assert done.returncode == 2 and done.stderr.startswith("theory_figures: ")
-    assert done.stderr.count("\n") == 1
+    out = str(tmp_path / "file" / "below")
+    monkeypatch.setattr(sys, "argv", ["theory_figures", "linear", "--out", out])
+    with pytest.raises(SystemExit) as stopped:
+        theory_figures.main()
+    said = capsys.readouterr().err
+    assert stopped.value.code == 2
+    assert said.startswith("theory_figures: ") and said.count("\n") == 1
