@@ -152,7 +152,7 @@ def test_radii_are_ordered_and_cross_the_threshold(problem, threshold, schedule)
     inner = basin_radius(K, L, V, threshold, schedule)
     assert np.array_equal(radius.t_map, inner, equal_nan=True)
     t, clock = radius.t_converse, LogLinear() if schedule is None else schedule
-    assert not radius.t_map > t
+    assert not radius.t_map > t + 1e-12  # at alpha = 0 both may tie with the threshold, 1 / K
     if np.isnan(t):
         assert shannon_bound(K, L, V, 1.0).P_converse < threshold
     elif t < 1:

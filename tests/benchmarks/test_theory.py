@@ -17,7 +17,7 @@ pytestmark = pytest.mark.benchmark
 
 
 def seconds(call: Callable[[], Any], repeats: int = 5) -> float:
-    """Median of `repeats`, after one call that loads and caches."""
+    """Median processor time of `repeats`, after one call that loads and caches."""
     call()
     times = []
     for _ in range(repeats):
@@ -40,7 +40,11 @@ def test_calls_stay_within_their_limits():
         ("basin_radius, L = 256", lambda: empirical.basin_radius(1e6, 256, 8), 0.05),
         ("true_weight, L = 256", lambda: empirical.true_weight(1e6, 256, 8, 0.4), 0.05),
         ("true_weight, L = 4096", lambda: empirical.true_weight(1e6, 4096, 8, 0.1), 2.0),
-        ("shannon_radius, L = 256", lambda: empirical.shannon_radius(1e6, 256, 8), 0.05),
+        (
+            "shannon_radius, three radii, L = 256",
+            lambda: empirical.shannon_radius(1e6, 256, 8),
+            0.15,
+        ),
         ("hopfield.saddle_point", lambda: hopfield.saddle_point(0.05, 0.5), 0.05),
         (
             "hopfield.thermodynamic_temperature",
