@@ -41,7 +41,7 @@ def test_calls_stay_within_their_limits():
         ("true_weight, L = 256", lambda: empirical.true_weight(1e6, 256, 8, 0.4), 0.05),
         ("true_weight, L = 4096", lambda: empirical.true_weight(1e6, 4096, 8, 0.1), 2.0),
         (
-            "shannon_radius, three radii, L = 256",
+            "shannon_radius, L = 256",
             lambda: empirical.shannon_radius(1e6, 256, 8),
             0.15,
         ),
