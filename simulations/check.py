@@ -1,4 +1,8 @@
-"""One comparison of a simulated mean with its exact value; needs neither JAX nor a denoiser."""
+"""Comparisons of simulated with predicted numbers; needs neither JAX nor a denoiser.
+
+A `Check` is held against an exact value and can fail a run; a `Row` against a model's
+prediction, with the interval of the gap: a finding.
+"""
 
 from __future__ import annotations
 
@@ -33,6 +37,27 @@ class Check:
     @property
     def agrees(self) -> bool:
         return bool(abs(self.z) <= MAX_Z)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table; `low` and `high` bound simulated minus predicted (95 %)."""
+
+    what: str
+    simulated: float
+    predicted: float
+    low: float
+    high: float
+    verdict: str
+
+
+def compare(what: str, simulated: float, predicted: float, low: float, high: float) -> Row:
+    """A row with its verdict: "agree" where the interval of the gap holds 0."""
+    if np.isnan(low) or np.isnan(high):
+        verdict = "no interval"
+    else:
+        verdict = "agree" if low <= 0 <= high else "deviate"
+    return Row(what, float(simulated), float(predicted), float(low), float(high), verdict)
 
 
 def check_mean(name: str, per_set: NDArray[np.float64], exact: Any) -> Check:

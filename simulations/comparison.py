@@ -2,35 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import xarray as xr
 
 from simulations.analysis import Analysis, minus
-from simulations.check import Check
+from simulations.check import Check, Row, compare
 from simulations.config import Config
 from simulations.problem import make_source
-
-
-@dataclass(frozen=True)
-class Row:
-    """One line of the table; `low` and `high` bound simulated minus predicted (95 %)."""
-
-    what: str
-    simulated: float
-    predicted: float
-    low: float
-    high: float
-    verdict: str
-
-
-def _row(what: str, simulated: float, predicted: float, low: float, high: float) -> Row:
-    if np.isnan(low) or np.isnan(high):
-        verdict = "no interval"
-    else:
-        verdict = "agree" if low <= 0 <= high else "deviate"
-    return Row(what, float(simulated), float(predicted), float(low), float(high), verdict)
 
 
 def _against(
@@ -44,7 +22,7 @@ def _against(
         for i, t in enumerate(analysis.config.levels):
             pair = (ours.estimate[index, i], theirs.estimate[index, i])
             ends = (gap.low[index, i], gap.high[index, i])
-            rows.append(_row(f"{what}, {name}, {decoder}, t={t:g}", *pair, *ends))
+            rows.append(compare(f"{what}, {name}, {decoder}, t={t:g}", *pair, *ends))
     return rows
 
 
@@ -65,7 +43,7 @@ def trained_rows(analysis: Analysis) -> list[Row]:
     stored = analysis.law("entropy", "empirical", "loo", "train")
     gap = minus(config, entropy, stored)
     rows.append(
-        _row(
+        compare(
             f"{first}: loo entropy at t=1e-5 on train, against empirical",
             entropy.estimate[0, 0],
             stored.estimate[0, 0],
@@ -78,7 +56,7 @@ def trained_rows(analysis: Analysis) -> list[Row]:
         for split in ("train", "heldout", "generated"):
             rate = analysis.law("entropy", "trained", "loo", split)
             rows.append(
-                _row(
+                compare(
                     f"{last}: loo entropy at t=1e-5 on {split}, against source",
                     rate.estimate[-1, 0],
                     exact,

@@ -14,24 +14,26 @@ import hashlib
 import importlib
 import json
 import os
-import sys
 import threading
 import time
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal, NoReturn
+from typing import Annotated, Any, Literal
 
 import tyro
 import xarray as xr
 from rich.console import Console
 
+from simulations import command
+from simulations.command import choice, complete, entry, option, refuse
 from simulations.config import NUMERICS, TOOLKIT, Config, preset, problem_of
-from simulations.corpora import CorpusError
-from simulations.results import ResultsError, digest, provenance, read_dataset, write_dataset
-from simulations.sweep import Cell, SweepInterrupted, SweepOutcome, run_sweep
+from simulations.results import digest, provenance, read_dataset, write_dataset
+from simulations.sweep import Cell, SweepOutcome
 
+PROGRAM = "phase_diagram"
 PRESETS = ("smoke", "small", "paper")
+SOURCES = ("markov", "iid", "text")
 CHECKS, BIAS = "exact-checks", "step-bias"
 
 
@@ -124,35 +126,17 @@ def merge(out: Path, config: Config) -> xr.Dataset:
 
 def parse(arguments: list[str]) -> Arguments:
     """Command line to Arguments; a wrong preset or value ends with one sentence and status 2."""
-    name, source = "small", "markov"
-    for i, word in enumerate(arguments):
-        key, _, value = word.partition("=")
-        following = value or (arguments[i + 1] if i + 1 < len(arguments) else "")
-        name = following if key == "--preset" else name
-        source = following if key == "--source" else source
-    if name not in PRESETS:
-        _stop(f"there is no preset {name!r}; choose smoke, small or paper.")
-    if source not in ("markov", "iid", "text"):
-        _stop(f"there is no source {source!r}; choose markov, iid or text.")
+    name = choice(PROGRAM, "preset", option(arguments, "--preset", "small"), PRESETS)
+    source = choice(PROGRAM, "source", option(arguments, "--source", "markov"), SOURCES)
     default = Arguments(preset=name, config=preset(name, source))  # type: ignore[arg-type]
-    try:
-        return tyro.cli(Arguments, args=arguments, default=default, description=__doc__)
-    except ValueError as error:
-        _stop(str(error))
-
-
-def _stop(message: str, status: int = 2) -> NoReturn:
-    print(f"phase_diagram: {message}", file=sys.stderr)
-    raise SystemExit(status)
+    return command.parse(PROGRAM, arguments, default, __doc__)
 
 
 def check_inputs(arguments: Arguments) -> str | None:
     """Refuse what no cell could compute, before anything is written; returns the text's path."""
     config = arguments.config
     if arguments.text is not None and config.source != "text":
-        _stop("--text is read with --source text only; add it, or leave --text out.")
-    if arguments.workers < 1:
-        _stop(f"`workers` must be at least 1; got {arguments.workers}.")
+        refuse(PROGRAM, "--text is read with --source text only; add it, or leave --text out.")
     text = None if arguments.text is None else str(arguments.text.resolve())
     if config.source == "text":
         problem_of(config, 0, text)
@@ -170,24 +154,16 @@ def run(arguments: Arguments, console: Console) -> int:
     threading.Thread(
         target=importlib.import_module, args=("simulations.figures",), daemon=True
     ).start()
-    outcome = run_sweep(
+    outcome = complete(
+        console,
         cells,
         partial(compute_cell, config, text),
         out,
         configuration_hash(config, text),
         workers=arguments.workers,
         cost=partial(_cost, config),
-        console=console,
     )
-    if outcome.skipped:
-        console.print(f"{len(outcome.skipped)} of {len(cells)} cells were already there.")
-    if outcome.failed:
-        for name, message in outcome.failed.items():
-            console.print(f"[red]failed[/red] {name}: {message}", highlight=False)
-        console.print(
-            f"{len(outcome.failed)} of {len(cells)} cells failed, the others are kept in {out}; "
-            "run the same command again to try only these."
-        )
+    if outcome is None:
         return 1
     return finish(arguments, out, outcome, text, started, console)
 
@@ -248,17 +224,7 @@ def _notes(config: Config, text: str | None) -> str:
 
 def main() -> None:
     """Entry point of the command."""
-    console = Console()
-    arguments = parse(sys.argv[1:])
-    try:
-        status = run(arguments, console)
-    except (CorpusError, ResultsError) as error:
-        _stop(str(error))
-    except SweepInterrupted as stopped:
-        _stop(str(stopped), 130)
-    except KeyboardInterrupt:
-        _stop("Interrupted; run the same command again to resume.", 130)
-    raise SystemExit(status)
+    entry(PROGRAM, lambda words, console: run(parse(words), console))
 
 
 if __name__ == "__main__":

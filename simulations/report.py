@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,14 +13,15 @@ from rich.console import Console
 from rich.table import Table
 
 from simulations.analysis import Analysis, minus
-from simulations.check import MAX_Z, Check
-from simulations.comparison import Row, failures
+from simulations.check import MAX_Z, Check, Row
+from simulations.comparison import failures
 from simulations.config import EPSILONS, LOG_LOSS_CAP
 from simulations.problem import make_source
 from simulations.provenance import provenance
 from simulations.radius import describe
 from simulations.results import write_text
 from simulations.sweep import SweepOutcome
+from simulations.tables import check_table, markdown, number, row_table, spread, to_json
 
 
 @dataclass(frozen=True)
@@ -36,21 +36,6 @@ class Findings:
     notes: str
     wall_time: float
     outcome: SweepOutcome
-
-
-def _clean(value: Any) -> Any:
-    """JSON without NaN or infinities: they become strings."""
-    if isinstance(value, dict):
-        return {str(k): _clean(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [_clean(v) for v in value]
-    if isinstance(value, np.ndarray):
-        return _clean(value.tolist())
-    if isinstance(value, float | np.floating):
-        return float(value) if math.isfinite(value) else str(float(value))
-    if isinstance(value, np.integer):
-        return int(value)
-    return value
 
 
 def acceptance(analysis: Analysis) -> dict[str, Any]:
@@ -115,18 +100,6 @@ def summary(findings: Findings) -> dict[str, Any]:
         },
         "exact_failures": [c.name for c in broken],
     }
-
-
-def _number(value: float, digits: int = 3) -> str:
-    if not math.isfinite(value):
-        return "–"
-    small = 0 < abs(value) < 0.5 * 10**-digits
-    return f"{value:.1e}" if small else f"{value:.{digits}f}"
-
-
-def _table(header: list[str], rows: list[list[str]]) -> list[str]:
-    lines = ["| " + " | ".join(header) + " |", "|" + " --- |" * len(header)]
-    return lines + ["| " + " | ".join(row) + " |" for row in rows] + [""]
 
 
 def _size(value: float) -> str:
@@ -216,7 +189,7 @@ def _transition_lines(analysis: Analysis) -> list[str]:
         "training or generated sequences passes half-way to its value under the source."
     )
     header = ["estimate", "K", "95 % interval", "by seed", "status"]
-    return ["## Where the transition is", "", text, "", *_table(header, rows)]
+    return ["## Where the transition is", "", text, "", *markdown(header, rows)]
 
 
 def _radius_lines(analysis: Analysis) -> list[str]:
@@ -240,7 +213,7 @@ def _radius_lines(analysis: Analysis) -> list[str]:
         ]
         for k in analysis.train_sizes
     ]
-    return lines + _table(header, rows)
+    return lines + markdown(header, rows)
 
 
 def _entropy_lines(analysis: Analysis) -> list[str]:
@@ -255,15 +228,15 @@ def _entropy_lines(analysis: Analysis) -> list[str]:
         for split in ("train", "heldout", "generated"):
             rate = analysis.law("entropy", "trained", "loo", split)
             row.append(_interval(rate.estimate[k, 0], rate.low[k, 0], rate.high[k, 0]))
-        row.append(_number(below.estimate[k, 0]))
+        row.append(number(below.estimate[k, 0]))
         row.append(_interval(*(part[k] for part in gap)))
         for split in ("train", "heldout"):
             rate = analysis.nelbo["trained", split]
             row.append(_interval(rate.estimate[k], rate.low[k], rate.high[k]))
-        row.append(_number(float(copies[k])))
+        row.append(number(float(copies[k])))
         rows.append(row)
     title = "## Trained model: `loo` entropy at t = 1e-5 and NELBO, nats a token"
-    return [title, "", *_table(header, rows)]
+    return [title, "", *markdown(header, rows)]
 
 
 def _calibration(analysis: Analysis) -> tuple[Any, Any, Any]:
@@ -275,22 +248,12 @@ def _calibration(analysis: Analysis) -> tuple[Any, Any, Any]:
 
 
 def _interval(value: float, low: float, high: float) -> str:
-    return f"{_number(value)} [{_number(low)}, {_number(high)}]"
+    return f"{number(value)} {spread(low, high)}"
 
 
 def _comparison_lines(findings: Findings) -> list[str]:
-    rows = [
-        [
-            r.what,
-            _number(r.simulated, 4),
-            _number(r.predicted, 4),
-            f"[{_number(r.low, 4)}, {_number(r.high, 4)}]",
-            r.verdict,
-        ]
-        for r in findings.rows
-    ]
-    header = ["trained networks (findings)", "simulated", "predicted", "95 % of the gap", "verdict"]
-    lines = ["## Theory against simulation", "", *_table(header, rows)]
+    rows = row_table(findings.rows, "trained networks (findings)")
+    lines = ["## Theory against simulation", "", *rows]
     worst = max(findings.bounds, key=lambda c: c.z, default=None)
     if worst is not None:
         lines += [
@@ -299,24 +262,12 @@ def _comparison_lines(findings: Findings) -> list[str]:
             f"violation has z = {worst.z:.2f} ({worst.name}); the limit is {MAX_Z:g}.",
             "",
         ]
-    exact = [
-        [
-            c.name,
-            _number(c.simulated, 5),
-            _number(c.exact, 5),
-            _number(c.standard_error, 5),
-            f"{c.z:+.2f}",
-            "agree" if c.agrees else "deviate",
-        ]
-        for c in findings.exact
-    ]
-    header = ["exact predictions", "simulated", "exact", "standard error", "z", "verdict"]
     return [
         *lines,
-        f"{len(exact)} comparisons over {findings.exact[0].sets} independent sets each; a "
+        f"{len(findings.exact)} comparisons over {findings.exact[0].sets} independent sets each; a "
         f"deviation beyond {MAX_Z:g} standard errors fails `--check`.",
         "",
-        *_table(header, exact),
+        *check_table(findings.exact),
     ]
 
 
@@ -325,9 +276,9 @@ def _bias_lines(findings: Findings) -> list[str]:
     rows = [
         [
             str(bias["case"].values[i]),
-            _number(float(bias["ancestral"][i]), 4),
-            _number(float(bias["exact_draw"][i]), 4),
-            _number(float(bias["standard_error"][i]), 4),
+            number(float(bias["ancestral"][i]), 4),
+            number(float(bias["exact_draw"][i]), 4),
+            number(float(bias["standard_error"][i]), 4),
         ]
         for i in range(bias.sizes["case"])
     ]
@@ -336,12 +287,12 @@ def _bias_lines(findings: Findings) -> list[str]:
         "interval against one exact joint posterior draw."
     )
     header = ["case", "ancestral", "exact draw", "standard error of the gap"]
-    return ["## Bias of a finite number of reverse steps", "", text, "", *_table(header, rows)]
+    return ["## Bias of a finite number of reverse steps", "", text, "", *markdown(header, rows)]
 
 
 def write_report(findings: Findings, out: Path, preset: str) -> None:
     """Write summary.json and report.md to `out`."""
-    write_text(json.dumps(_clean(summary(findings)), indent=1) + "\n", out / "summary.json")
+    write_text(to_json(summary(findings)), out / "summary.json")
     config = findings.analysis.config
     lines = [
         f"# Phase diagram: source {config.source}, preset {preset}",
@@ -375,9 +326,9 @@ def print_table(findings: Findings, console: Console) -> None:
             continue
         table.add_row(
             row.what,
-            _number(row.simulated),
-            _number(row.predicted),
-            f"[{_number(row.low)}, {_number(row.high)}]",
+            number(row.simulated),
+            number(row.predicted),
+            spread(row.low, row.high),
             row.verdict,
         )
     console.print(table)

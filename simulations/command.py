@@ -1,0 +1,92 @@
+"""What all commands of the simulations share: presets, refusals in one sentence, sweep, exit.
+
+A command is a script with a frozen `Arguments` that has the fields preset, out, workers and
+config, the last a frozen record of settings, each of which the command line can override.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn, TypeVar
+
+import tyro
+from rich.console import Console
+
+from simulations.corpora import CorpusError
+from simulations.results import ResultsError
+from simulations.sweep import SweepInterrupted, SweepOutcome, run_sweep
+
+A = TypeVar("A")
+
+
+def refuse(program: str, message: str, status: int = 2) -> NoReturn:
+    """End the program with one sentence on standard error."""
+    print(f"{program}: {message}", file=sys.stderr)
+    raise SystemExit(status)
+
+
+def option(arguments: Sequence[str], name: str, default: str) -> str:
+    """The value given to `name` on a command line, as `name value` or `name=value`.
+
+    >>> option(["--preset", "smoke", "--source=iid"], "--source", "markov")
+    'iid'
+    """
+    found = default
+    for i, word in enumerate(arguments):
+        key, _, value = word.partition("=")
+        if key == name:
+            found = value or (arguments[i + 1] if i + 1 < len(arguments) else "")
+    return found
+
+
+def choice(program: str, name: str, value: str, allowed: Sequence[str]) -> str:
+    """`value` if it is allowed; else the program ends with one sentence."""
+    if value not in allowed:
+        words = f"{', '.join(allowed[:-1])} or {allowed[-1]}"
+        refuse(program, f"there is no {name} {value!r}; choose {words}.")
+    return value
+
+
+def parse(program: str, arguments: Sequence[str], default: A, description: str | None) -> A:
+    """Command line to a record like `default`; bad values end with one sentence and status 2."""
+    try:
+        parsed = tyro.cli(
+            type(default), args=list(arguments), default=default, description=description
+        )
+    except ValueError as error:
+        refuse(program, str(error))
+    workers = getattr(parsed, "workers", 1)
+    if workers < 1:
+        refuse(program, f"`workers` must be at least 1; got {workers}.")
+    return parsed
+
+
+def complete(console: Console, *sweep: Any, **settings: Any) -> SweepOutcome | None:
+    """`run_sweep` with these arguments, told to the user; None where a cell failed."""
+    outcome = run_sweep(*sweep, console=console, **settings)
+    count = len(outcome.done) + len(outcome.skipped) + len(outcome.failed)
+    if outcome.skipped:
+        console.print(f"{len(outcome.skipped)} of {count} cells were already there.")
+    if not outcome.failed:
+        return outcome
+    for name, message in outcome.failed.items():
+        console.print(f"[red]failed[/red] {name}: {message}", highlight=False)
+    console.print(
+        f"{len(outcome.failed)} of {count} cells failed, the others are kept in {sweep[2]}; "
+        "run the same command again to try only these."
+    )
+    return None
+
+
+def entry(program: str, run: Callable[[list[str], Console], int]) -> NoReturn:
+    """Run a command on the words of the command line; every known failure is one sentence."""
+    try:
+        status = run(sys.argv[1:], Console())
+    except (CorpusError, ResultsError) as error:
+        refuse(program, str(error))
+    except SweepInterrupted as stopped:
+        refuse(program, str(stopped), 130)
+    except KeyboardInterrupt:
+        refuse(program, "Interrupted; run the same command again to resume.", 130)
+    raise SystemExit(status)
