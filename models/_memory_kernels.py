@@ -12,11 +12,11 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from models._kernels import _matches
-
 Ints = NDArray[np.integer]
 Reals = NDArray[np.floating[Any]]
 Spins = NDArray[np.int8]
+
+BLOCK = 4096  # patterns whose match counters stay in the first-level cache
 
 
 @njit(nogil=True, cache=True)
@@ -85,6 +85,21 @@ def spin_sweep_patterns(
                 for r in range(row.shape[0]):
                     projection[r] -= row[r] + row[r]
     return out
+
+
+@njit(cache=True)
+def _matches(query: Ints, by_site: Ints, out: Ints) -> None:
+    """out[mu] = number of sites where pattern mu equals the query; by_site (L, K)."""
+    seq_len, n_patterns = by_site.shape
+    for start in range(0, n_patterns, BLOCK):
+        stop = min(start + BLOCK, n_patterns)
+        block = out[start:stop]
+        block[:] = 0
+        for i in range(seq_len):
+            row = by_site[i, start:stop]
+            token = query[i]
+            for j in range(stop - start):
+                block[j] += row[j] == token
 
 
 @njit(nogil=True, cache=True)

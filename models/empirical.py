@@ -19,6 +19,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from am_theory import channel
 from models import _kernels
+from models.hamming import HammingStore
+from models.mapped import check_file, check_unchanged
 from models.tokens import Tokens, check_level, check_tokens, check_vocabulary
 
 Floats = NDArray[np.float64]
@@ -47,26 +49,40 @@ class EmpiricalPosterior:
 class EmpiricalDenoiser:
     """Exact denoiser of the uniform law over `patterns` (K, L); duplicates count double.
 
-    Numba on the CPU, float64; `jax()` gives the twin for use inside jax.jit.
-    Cost of a query: K L byte compares, and K L / 2 additions where weights matter.
-    No (K, L, V) array is ever made. Patterns whose weights cannot together change a
-    law by exp(-32) in total variation are left out of the marginals.
+    `counts` (K,) says how often each pattern occurs, once where it is left out; `merged` finds
+    it. Numba on the CPU, float64; `jax()` gives the twin in single precision, without any
+    pruning, for use inside jax.jit. Patterns may be memory-mapped (`open_patterns`).
+
+    Cost of a query: the distances to all patterns (`HammingStore`), then L / 2 to L additions
+    for every pattern whose weight matters. No (K, L, V) array is ever made. Patterns left out
+    cannot together change any law by more than exp(-32) in total variation.
     """
 
     def __init__(
-        self, patterns: ArrayLike, vocab_size: int, schedule: Any = channel.LogLinear()
+        self,
+        patterns: ArrayLike,
+        vocab_size: int,
+        schedule: Any = channel.LogLinear(),
+        counts: ArrayLike | None = None,
     ) -> None:
         self.vocab_size = check_vocabulary(vocab_size)
+        self._file = check_file(patterns)
         self.patterns = check_tokens(patterns, vocab_size, name="patterns")
-        if len(self.patterns) == 0:
-            raise ValueError("`patterns` is empty; store at least one sequence (K >= 1).")
+        self._store = HammingStore.of(self.patterns, self.vocab_size)
+        self._codes = _kernels.pack_sites(self.patterns, self.vocab_size)
         self.seq_len = self.patterns.shape[1]
         self.schedule = schedule
-        self._by_site = np.ascontiguousarray(self.patterns.T)
-        self._codes = _kernels.pack_sites(self.patterns, self.vocab_size)
-        self._counter: NDArray[np.integer] = np.empty(
-            0, np.uint8 if self.seq_len < 256 else np.uint16
-        )
+        self._counts = np.empty(0) if counts is None else _counts_iv(counts, len(self.patterns))
+        self.train_size = len(self.patterns) if counts is None else int(self._counts.sum())
+
+    @classmethod
+    def merged(
+        cls, patterns: ArrayLike, vocab_size: int, schedule: Any = channel.LogLinear()
+    ) -> EmpiricalDenoiser:
+        """The same denoiser with every sequence held once and counted, in sorted order."""
+        tokens = check_tokens(patterns, check_vocabulary(vocab_size), name="patterns")
+        distinct, counts = np.unique(tokens, axis=0, return_counts=True)
+        return cls(distinct, vocab_size, schedule, counts)
 
     def _pass(
         self,
@@ -76,13 +92,24 @@ class EmpiricalDenoiser:
         true_index: NDArray[np.int64],
         marginals: bool,
     ) -> tuple[NDArray[Any], ...]:
+        check_unchanged(self._file)
         beta = np.asarray(channel.inverse_temperature(alpha, self.vocab_size))
         beta = np.broadcast_to(beta, (len(tokens),)).copy()
+        store = self._store
         result: tuple[NDArray[Any], ...] = _kernels.in_parallel(
             _kernels.empirical_pass,
             len(tokens),
-            [tokens, beta, uniforms, true_index],
-            [*self._codes, self._by_site, self._counter, self.vocab_size, marginals],
+            [tokens, store.packed(tokens), beta, uniforms, true_index],
+            [
+                store.planes,
+                store.kind,
+                self._codes,
+                self._counts,
+                self.seq_len,
+                self.vocab_size,
+                marginals,
+            ],
+            store.rows_a_thread,
         )
         return result
 
@@ -110,12 +137,9 @@ class EmpiricalDenoiser:
                 f"`true_index` must lie between -1 (none) and {len(self.patterns) - 1}, the last "
                 f"stored sequence; got {wanted.min()} to {wanted.max()}."
             )
-        full, draw, best, weight, entropy, _, matches = self._pass(
+        log_full, log_loo, draw, best, weight, entropy, _, matches = self._pass(
             tokens, alpha, rng.random((len(tokens), 2)), wanted.astype(np.int64), True
         )
-        with np.errstate(divide="ignore"):
-            log_full = np.log(full)
-        log_loo = np.asarray(channel.loo_from_full(log_full, tokens, alpha))
         return EmpiricalPosterior(log_loo, log_full, best, draw, weight, entropy, matches)
 
     def weights(self, x_t: ArrayLike, t: ArrayLike) -> Floats:
@@ -123,9 +147,10 @@ class EmpiricalDenoiser:
         tokens = check_tokens(x_t, self.vocab_size, self.seq_len)
         alpha = np.asarray(self.schedule.alpha(check_level(t, len(tokens))))
         beta = np.asarray(channel.inverse_temperature(alpha, self.vocab_size))
-        matches = _kernels.match_counts(tokens, self._by_site, self._counter)
-        energy = beta.reshape(-1, 1) * (matches - matches.max(1, keepdims=True).astype(float))
-        unnormalized = np.exp(energy)
+        gap = self._store.distances(tokens).astype(float)
+        unnormalized = np.exp(-beta.reshape(-1, 1) * (gap - gap.min(1, keepdims=True)))
+        if self._counts.size:
+            unnormalized *= self._counts
         total: Floats = unnormalized / unnormalized.sum(1, keepdims=True)
         return total
 
@@ -137,10 +162,8 @@ class EmpiricalDenoiser:
         for start in range(0, len(tokens), CHUNK):
             part = slice(start, start + CHUNK)
             n = len(tokens[part])
-            full = self._pass(tokens[part], alpha[part], np.zeros((n, 2)), np.full(n, -1), True)[0]
-            with np.errstate(divide="ignore"):
-                log_full = np.log(full)
-            out[part] = channel.loo_from_full(log_full, tokens[part], alpha[part])
+            none = np.full(n, -1)
+            out[part] = self._pass(tokens[part], alpha[part], np.zeros((n, 2)), none, True)[1]
         return out
 
     def posterior_draw(self, rng: np.random.Generator, x_t: ArrayLike, t: ArrayLike) -> Tokens:
@@ -148,7 +171,7 @@ class EmpiricalDenoiser:
         tokens = check_tokens(x_t, self.vocab_size, self.seq_len)
         alpha = np.asarray(self.schedule.alpha(check_level(t, len(tokens))))
         none = np.full(len(tokens), -1)
-        draw = self._pass(tokens, alpha, rng.random((len(tokens), 2)), none, False)[1]
+        draw = self._pass(tokens, alpha, rng.random((len(tokens), 2)), none, False)[2]
         return self.patterns[draw]
 
     def log_prob_noisy(self, x_t: ArrayLike, t: ArrayLike) -> Floats:
@@ -156,9 +179,9 @@ class EmpiricalDenoiser:
         tokens = check_tokens(x_t, self.vocab_size, self.seq_len)
         alpha = np.asarray(self.schedule.alpha(check_level(t, len(tokens))))
         none = np.full(len(tokens), -1)
-        log_z = self._pass(tokens, alpha, np.zeros((len(tokens), 2)), none, False)[5]
+        log_z = self._pass(tokens, alpha, np.zeros((len(tokens), 2)), none, False)[6]
         floor = np.log(np.maximum(1 - alpha, 1e-12) / self.vocab_size)
-        total: Floats = self.seq_len * floor - np.log(len(self.patterns)) + log_z
+        total: Floats = self.seq_len * floor - np.log(self.train_size) + log_z
         return total
 
     def nearest(
@@ -179,27 +202,31 @@ class EmpiricalDenoiser:
                 f"`outputs` and `queries` must have one batch size; got {len(result)} and "
                 f"{len(asked)}."
             )
-        _, nearer, level, best = _kernels.in_parallel(
+        nearer, level, best = _kernels.in_parallel(
             _kernels.nearest_pattern,
             len(result),
-            [result, asked],
-            [self._by_site, self._counter],
+            [self._store.packed(result), (result != asked).sum(1)],
+            [self._store.planes, self._store.kind, self._counts],
+            self._store.rows_a_thread,
         )
         ties = level - self.multiplicity(asked)  # stored copies of the query are no rivals
-        return np.where(nearer > 0, 0.0, 1 / (1 + ties)), self.seq_len - best
+        return np.where(nearer > 0, 0.0, 1 / (1 + ties)), best
 
-    def multiplicity(self, sequences: Tokens) -> NDArray[np.int64]:
+    def multiplicity(self, sequences: ArrayLike) -> NDArray[np.int64]:
         """How often each sequence (batch, L) is stored, (batch,)."""
-        rows = np.dtype((np.void, self.patterns.dtype.itemsize * self.seq_len))
-        stored, counts = np.unique(self.patterns.view(rows).ravel(), return_counts=True)
-        asked = np.ascontiguousarray(sequences, self.patterns.dtype).view(rows).ravel()
-        place = np.minimum(np.searchsorted(stored, asked), len(stored) - 1)
-        return np.where(stored[place] == asked, counts[place], 0)
+        asked = check_tokens(sequences, self.vocab_size, self.seq_len, "sequences")
+        distance = self._store.distances(asked)
+        weights = self._counts if self._counts.size else np.ones(len(self.patterns))
+        return ((distance == 0) @ weights).astype(np.int64)
 
     def jax(self) -> EmpiricalJax:
         """The same denoiser as a JAX module, usable inside jit."""
         return EmpiricalJax(
-            jnp.asarray(self.patterns, jnp.int32), self.vocab_size, self.seq_len, self.schedule
+            jnp.asarray(self.patterns, jnp.int32),
+            jnp.log(jnp.asarray(self._counts)) if self._counts.size else None,
+            self.vocab_size,
+            self.seq_len,
+            self.schedule,
         )
 
 
@@ -207,6 +234,7 @@ class EmpiricalJax(eqx.Module):
     """JAX twin of EmpiricalDenoiser: O(batch K) memory, a scan over sites."""
 
     patterns: Int[Array, "K L"]
+    log_counts: Float[Array, " K"] | None
     vocab_size: int = eqx.field(static=True)
     seq_len: int = eqx.field(static=True)
     schedule: Any = eqx.field(static=True)
@@ -229,9 +257,23 @@ class EmpiricalJax(eqx.Module):
         def site(_: None, column: tuple[Array, Array]) -> tuple[None, Array]:
             query, stored = column
             others = matches - (query[:, None] == stored[None, :])
-            weights = jax.nn.softmax(beta * others, axis=1)
+            logits = beta * others
+            if self.log_counts is not None:
+                logits = logits + self.log_counts
+            weights = jax.nn.softmax(logits, axis=1)
             onehot = jax.nn.one_hot(stored, self.vocab_size, dtype=weights.dtype)
             return None, jnp.log(weights @ onehot)
 
         _, log_law = jax.lax.scan(site, None, columns)
         return jnp.moveaxis(log_law, 0, 1)
+
+
+def _counts_iv(counts: ArrayLike, n_patterns: int) -> Floats:
+    wanted = np.asarray(counts)
+    if wanted.shape != (n_patterns,) or wanted.dtype.kind not in "iu" or wanted.min() < 1:
+        raise ValueError(
+            f"`counts` must hold one positive integer per pattern, shape ({n_patterns},); got "
+            f"{wanted.dtype} of shape {wanted.shape}"
+            + (f", smallest {wanted.min()}." if wanted.size else ".")
+        )
+    return wanted.astype(np.float64)

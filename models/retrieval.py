@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from models import _memory_kernels as kernels
-from models._kernels import in_parallel, match_counts
+from models._kernels import in_parallel
+from models.hamming import HammingStore
 from models.tokens import Tokens, check_tokens, check_vocabulary
 
 Update = Literal["sequential", "synchronous"]
@@ -100,17 +101,20 @@ def count_duplicates(patterns: NDArray[Any]) -> int:
 class TokenStore:
     """Stored sequences of a token memory, and the sums over their match counts.
 
-    patterns (K, L); by_site (L, K), the same with a site's tokens side by side. The energy
-    of such a memory is a sum over patterns of a function of their matches with the state.
+    patterns (K, L); by_site (L, K), the same with a site's tokens side by side; packed, the same
+    for distances. The energy of such a memory is a sum over patterns of a function of their
+    matches with the state.
     """
 
     patterns: Tokens
     by_site: Tokens
+    packed: HammingStore
     vocab_size: int
 
     @classmethod
     def of(cls, patterns: Tokens, vocab_size: int) -> TokenStore:
-        return cls(patterns, np.ascontiguousarray(patterns.T), int(vocab_size))
+        packed = HammingStore.of(patterns, vocab_size)
+        return cls(patterns, np.ascontiguousarray(patterns.T), packed, int(vocab_size))
 
     @property
     def seq_len(self) -> int:
@@ -127,8 +131,7 @@ class TokenStore:
     def matches(self, states: ArrayLike) -> NDArray[np.int32]:
         """Sites at which each state equals each pattern, (batch, K)."""
         tokens = check_tokens(states, self.vocab_size, self.seq_len, "states")
-        counter = np.empty(0, np.int32)
-        return in_parallel(match_counts, len(tokens), [tokens], [self.by_site, counter])
+        return self.seq_len - self.packed.distances(tokens).astype(np.int32)
 
     def overlap(self, states: ArrayLike) -> NDArray[np.float64]:
         """V (matches / L) - 1, (batch, K): 0 on average for unrelated tokens."""

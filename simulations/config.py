@@ -11,7 +11,7 @@ from models.train_config import TrainConfig
 from simulations.problem import Problem, SourceName, make_problem
 
 # Raised whenever numbers change at fixed configuration; a results folder of another is refused.
-NUMERICS = 2
+NUMERICS = 3
 TOOLKIT = "0.1"
 
 DENOISERS = ("trained", "empirical", "population")

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 import models.empirical
 from am_theory import empirical as theory
 from am_theory.channel import Linear, LogLinear, inverse_temperature, nelbo_rate
-from models import _kernels
+from models import _hamming_kernels
 from models.denoiser import log_full
 from models.empirical import EmpiricalDenoiser
 from models.errors import NumbaInsideJitError, TokenRangeError
@@ -74,7 +74,7 @@ CASES = [
     (40, 255, 2, 0.1),
     (40, 256, 2, 0.1),
     (40, 300, 3, 0.05),
-    (_kernels.BLOCK + 37, 6, 3, 0.6),
+    (_hamming_kernels.BLOCK + 37, 6, 3, 0.6),
 ]
 
 
@@ -153,6 +153,65 @@ def test_a_duplicate_is_weight_two():
         np.exp(doubled.log_loo(x_t, 0.4)),
         np.exp(EmpiricalDenoiser(patterns[[0, 0, 1, 2, 3]], 3).log_loo(x_t, 0.4)),
     )
+
+
+@pytest.mark.parametrize("vocab_size, seq_len", [(3, 5), (20, 6), (40, 3)])
+@pytest.mark.parametrize("t", [0.05, 0.6, 1.0])
+def test_merged_duplicates_are_the_same_denoiser(t, vocab_size, seq_len):
+    patterns, x_t, _ = random_case(3, 60, seq_len, vocab_size)
+    patterns = patterns[np.random.default_rng(4).integers(60, size=900)]
+    plain = EmpiricalDenoiser(patterns, vocab_size)
+    merged = EmpiricalDenoiser.merged(patterns, vocab_size)
+    assert len(merged.patterns) <= 60
+    assert merged.train_size == plain.train_size == 900
+    ours, theirs = (d.posterior(x_t, t, generator()) for d in (merged, plain))
+    assert_close(np.exp(ours.log_loo), np.exp(theirs.log_loo), rtol=1e-10, atol=1e-12)
+    assert_close(np.exp(ours.log_full), np.exp(theirs.log_full), rtol=1e-10, atol=1e-12)
+    assert_close(merged.log_prob_noisy(x_t, t), plain.log_prob_noisy(x_t, t))
+    np.testing.assert_array_equal(ours.max_matches, theirs.max_matches)
+    np.testing.assert_array_equal(
+        merged.nearest(x_t, patterns[:12]), plain.nearest(x_t, patterns[:12])
+    )
+    np.testing.assert_array_equal(merged.multiplicity(patterns), plain.multiplicity(patterns))
+    place = [(merged.patterns == p).all(1).argmax() for p in patterns[:12]]
+    weight = merged.posterior(x_t, t, generator(), place).true_weight
+    copies = (patterns[None] == patterns[:12, None]).all(-1)
+    assert_close(weight, (plain.weights(x_t, t) * copies).sum(1), atol=1e-12)
+    assert_close(merged.weights(x_t, t).sum(1), np.ones(len(x_t)))
+    assert_close(np.exp(merged.jax().log_loo(x_t, t)), np.exp(ours.log_loo), rtol=1e-4, atol=2e-5)
+
+
+def test_draws_of_a_merged_store_follow_their_weights():
+    merged = EmpiricalDenoiser([[0, 0], [1, 1], [1, 0]], 2, LINEAR, [3, 1, 4])
+    x_t = np.tile([[1, 0]], (20_000, 1))
+    found = merged.posterior(x_t, 0.6, generator(5))
+    expected = merged.weights(x_t[:1], 0.6)[0]
+    for index in range(3):
+        within_standard_errors(found.draw_index == index, expected[index])
+    assert (found.map_index == 2).all()
+
+
+@pytest.mark.parametrize("t", [0.02, 0.3, 0.6, 0.9])
+def test_patterns_left_out_move_no_law_beyond_the_bound(t):
+    """Against weights of every pattern in extended precision: total variation below 1e-6, and
+    below the rounding of a double."""
+    patterns, x_t, _ = random_case(8, 3000, 24, 6)
+    denoiser = EmpiricalDenoiser(patterns, 6)
+    beta = np.longdouble(inverse_temperature(denoiser.schedule.alpha(t), 6))
+    matches = (x_t[:, None] == patterns[None]).sum(-1)
+    onehot = np.eye(6)[patterns]
+    for i in range(24):
+        others = matches - (x_t[:, i, None] == patterns[None, :, i])
+        weights = np.exp(beta * (others - others.max(1, keepdims=True)))
+        law = (weights / weights.sum(1, keepdims=True)).astype(float) @ onehot[:, i]
+        gap = np.abs(np.exp(denoiser.log_loo(x_t, t)[:, i]) - law).sum(-1) / 2
+        assert gap.max() < 1e-12
+
+
+@pytest.mark.parametrize("counts", [[1, 0], [1], [1.5, 2.0], [[1, 1]]])
+def test_counts_that_are_none_are_refused(counts):
+    with pytest.raises(ValueError, match="`counts` must hold one positive integer per pattern"):
+        EmpiricalDenoiser([[0, 1], [1, 1]], 2, counts=counts)
 
 
 @pytest.mark.parametrize("t", [0.0, 1e-5, 0.5, 1.0])
