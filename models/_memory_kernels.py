@@ -20,6 +20,19 @@ BLOCK = 4096  # patterns whose match counters stay in the first-level cache
 
 
 @njit(nogil=True, cache=True)
+def signs(fields: Reals, states: Spins, margin: float) -> Spins:
+    """Each spin up where its field exceeds the margin, down where it is below minus that, else
+    kept; fields and states (B, N)."""
+    out = states.copy()
+    for b in range(out.shape[0]):
+        field, spins = fields[b], out[b]
+        for i in range(spins.shape[0]):
+            up, down = field[i] > margin, field[i] < -margin
+            spins[i] = np.int8(1) if up else (np.int8(-1) if down else spins[i])
+    return out
+
+
+@njit(nogil=True, cache=True)
 def spin_sweep_dense(
     states: Spins, fields: Reals, levels: Reals, couplings: Reals, order: Ints, margin: float
 ) -> Spins:

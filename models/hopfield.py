@@ -119,9 +119,7 @@ class HopfieldMemory:
             return self._sweep(states, np.zeros(states.shape), sites)
 
         def at_once(states: Spins) -> Spins:
-            fields = self._fields(states)
-            up, down = fields > self.margin, fields < -self.margin
-            return np.where(up, np.int8(1), np.where(down, np.int8(-1), states))
+            return kernels.signs(self._fields(states), states, self.margin)
 
         sweep = one_by_one if sequential else at_once
         states, iterations, converged = to_fixed_point(sweep, spins, max_iter)
