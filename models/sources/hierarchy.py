@@ -196,11 +196,10 @@ class HierarchySource:
 
         Rows of an impossible context are NaN.
         """
-        loo, classes, log_prob, low = _kernels.in_parallel(
-            kernels.scaled_pass, len(x_t), [x_t, alpha], [self.rules]
+        log_loo, log_class, log_prob, low = _kernels.in_parallel(
+            _logs_of_scaled_pass, len(x_t), [x_t, alpha], [self.rules]
         )
-        with np.errstate(divide="ignore", invalid="ignore"):
-            log_loo, log_class = np.log(loo, out=loo), np.log(classes)
+        with np.errstate(invalid="ignore"):
             again = np.flatnonzero(low)
             if again.size:
                 log_loo[again], log_class[again], log_prob[again] = _kernels.in_parallel(
@@ -214,6 +213,13 @@ class HierarchySource:
     def population_denoiser(self, schedule: Any = channel.LogLinear()) -> HierarchyDenoiser:
         """The exact denoiser of this law."""
         return HierarchyDenoiser(self, schedule)
+
+
+def _logs_of_scaled_pass(*arguments: Any) -> tuple[Floats, Floats, Floats, Floats]:
+    """`scaled_pass` with logs of its laws; run by each thread on its own rows."""
+    loo, classes, log_prob, low = kernels.scaled_pass(*arguments)
+    with np.errstate(divide="ignore"):
+        return np.log(loo, out=loo), np.log(classes, out=classes), log_prob, low
 
 
 def check_sizes(size: int, n_rules: int, branching: int, depth: int) -> None:
