@@ -9,6 +9,7 @@ import pytest
 
 from am_theory.channel import Linear
 from models.empirical import EmpiricalDenoiser
+from models.linear import LinearDenoiser
 from models.mlp import MLPDenoiser
 from models.sources import HiddenMarkovSource, HierarchySource, IidSource, MarkovSource
 from tests import oracles
@@ -80,6 +81,9 @@ DENOISERS = {
     "empirical": EmpiricalDenoiser(PATTERNS, 3),
     "empirical, one pattern": EmpiricalDenoiser(PATTERNS[:1], 3),
     "empirical, JAX": Compiled(EmpiricalDenoiser(PATTERNS, 3).jax()),
+    "linear": LinearDenoiser(np.concatenate([PATTERNS, PATTERNS[:, ::-1]]), 3),
+    "linear, fewer sequences than dimensions": LinearDenoiser(PATTERNS, 3, ridge=0.1),
+    "linear, one pattern": LinearDenoiser(PATTERNS[:1], 3),
     "hierarchy, JAX": Compiled(SOURCES["hierarchy"].population_denoiser().jax()),
     "hierarchy, triples, JAX": Compiled(SOURCES["hierarchy, triples"].population_denoiser().jax()),
     "hidden, JAX": Compiled(SOURCES["hidden"].population_denoiser().jax()),
