@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import logsumexp
 
-from models.retrieval import Retrieval, TokenStore, Update, check_patterns
+from models.retrieval import Retrieval, TokenMemory, Update, check_patterns
 
 Floats = NDArray[np.float64]
 
@@ -95,7 +95,7 @@ Energy = Power | Distinct | Exponential
 
 
 @dataclass(frozen=True, eq=False)
-class DenseMemory:
+class DenseMemory(TokenMemory):
     """Stored sequences and an energy; made by `store`.
 
     gains (L + 1,): what a match at one site adds to F, by the matches m elsewhere; for the
@@ -103,43 +103,17 @@ class DenseMemory:
     table (L + 1,): the energy of one pattern by its matches; for the exponential, b m.
     """
 
-    stored: TokenStore
     kind: Energy
     gains: Floats
     table: Floats
 
-    @property
-    def patterns(self) -> NDArray[np.unsignedinteger]:
-        return self.stored.patterns
-
-    @property
-    def vocab_size(self) -> int:
-        return self.stored.vocab_size
-
-    @property
-    def seq_len(self) -> int:
-        return self.stored.seq_len
-
-    @property
-    def train_size(self) -> int:
-        return self.stored.train_size
-
-    @property
-    def duplicates(self) -> int:
-        """Stored sequences that repeat an earlier one; each of them counts."""
-        return self.stored.duplicates
-
-    def overlap(self, states: ArrayLike) -> Floats:
-        """m = V (matches / L) - 1 of each state with each pattern, (batch, K), in [-1, V - 1]."""
-        return self.stored.overlap(states)
-
     def energy(self, states: ArrayLike) -> Floats:
         """E of states (batch, L), (batch,): of order L for a stored sequence."""
         if isinstance(self.kind, Exponential):
-            exponents = self.table[self.stored.matches(states)]
+            exponents = self.table[self.matches(states)]
             lowest: Floats = -logsumexp(exponents, axis=1) / self.kind.rate
             return lowest
-        return self.stored.table_sum(states, self.table)
+        return self._table_sum(states, self.table)
 
     def retrieve(
         self,
@@ -161,7 +135,7 @@ class DenseMemory:
         [[0, 1, 2, 3, 0]]
         """
         from_top = isinstance(self.kind, Exponential)
-        states, iterations, converged = self.stored.descend(
+        states, iterations, converged = self._descend(
             query, self.gains, from_top, update, max_iter, order
         )
         return Retrieval(states, iterations, converged, self.energy(states))
@@ -173,29 +147,29 @@ def store(patterns: ArrayLike, vocab_size: int, energy: Energy) -> DenseMemory:
     Duplicates are allowed. Raises TokenRangeError for tokens out of range or of a wrong
     dtype, ValueError for K = 0 and for an order whose energies exceed double precision.
     """
-    stored = TokenStore.of(check_patterns(patterns, vocab_size), vocab_size)
-    seq_len = stored.seq_len
+    stored, vocab_size = check_patterns(patterns, vocab_size), int(vocab_size)
+    train_size, seq_len = stored.shape
     if isinstance(energy, Exponential):
         exponents: Floats = energy.rate * np.arange(seq_len + 1.0)
-        return DenseMemory(stored, energy, np.exp(-exponents), exponents)
+        return DenseMemory(stored, vocab_size, energy, np.exp(-exponents), exponents)
     if not isinstance(energy, Power | Distinct):
         raise ValueError(
             f"`energy` must be Power(n), Distinct(n) or Exponential(b); got {energy!r}."
         )
-    values = energy.values(seq_len, stored.vocab_size)
+    values = energy.values(seq_len, vocab_size)
     steps = [after - now for now, after in pairwise(values)]
     largest = max(map(abs, steps))
     # Sums of integers below 2^53 are exact; larger ones are scaled to stay in range.
-    unit = 1 if largest * stored.train_size < 2**53 else largest
+    unit = 1 if largest * train_size < 2**53 else largest
     try:
         table = np.array([-value / seq_len ** (energy.order - 1) for value in values])
     except OverflowError:
         raise ValueError(
             f"`order` = {energy.order} is too large: energies at L = {seq_len}, "
-            f"V = {stored.vocab_size} exceed double precision. Use Exponential."
+            f"V = {vocab_size} exceed double precision. Use Exponential."
         ) from None
     gains = np.array([step / unit for step in steps] + [0.0])
-    return DenseMemory(stored, energy, gains, table)
+    return DenseMemory(stored, vocab_size, energy, gains, table)
 
 
 def _check_order(order: int) -> None:

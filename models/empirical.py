@@ -21,6 +21,7 @@ from am_theory import channel
 from models import _kernels
 from models.hamming import HammingStore
 from models.mapped import check_file, check_unchanged
+from models.memory_size import refuse_beyond_memory
 from models.tokens import Tokens, check_level, check_tokens, check_vocabulary
 
 Floats = NDArray[np.float64]
@@ -147,6 +148,11 @@ class EmpiricalDenoiser:
         tokens = check_tokens(x_t, self.vocab_size, self.seq_len)
         alpha = np.asarray(self.schedule.alpha(check_level(t, len(tokens))))
         beta = np.asarray(channel.inverse_temperature(alpha, self.vocab_size))
+        refuse_beyond_memory(
+            32.0 * len(tokens) * len(self.patterns),
+            f"the weights of {len(self.patterns)} sequences for {len(tokens)} queries",
+            "ask for fewer queries at a time, or for `posterior`, which makes no such array",
+        )
         gap = self._store.distances(tokens).astype(float)
         unnormalized = np.exp(-beta.reshape(-1, 1) * (gap - gap.min(1, keepdims=True)))
         if self._counts.size:

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from models import _hamming_kernels as kernels
 from models._kernels import in_parallel
+from models.memory_size import refuse_beyond_memory
 from models.tokens import Tokens, check_tokens
 
 CHUNK = 65536  # sequences unpacked to bits at once
@@ -53,6 +54,11 @@ class HammingStore:
     def distances(self, queries: ArrayLike) -> NDArray[np.unsignedinteger[Any]]:
         """Distances (B, K) of queries (B, L) to all sequences, uint8 (uint16 from L = 256)."""
         words = self.packed(queries)
+        refuse_beyond_memory(
+            len(words) * self.planes.shape[2] * self.kind.itemsize,
+            f"all distances of {len(words)} queries",
+            "ask for fewer queries at a time, or for `nearest`",
+        )
         rest = [self.planes, self.kind]
         return in_parallel(kernels.distances, len(words), [words], rest, self.rows_a_thread)
 

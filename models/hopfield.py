@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from models import _memory_kernels as kernels
 from models._kernels import in_parallel
 from models.errors import NumbaInsideJitError
+from models.memory_size import refuse_beyond_memory
 from models.retrieval import (
     Retrieval,
     Update,
@@ -190,6 +191,11 @@ def store(
     spins = check_spins(patterns, None, "patterns")
     refuse_empty(spins)
     train_size, seq_len = spins.shape
+    refuse_beyond_memory(
+        (8.0 if rule == "hebb" else 40.0) * spins.size,
+        f"a memory of {train_size} patterns of {seq_len} spins",
+        "store fewer patterns",
+    )
     if rule == "hebb":
         exact = np.float32 if train_size * seq_len < EXACT_IN_FLOAT32 else np.float64
         factor: Reals = spins.astype(exact)

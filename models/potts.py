@@ -15,48 +15,21 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from models.retrieval import Retrieval, TokenStore, Update, check_patterns
+from models.retrieval import Retrieval, TokenMemory, Update, check_patterns
 
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
-class PottsMemory:
+class PottsMemory(TokenMemory):
     """Stored sequences; made by `store`. Fields go through the patterns, never couplings."""
-
-    stored: TokenStore
-
-    @property
-    def patterns(self) -> NDArray[np.unsignedinteger]:
-        return self.stored.patterns
-
-    @property
-    def vocab_size(self) -> int:
-        return self.stored.vocab_size
-
-    @property
-    def seq_len(self) -> int:
-        return self.stored.seq_len
-
-    @property
-    def train_size(self) -> int:
-        return self.stored.train_size
-
-    @property
-    def duplicates(self) -> int:
-        """Stored sequences that repeat an earlier one; each of them counts."""
-        return self.stored.duplicates
-
-    def overlap(self, states: ArrayLike) -> Floats:
-        """m = V (matches / L) - 1 of each state with each pattern, (batch, K), in [-1, V - 1]."""
-        return self.stored.overlap(states)
 
     def energy(self, states: ArrayLike) -> Floats:
         """E of states (batch, L), (batch,); a stored sequence has about -(L/2) (V - 1)^2."""
         vocab_size, seq_len = self.vocab_size, self.seq_len
         matches = np.arange(seq_len + 1)
         pairs = (vocab_size * matches - seq_len) ** 2 - matches * vocab_size * (vocab_size - 2)
-        return self.stored.table_sum(states, -0.5 * (pairs - seq_len) / seq_len)
+        return self._table_sum(states, -0.5 * (pairs - seq_len) / seq_len)
 
     def retrieve(
         self,
@@ -79,9 +52,7 @@ class PottsMemory:
         """
         # h_i(v) L / V up to a constant: the sum of z without site i over patterns with v there.
         gains = self.vocab_size * np.arange(self.seq_len + 1.0) - (self.seq_len - 1)
-        states, iterations, converged = self.stored.descend(
-            query, gains, False, update, max_iter, order
-        )
+        states, iterations, converged = self._descend(query, gains, False, update, max_iter, order)
         return Retrieval(states, iterations, converged, self.energy(states))
 
 
@@ -90,4 +61,4 @@ def store(patterns: ArrayLike, vocab_size: int) -> PottsMemory:
 
     Raises TokenRangeError for tokens out of range or of a wrong dtype, ValueError for K = 0.
     """
-    return PottsMemory(TokenStore.of(check_patterns(patterns, vocab_size), vocab_size))
+    return PottsMemory(check_patterns(patterns, vocab_size), int(vocab_size))

@@ -23,9 +23,10 @@ from scipy.optimize import minimize
 from scipy.special import log_softmax
 
 from am_theory import channel
+from models.memory_size import refuse_beyond_memory
 from models.retrieval import (
     Retrieval,
-    TokenStore,
+    TokenMemory,
     Update,
     check_dynamics,
     check_patterns,
@@ -37,11 +38,12 @@ Floats = NDArray[np.float64]
 
 TOLERANCE = 1e-3  # bound on a row's relative error, below which it counts as converged
 ROUNDING = 1e-12  # gradients of one pattern below it stand for 0
+COPIES = 20  # of the weights, held at once by the fit
 TIE = 1e-9  # fields that differ by less, in units of the row's norm, are tied
 
 
 @dataclass(frozen=True, eq=False)
-class PseudolikelihoodMemory:
+class PseudolikelihoodMemory(TokenMemory):
     """Fitted rows; made by `store`. Also a denoiser of the small-noise law.
 
     weights (L, V - 1, L, V - 1): W_i[:, j] = Q weights[i, :, j] Q^T with Q = `simplex(V)`, of
@@ -49,32 +51,10 @@ class PseudolikelihoodMemory:
     the minimum over its norm, |gradient| / (penalty |W_i|); converged (L,): it is below 1e-3.
     """
 
-    stored: TokenStore
     weights: Floats
     penalty: float
     error_bound: Floats
     schedule: Any
-
-    @property
-    def patterns(self) -> NDArray[np.unsignedinteger]:
-        return self.stored.patterns
-
-    @property
-    def vocab_size(self) -> int:
-        return self.stored.vocab_size
-
-    @property
-    def seq_len(self) -> int:
-        return self.stored.seq_len
-
-    @property
-    def train_size(self) -> int:
-        return self.stored.train_size
-
-    @property
-    def duplicates(self) -> int:
-        """Stored sequences that repeat an earlier one; each of them counts."""
-        return self.stored.duplicates
 
     @property
     def converged(self) -> NDArray[np.bool_]:
@@ -84,10 +64,6 @@ class PseudolikelihoodMemory:
     def norms(self) -> Floats:
         """|W_i| of each row, (L,); its square over L is the norm q of the theory."""
         return _norms(self.weights)
-
-    def overlap(self, states: ArrayLike) -> Floats:
-        """m = V (matches / L) - 1 of each state with each pattern, (batch, K), in [-1, V - 1]."""
-        return self.stored.overlap(states)
 
     def fields(self, states: ArrayLike) -> Floats:
         """z_i(v) of states (batch, L), (batch, L, V), in nats; they sum to 0 over v."""
@@ -169,7 +145,7 @@ def store(
     Raises TokenRangeError for tokens out of range or of a wrong dtype, ValueError for K = 0, a
     penalty that is not positive and `max_iter` below 1.
     """
-    stored = TokenStore.of(check_patterns(patterns, vocab_size), vocab_size)
+    stored = TokenMemory(check_patterns(patterns, vocab_size), int(vocab_size))
     if not 0 < penalty < np.inf:
         raise ValueError(
             f"`penalty` must be positive and finite; got {penalty}. For early stopping take a "
@@ -178,8 +154,16 @@ def store(
     if int(max_iter) != max_iter or max_iter < 1:
         raise ValueError(f"`max_iter` must be an integer of at least 1; got {max_iter}.")
     block = (stored.seq_len, stored.vocab_size - 1)
+    size = 8.0 * (block[0] * block[1]) ** 2
+    refuse_beyond_memory(
+        COPIES * size,
+        f"fitting {size / 2**30:.1f} GiB of weights, (L (V - 1))^2 = {block[0] * block[1]}^2,",
+        "use shorter sequences or a smaller vocabulary",
+    )
     weights, bound = fit(stored, float(penalty), int(max_iter), np.zeros((*block, *block)))
-    return PseudolikelihoodMemory(stored, weights, float(penalty), bound, schedule)
+    return PseudolikelihoodMemory(
+        stored.patterns, stored.vocab_size, weights, float(penalty), bound, schedule
+    )
 
 
 def simplex(vocab_size: int) -> Floats:
@@ -194,7 +178,7 @@ def simplex(vocab_size: int) -> Floats:
     return np.asarray(contrast / np.sqrt(steps * (steps + 1.0)))
 
 
-def fit(stored: TokenStore, penalty: float, max_iter: int, start: Floats) -> tuple[Floats, Floats]:
+def fit(stored: TokenMemory, penalty: float, max_iter: int, start: Floats) -> tuple[Floats, Floats]:
     """Weights of all rows, by one L-BFGS on their sum from `start`, and their error bounds.
 
     A strongly convex row is within |gradient| / penalty of its minimum: that bounds the error.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -98,23 +99,11 @@ def count_duplicates(patterns: NDArray[Any]) -> int:
 
 
 @dataclass(frozen=True, eq=False)
-class TokenStore:
-    """Stored sequences of a token memory, and the sums over their match counts.
-
-    patterns (K, L); by_site (L, K), the same with a site's tokens side by side; packed, the same
-    for distances. The energy of such a memory is a sum over patterns of a function of their
-    matches with the state.
-    """
+class TokenMemory:
+    """What every memory of token sequences has: the sequences, and how states match them."""
 
     patterns: Tokens
-    by_site: Tokens
-    packed: HammingStore
     vocab_size: int
-
-    @classmethod
-    def of(cls, patterns: Tokens, vocab_size: int) -> TokenStore:
-        packed = HammingStore.of(patterns, vocab_size)
-        return cls(patterns, np.ascontiguousarray(patterns.T), packed, int(vocab_size))
 
     @property
     def seq_len(self) -> int:
@@ -126,7 +115,18 @@ class TokenStore:
 
     @property
     def duplicates(self) -> int:
+        """Stored sequences that repeat an earlier one; each of them counts."""
         return count_duplicates(self.patterns)
+
+    @cached_property
+    def by_site(self) -> Tokens:
+        """The sequences with a site's tokens side by side, (L, K)."""
+        return np.ascontiguousarray(self.patterns.T)
+
+    @cached_property
+    def packed(self) -> HammingStore:
+        """The sequences as distances take them."""
+        return HammingStore.of(self.patterns, self.vocab_size)
 
     def matches(self, states: ArrayLike) -> NDArray[np.int32]:
         """Sites at which each state equals each pattern, (batch, K)."""
@@ -134,16 +134,19 @@ class TokenStore:
         return self.seq_len - self.packed.distances(tokens).astype(np.int32)
 
     def overlap(self, states: ArrayLike) -> NDArray[np.float64]:
-        """V (matches / L) - 1, (batch, K): 0 on average for unrelated tokens."""
+        """m = V (matches / L) - 1 of each state with each pattern, (batch, K), in [-1, V - 1].
+
+        It is 0 on average for unrelated tokens.
+        """
         scaled: NDArray[np.float64] = self.vocab_size * self.matches(states) / self.seq_len - 1.0
         return scaled
 
-    def table_sum(self, states: ArrayLike, table: NDArray[np.float64]) -> NDArray[np.float64]:
+    def _table_sum(self, states: ArrayLike, table: NDArray[np.float64]) -> NDArray[np.float64]:
         """sum_mu table[matches with pattern mu] of each state, (batch,); table (L + 1,)."""
         total: NDArray[np.float64] = table[self.matches(states)].sum(axis=1)
         return total
 
-    def descend(
+    def _descend(
         self,
         query: ArrayLike,
         gains: NDArray[np.float64],

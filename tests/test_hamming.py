@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models import _hamming_kernels as kernels
+from models import hopfield, memory_size, pseudolikelihood
 from models.empirical import EmpiricalDenoiser
 from models.errors import NumbaInsideJitError, TokenRangeError
 from models.hamming import HammingStore, pack
@@ -103,3 +104,22 @@ def test_a_file_of_objects_or_of_several_arrays_is_refused(tmp_path):
         open_patterns(tmp_path / "objects.npy")
     with pytest.raises(StoreFileError, match="several arrays"):
         open_patterns(tmp_path / "several.npz")
+
+
+# --- more than memory holds
+
+
+def test_arrays_beyond_memory_are_refused_with_their_size(monkeypatch):
+    monkeypatch.setattr(memory_size, "physical_memory", lambda: 1000)
+    patterns = tokens(0, 40, 6, 2)
+    store, denoiser = HammingStore.of(patterns, 2), EmpiricalDenoiser(patterns, 2)
+    beyond = "would take 0.0 GiB and this machine has 0.0"
+    with pytest.raises(ValueError, match=f"all distances of 40 queries {beyond}"):
+        store.distances(patterns)
+    with pytest.raises(ValueError, match=f"the weights of 40 sequences for 3 queries {beyond}"):
+        denoiser.weights(patterns[:3], 0.5)
+    with pytest.raises(ValueError, match=r"\(L \(V - 1\)\)\^2 = 6\^2, " + beyond):
+        pseudolikelihood.store(patterns, 2)
+    with pytest.raises(ValueError, match=f"a memory of 40 patterns of 6 spins {beyond}"):
+        hopfield.store(2 * patterns - 1)
+    store.nearest(patterns)  # needs no such array

@@ -136,7 +136,7 @@ def test_two_starts_give_one_fit_within_the_bounds(problem):
     start = problem["rng"].normal(size=ours.weights.shape)
     sites = np.arange(ours.seq_len)
     start[sites, :, sites] = 0
-    other, bound = fit(ours.stored, problem["penalty"], 2000, start)
+    other, bound = fit(ours, problem["penalty"], 2000, start)
     assert ours.converged.all() and (bound < 1e-3).all()
     gap, norms = (np.sqrt((w**2).sum((1, 2, 3))) for w in (ours.weights - other, other))
     assert (gap <= (ours.error_bound * ours.norms + bound * norms) * 1.001).all()
