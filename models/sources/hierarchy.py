@@ -26,7 +26,12 @@ from models.sources.law import (
     entropy_of,
     noisy_pairs,
 )
-from models.tokens import Tokens, check_level, check_tokens, check_vocabulary, token_dtype
+from models.sources.population import (
+    PopulationDenoiser,
+    refuse_impossible_context,
+    refuse_impossible_tokens,
+)
+from models.tokens import Tokens, check_tokens, check_vocabulary, token_dtype
 
 if TYPE_CHECKING:
     from models.sources.jax_twins import HierarchyJax
@@ -249,23 +254,8 @@ def _codes(rules: Indices) -> Indices:
 
 
 @dataclass(frozen=True, eq=False)
-class HierarchyDenoiser:
+class HierarchyDenoiser(PopulationDenoiser):
     """Exact denoiser of a hierarchy by belief propagation; O(batch L v m s)."""
-
-    source: HierarchySource
-    schedule: Any
-
-    @property
-    def vocab_size(self) -> int:
-        return self.source.vocab_size
-
-    @property
-    def seq_len(self) -> int:
-        return self.source.seq_len
-
-    def _inputs(self, x_t: ArrayLike, t: ArrayLike) -> tuple[Tokens, Floats]:
-        tokens = check_tokens(x_t, self.vocab_size, self.seq_len)
-        return tokens, np.asarray(self.schedule.alpha(check_level(t, len(tokens))))
 
     def log_loo(self, x_t: ArrayLike, t: ArrayLike) -> Floats:
         """log p(x_0^i | x_t without i), (batch, L, V): the downward message of each leaf.
@@ -273,18 +263,13 @@ class HierarchyDenoiser:
         Raises ValueError where the context has probability zero (possible only at alpha = 1).
         """
         log_loo, _, _ = self.source._pass(*self._inputs(x_t, t))
-        if not np.isfinite(log_loo.max(-1)).all():
-            raise ValueError(
-                "`x_t` has a context of probability zero under this source at this noise level, "
-                "so no leave-one-out law exists. Use t > 0 or sequences the source can make."
-            )
+        refuse_impossible_context(~np.isfinite(log_loo.max(-1)))
         return log_loo
 
     def log_class_posterior(self, x_t: ArrayLike, t: ArrayLike) -> Floats:
         """log p(root symbol | x_t), (batch, V). Raises ValueError where x_t is impossible."""
         log_class = self.source._pass(*self._inputs(x_t, t))[1]
-        if not np.isfinite(log_class.max(-1)).all():
-            raise ValueError("`x_t` has probability zero under this source; it has no class.")
+        refuse_impossible_tokens(~np.isfinite(log_class.max(-1)), "it has no class")
         return log_class
 
     def log_prob_noisy(self, x_t: ArrayLike, t: ArrayLike) -> Floats:
@@ -298,8 +283,7 @@ class HierarchyDenoiser:
         trees: Indices = _kernels.in_parallel(
             kernels.posterior_trees, len(tokens), [tokens, alpha, uniforms], [self.source.rules]
         )
-        if (trees < 0).any():
-            raise ValueError("`x_t` has probability zero under this source; nothing to draw.")
+        refuse_impossible_tokens(trees < 0)
         return trees[:, -self.seq_len :].astype(tokens.dtype)
 
     def jax(self) -> HierarchyJax:

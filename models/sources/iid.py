@@ -10,7 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from am_theory import channel
 from models.sources.law import EntropyLaw, MutualInformation, draw_rows, entropy_of
-from models.tokens import Tokens, check_level, check_tokens, check_vocabulary, token_dtype
+from models.sources.population import PopulationDenoiser, refuse_impossible_tokens
+from models.tokens import Tokens, check_tokens, check_vocabulary, token_dtype
 
 Floats = NDArray[np.float64]
 
@@ -79,30 +80,18 @@ class IidSource:
 
 
 @dataclass(frozen=True, eq=False)
-class IidDenoiser:
+class IidDenoiser(PopulationDenoiser):
     """Exact denoiser of independent tokens: `loo` is the token law whatever x_t."""
-
-    source: IidSource
-    schedule: Any
-
-    @property
-    def vocab_size(self) -> int:
-        return self.source.vocab_size
-
-    @property
-    def seq_len(self) -> int:
-        return self.source.seq_len
 
     def log_loo(self, x_t: ArrayLike, t: ArrayLike) -> Floats:
         """log p(x_0^i), (batch, L, V)."""
-        tokens = check_tokens(x_t, self.vocab_size, self.seq_len)
-        check_level(t, len(tokens))
+        tokens, _ = self._inputs(x_t, t)
         with np.errstate(divide="ignore"):
             row = np.log(self.source.probs)
         return np.broadcast_to(row, (*tokens.shape, self.vocab_size)).copy()
 
-    def _full(self, tokens: Tokens, t: ArrayLike) -> Floats:
-        alpha = np.asarray(self.schedule.alpha(check_level(t, len(tokens))))[:, None, None]
+    def _full(self, tokens: Tokens, alpha: Floats) -> Floats:
+        alpha = alpha[:, None, None]
         likelihood = np.repeat((1 - alpha) / self.vocab_size, self.seq_len, axis=1)
         law = np.repeat(likelihood, self.vocab_size, axis=2)
         own = np.arange(self.vocab_size) == tokens[..., None]
@@ -110,15 +99,13 @@ class IidDenoiser:
 
     def log_prob_noisy(self, x_t: ArrayLike, t: ArrayLike) -> Floats:
         """log p(x_t) in nats, (batch,)."""
-        tokens = check_tokens(x_t, self.vocab_size, self.seq_len)
         with np.errstate(divide="ignore"):
-            total: Floats = np.log(self._full(tokens, t).sum(-1)).sum(1)
+            total: Floats = np.log(self._full(*self._inputs(x_t, t)).sum(-1)).sum(1)
         return total
 
     def posterior_draw(self, rng: np.random.Generator, x_t: ArrayLike, t: ArrayLike) -> Tokens:
         """One exact joint draw of p(x_0 | x_t) per row, (batch, L): sites are independent."""
-        tokens = check_tokens(x_t, self.vocab_size, self.seq_len)
-        rows = self._full(tokens, t).reshape(-1, self.vocab_size)
-        if not rows.sum(1).all():
-            raise ValueError("`x_t` has probability zero under this source; nothing to draw.")
+        tokens, alpha = self._inputs(x_t, t)
+        rows = self._full(tokens, alpha).reshape(-1, self.vocab_size)
+        refuse_impossible_tokens(rows.sum(1) == 0)
         return draw_rows(rows, rng.random(len(rows))).reshape(tokens.shape).astype(tokens.dtype)

@@ -16,7 +16,12 @@ from am_theory import channel
 from models import _kernels
 from models.sources import _chain_kernels as kernels
 from models.sources.law import EntropyLaw, MutualInformation, draw_rows, entropy_of, noisy_pairs
-from models.tokens import Tokens, check_level, check_tokens, token_dtype
+from models.sources.population import (
+    PopulationDenoiser,
+    refuse_impossible_context,
+    refuse_impossible_tokens,
+)
+from models.tokens import Tokens, check_tokens, token_dtype
 
 if TYPE_CHECKING:
     from models.sources.jax_twins import SmootherJax
@@ -190,26 +195,11 @@ def smooth(source: StateChain, x_t: Tokens, alpha: Floats) -> tuple[Floats, Floa
 
 
 @dataclass(frozen=True, eq=False)
-class MarkovDenoiser:
+class MarkovDenoiser(PopulationDenoiser):
     """Exact denoiser of a chain, or of a hidden Markov source, by forward-backward.
 
     O(batch L (H^2 + H V)) with H states; H = V and no second term for a chain.
     """
-
-    source: StateChain
-    schedule: Any
-
-    @property
-    def vocab_size(self) -> int:
-        return self.source.vocab_size
-
-    @property
-    def seq_len(self) -> int:
-        return self.source.seq_len
-
-    def _inputs(self, x_t: ArrayLike, t: ArrayLike) -> tuple[Tokens, Floats]:
-        tokens = check_tokens(x_t, self.vocab_size, self.seq_len)
-        return tokens, np.asarray(self.schedule.alpha(check_level(t, len(tokens))))
 
     def log_loo(self, x_t: ArrayLike, t: ArrayLike) -> Floats:
         """log p(x_0^i | x_t without i), (batch, L, V).
@@ -218,11 +208,7 @@ class MarkovDenoiser:
         alpha = 1 with forbidden transitions).
         """
         log_loo, _ = smooth(self.source, *self._inputs(x_t, t))
-        if np.isnan(log_loo).any():
-            raise ValueError(
-                "`x_t` has a context of probability zero under this source at this noise level, "
-                "so no leave-one-out law exists. Use t > 0 or sequences the source can make."
-            )
+        refuse_impossible_context(np.isnan(log_loo))
         return log_loo
 
     def log_prob_noisy(self, x_t: ArrayLike, t: ArrayLike) -> Floats:
@@ -236,8 +222,7 @@ class MarkovDenoiser:
         states: NDArray[np.int64] = _kernels.in_parallel(
             kernels.draw_states, len(tokens), [tokens, alpha, rng.random(tokens.shape)], law
         )
-        if (states < 0).any():
-            raise ValueError("`x_t` has probability zero under this source; nothing to draw.")
+        refuse_impossible_tokens(states < 0)
         if len(self.source.emission) == 0:
             return states.astype(tokens.dtype)
         # given its state and its noisy token, a token depends on nothing else
