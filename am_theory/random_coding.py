@@ -214,7 +214,7 @@ def true_weight_exponent(log_load: ArrayLike, vocab_size: int, alpha: ArrayLike)
     Notes
     -----
     D(x* || p) with x* = p + (kappa - C) / beta while x* is below p^2 / (p^2 + (V - 1) w^2),
-    w = (1 - alpha) / V; beyond, kappa - log(1 + (V - 1) alpha^2), the same as the sheet's
+    w = (1 - alpha) / V; beyond, kappa - log(1 + (V - 1) alpha^2), which equals
     kappa - log(1 - alpha) - log(1 - p + p e^beta).
 
     Unit: nats per token.

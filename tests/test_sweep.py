@@ -490,6 +490,7 @@ def startup() -> float:
     return time.monotonic() - begun
 
 
+# These tests look for the job's processes in /proc, which no other system has.
 linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
 
