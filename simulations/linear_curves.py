@@ -1,0 +1,183 @@
+"""The linear denoiser, simulated and held against its theory: a transition that is solved.
+
+    python simulations/linear_curves.py --preset smoke
+
+Fits the denoiser exactly on many sets of K random sequences and measures train and test errors
+and token recovery over x = K / (L (V - 1)), fits to drawn noise (double descent), and training
+time. Writes data, a report and a figure to results/linear_curves/<preset>/. Interrupted runs
+resume.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import tyro
+import xarray as xr
+from rich.console import Console
+
+from simulations import command
+from simulations.command import choice, complete, entry, option
+from simulations.config import TOOLKIT
+from simulations.linear_config import (
+    NUMERICS,
+    PRESETS,
+    LinearConfig,
+    dimension,
+    preset,
+    train_sizes,
+)
+from simulations.results import digest, provenance, write_dataset
+from simulations.sweep import Cell, SweepOutcome, load_cells
+
+PROGRAM = "linear_curves"
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """Measure the solvable transition of the linear denoiser and compare it with theory.
+
+    Args:
+        preset: smoke (half a minute) or small (minutes).
+        out: results folder; default results/linear_curves/<preset>.
+        workers: cells computed at a time, one thread each; default the number of cores.
+        check: exit with status 1 if a simulation deviates from an exact prediction.
+        config: every setting of the preset can be overridden.
+    """
+
+    preset: Literal["smoke", "small"] = "small"
+    out: Path | None = None
+    workers: int = field(default_factory=lambda: os.cpu_count() or 1)
+    check: bool = False
+    config: Annotated[LinearConfig, tyro.conf.OmitArgPrefixes] = field(default_factory=LinearConfig)
+
+
+def compute_cell(config: LinearConfig, coordinates: dict[str, Any]) -> xr.Dataset:
+    """The dataset of one cell of the sweep; runs in a worker."""
+    from simulations import linear_cells
+
+    return getattr(linear_cells, coordinates["kind"])(config, coordinates["index"])
+
+
+def make_cells(config: LinearConfig) -> list[Cell]:
+    """One cell per curve: of a case, of a ridge, of a training-set size over time."""
+    named = {
+        "curves": [f"V{v}-L{length}-alpha{alpha:g}" for v, length, alpha in config.cases],
+        "draws": [f"ridge{ridge:g}" for ridge in config.ridges],
+        "flow": [f"K{size}" for size in config.flow_sizes],
+    }
+    return [
+        Cell(f"{kind}-{name}", {"kind": kind, "index": index})
+        for kind, names in named.items()
+        for index, name in enumerate(names)
+    ]
+
+
+def _cost(config: LinearConfig, cell: Cell) -> float:
+    """Rough seconds on one core of 20 Gflop/s."""
+    kind, index = cell.coordinates["kind"], cell.coordinates["index"]
+    if kind == "flow":
+        d = dimension(config.flow_case)
+        work = (10 + 5 * len(config.times)) * float(d) ** 3
+    elif kind == "draws":
+        d, sizes = dimension(config.draws_case), train_sizes(config.draws_case, config.draws_ratios)
+        work = sum(config.draws) * d**2 * sum(sizes) + 6 * len(sizes) * d**3
+    else:
+        d, sizes = dimension(config.cases[index]), train_sizes(config.cases[index], config.ratios)
+        work = d**2 * (4 * sum(sizes) + len(sizes) * (6 * d + 8 * config.queries))
+    return 1.0 + config.seeds * work / 1e10
+
+
+def merge(out: Path, config: LinearConfig) -> xr.Dataset:
+    """All cells as one dataset: cases, ridges and sizes over time, each along its dimension."""
+    cells = make_cells(config)
+    parts = []
+    for kind, name, units, values in (
+        ("curves", "case", "1", [f"V={v} L={n} alpha={a:g}" for v, n, a in config.cases]),
+        ("draws", "ridge", "1", list(config.ridges)),
+        ("flow", "flow_size", "sequences", list(config.flow_sizes)),
+    ):
+        mine = load_cells(out, [cell for cell in cells if cell.coordinates["kind"] == kind])
+        axis = xr.Variable(name, values, {"units": units})
+        parts.append(xr.concat([cell.drop_attrs(deep=False) for cell in mine], axis))
+    merged = xr.merge(parts)
+    for k, (name, units) in enumerate(
+        (("vocab_size", "tokens"), ("seq_len", "tokens"), ("alpha", "probability"))
+    ):
+        merged[name] = ("case", np.array([case[k] for case in config.cases]), {"units": units})
+    return merged
+
+
+def configuration_hash(config: LinearConfig) -> str:
+    """Hash of all that the numbers depend on besides a cell's coordinates."""
+    return digest({"config": config.as_dict(), "toolkit": TOOLKIT, "linear": NUMERICS})
+
+
+def parse(arguments: list[str]) -> Arguments:
+    """Command line to Arguments; a wrong preset or value ends with one sentence and status 2."""
+    name = choice(PROGRAM, "preset", option(arguments, "--preset", "small"), PRESETS)
+    default = Arguments(preset=name, config=preset(name))  # type: ignore[arg-type]
+    return command.parse(PROGRAM, arguments, default, __doc__)
+
+
+def run(arguments: Arguments, console: Console) -> int:
+    """Sweep, merge, analyse, report; returns the exit status."""
+    started = time.monotonic()
+    config = arguments.config
+    out = arguments.out or Path("results/linear_curves") / arguments.preset
+    outcome = complete(
+        console,
+        make_cells(config),
+        partial(compute_cell, config),
+        out,
+        configuration_hash(config),
+        workers=arguments.workers,
+        cost=partial(_cost, config),
+    )
+    return 1 if outcome is None else finish(arguments, out, outcome, started, console)
+
+
+def finish(
+    arguments: Arguments, out: Path, outcome: SweepOutcome, started: float, console: Console
+) -> int:
+    """Everything after the sweep: merged data, analysis, figure, report, checks."""
+    from simulations.linear_analysis import analyse
+    from simulations.linear_figures import linear_figure
+    from simulations.linear_report import print_findings, write_report
+
+    config = arguments.config
+    with console.status("merging the cells and comparing with theory"):
+        data = merge(out, config)
+        signed = data.assign_attrs(
+            provenance(),
+            title="Train and test curves of the linear denoiser",
+            configuration=json.dumps(config.as_dict()),
+            config_hash=configuration_hash(config),
+            sweep_seconds=outcome.wall_time,
+        )
+        write_dataset(signed, out / "linear_curves.nc")
+        analysis = analyse(config, data)
+        linear_figure(analysis, out / "linear_curves")
+        write_report(analysis, out, arguments.preset, time.monotonic() - started, outcome)
+    print_findings(analysis, console)
+    console.print(f"Figure, report and data: {out}", highlight=False)
+    if arguments.check and not all(check.agrees for check in analysis.checks):
+        console.print("[red]An exact prediction is not met[/red]; see report.md.")
+        return 1
+    return 0
+
+
+def main() -> None:
+    """Entry point of the command."""
+    entry(PROGRAM, lambda words, console: run(parse(words), console))
+
+
+if __name__ == "__main__":
+    main()
