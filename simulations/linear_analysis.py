@@ -18,8 +18,7 @@ from numpy.typing import NDArray
 from am_theory import linear
 from simulations.bootstrap import bootstrap_ratio, interval, standard_error
 from simulations.check import Check, Row, check_mean, compare
-from simulations.linear_cells import SPLITS
-from simulations.linear_config import LinearConfig, dimension, train_sizes
+from simulations.linear_config import SPLITS, LinearConfig, dimension, train_sizes
 from simulations.passage import crossing_size
 from simulations.problem import stream
 

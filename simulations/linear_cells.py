@@ -17,10 +17,9 @@ from models.linear_filter import LinearFilter
 from models.sampler import noise
 from models.sources import IidSource
 from models.tokens import Tokens
-from simulations.linear_config import Case, LinearConfig, train_sizes
+from simulations.linear_config import SPLITS, Case, LinearConfig, train_sizes
 from simulations.problem import stream
 
-SPLITS = ("train", "test")
 COUNTS = ("tokens", "right", "corrupted", "recovered")
 ERRORS = ("error", "query_error", "drawn_error")
 

@@ -11,6 +11,7 @@ from typing import Any
 # Raised whenever numbers change at fixed configuration; a results folder of another is refused.
 NUMERICS = 1
 PRESETS = ("smoke", "small")
+SPLITS = ("train", "test")
 
 Case = tuple[int, int, float]
 

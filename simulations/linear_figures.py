@@ -83,6 +83,18 @@ def _below(axis: Any, handles: Sequence[Any] | None = None, ncol: int = 3) -> No
     axis.legend(**options) if handles is None else axis.legend(handles=handles, **options)
 
 
+def _log_axis(axis: Any, label: str) -> None:
+    """A logarithmic x axis with plain numbers, three a decade."""
+    axis.set_xscale("log")
+    low, high = axis.get_xlim()
+    ticks = [m * 10.0**k for k in range(-4, 5) for m in (1, 2, 5)]
+    shown = [tick for tick in ticks if low <= tick <= high]
+    axis.set_xticks(shown, [f"{tick:g}" for tick in shown])
+    axis.set_xticks([], minor=True)
+    axis.set_xlim(low, high)
+    axis.set_xlabel(label)
+
+
 def _split_handles(train: str = "train", test: str = "test") -> list[Any]:
     grey: dict[str, Any] = {"color": "0.35"}
     return [
@@ -114,8 +126,7 @@ def _collapse(axis: Any, analysis: LinearAnalysis, measure: str) -> None:
         "all": (kept, "limit of both: keep every token"),
     }[measure]
     handles.append(axis.axhline(limit, color="k", lw=0.8, ls=":", label=words))
-    axis.set_xscale("log")
-    axis.set_xlabel(SIZE_LABEL)
+    _log_axis(axis, SIZE_LABEL)
     axis.set_ylabel(ERROR_LABEL if measure == "error" else "share of all tokens that are right")
     title = {"error": "(a) Train and test error meet", "all": "(b) So does token recovery"}
     axis.set_title(f"{title[measure]}: V = {vocab_size}, α = {alpha:g}", loc="left")
@@ -137,9 +148,8 @@ def _problems(axis: Any, analysis: LinearAnalysis) -> None:
             _points(axis, at, analysis.curves[index], where, mfc=face, color=colour, marker="o")
         label = f"V = {vocab_size}, α = {alpha:g}, L = {case[1]}"
         handles.append(Line2D([], [], color=colour, lw=4, label=label))
-    axis.axhline(0.5, color="0.6", lw=0.8, ls=":")
-    axis.set_xscale("log")
-    axis.set_xlabel(SIZE_LABEL)
+    handles.append(axis.axhline(0.5, color="0.6", lw=0.8, ls=":", label="one half"))
+    _log_axis(axis, SIZE_LABEL)
     axis.set_ylabel("share of corrupted tokens that are restored")
     axis.set_title("(c) Corrupted tokens are restored from memory alone", loc="left")
     _below(axis, handles, ncol=2)
@@ -204,14 +214,15 @@ def _draws(axis: Any, analysis: LinearAnalysis) -> None:
         )
     axis.axhline(1 - alpha**2, color="k", lw=0.8, ls=":")
     axis.axvline(1.0, color="0.6", lw=0.8)
-    axis.set(xscale="log", yscale="log")
+    axis.set_yscale("log")
     ticks = [v for v in (0.7, 1, 1.5, 2, 3, 4, 6, 8) if v < axis.get_ylim()[1]]
     axis.set_yticks(ticks, [f"{v:g}" for v in ticks])
     axis.set_yticks([], minor=True)
-    axis.set_xlabel(SIZE_LABEL)
+    _log_axis(axis, SIZE_LABEL)
     axis.set_ylabel(f"test {ERROR_LABEL}")
     axis.set_title(
-        f"(e) Few noise draws: a peak at x = 1 (V = {vocab_size}, L = {seq_len}, α = {alpha:g})",
+        f"(e) Few noise draws: a peak at draws x K = d (V = {vocab_size}, L = {seq_len}, "
+        f"α = {alpha:g})",
         loc="left",
     )
     _below(axis, ncol=2)
@@ -232,8 +243,7 @@ def _flow(axis: Any, analysis: LinearAnalysis) -> None:
             where = np.s_[k, :-1, j]
             _points(axis, config.times, analysis.flow, where, color=colour, marker="o", mfc=face)
         handles.append(Line2D([], [], color=colour, lw=4, label=f"K = {size}"))
-    axis.set_xscale("log")
-    axis.set_xlabel("training time τ (learning rate times steps)")
+    _log_axis(axis, "training time τ (learning rate times steps)")
     axis.set_ylabel(ERROR_LABEL)
     axis.set_title(
         f"(f) Stopping early helps at small K (V = {vocab_size}, L = {seq_len}, α = {alpha:g})",
