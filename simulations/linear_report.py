@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,13 @@ from simulations.linear_analysis import (
     Measured,
     rows,
 )
-from simulations.linear_config import LinearConfig, dimension
+from simulations.linear_config import LinearConfig, dimension, train_sizes
 from simulations.provenance import provenance
 from simulations.results import write_text
 from simulations.sweep import SweepOutcome
 from simulations.tables import check_table, markdown, number, spread, to_json
+
+SIZE_RANGES = (1, 20, 50, 100, 200, 500, np.inf)
 
 
 @dataclass(frozen=True)
@@ -135,19 +138,49 @@ def _crossing_lines(analysis: LinearAnalysis) -> list[str]:
     ]
 
 
-def _worst_rows(found: list[Row], starts: str) -> list[str]:
-    """One line on the rows whose name starts so: how many agree, and the largest deviation."""
-    mine = [row for row in found if row.what.startswith(starts)]
+def by_size(analysis: LinearAnalysis) -> list[tuple[str, list[tuple[float, float, str]]]]:
+    """Largest deviation, its standard error and its place by measure, in ranges of K."""
+    config, found = analysis.config, []
+    for low, high in pairwise(SIZE_RANGES):
+        best = [(0.0, 0.0, "–")] * len(MEASURES)
+        for index, part in enumerate(analysis.curves):
+            for i, size in enumerate(train_sizes(config.cases[index], config.ratios)):
+                if not low <= size < high:
+                    continue
+                for j, (measure, split) in enumerate(QUANTITIES):
+                    value, m = float(part.deviation[i, j]), MEASURES.index(measure)
+                    if abs(value) > abs(best[m][0]):
+                        place = f"{split}, {_label(config, index)}, K = {size}"
+                        best[m] = (value, float(part.error[i, j]), place)
+        if any(place != "–" for _, _, place in best):
+            found.append((f"{low} to {high - 1:g}" if high < np.inf else f"from {low}", best))
+    return found
+
+
+def _size_lines(analysis: LinearAnalysis) -> list[str]:
+    table = [
+        [words, *(f"{v:+.4f} ± {e:.4f} ({place})" for v, e, place in best)]
+        for words, best in by_size(analysis)
+    ]
+    return [
+        "## Largest deviation by K",
+        "",
+        *markdown(["K", *(NAMES[m] for m in MEASURES)], table),
+    ]
+
+
+def _worst_rows(found: list[Row], starts: str, ends: str) -> list[str]:
+    """One line on the rows of such names: how many agree, and the largest deviation."""
+    mine = [row for row in found if row.what.startswith(starts) and row.what.endswith(ends)]
     if not mine:
         return []
     worst = max(mine, key=lambda row: abs(row.simulated - row.predicted) / row.predicted)
     gap = worst.simulated - worst.predicted
-    low, high = worst.low, worst.high
+    agreed = sum(row.verdict == "agree" for row in mine)
     return [
-        f"- {starts}: {sum(row.verdict == 'agree' for row in mine)} of {len(mine)} points have "
-        f"the theory inside their 95 % interval; largest relative deviation "
-        f"{100 * gap / worst.predicted:+.1f} % ({gap:+.4f}, interval {spread(low, high, 4)}) at "
-        f"{worst.what}."
+        f"- {starts}, {ends}: {agreed} of {len(mine)} points have the theory inside their 95 % "
+        f"interval; largest relative deviation {100 * gap / worst.predicted:+.1f} % ({gap:+.4f}, "
+        f"interval {spread(worst.low, worst.high, 4)}) at {worst.what}."
     ]
 
 
@@ -203,12 +236,15 @@ def write_report(
         "",
         *_definitions(config),
         *_deviation_lines(analysis),
+        *_size_lines(analysis),
         *_finite_size_lines(analysis),
         *_crossing_lines(analysis),
         "## Drawn noise and training time",
         "",
-        *_worst_rows(found, "one draw"),
-        *_worst_rows(found, "training time"),
+        *_worst_rows(found, "one draw", "test"),
+        *_worst_rows(found, "one draw", "seen noise"),
+        *_worst_rows(found, "training time", "train"),
+        *_worst_rows(found, "training time", "test"),
         "",
         "## Exact at every size",
         "",

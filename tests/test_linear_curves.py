@@ -16,7 +16,7 @@ from simulations.linear_analysis import QUANTITIES, analyse, exact_checks, rows
 from simulations.linear_cells import curve_point
 from simulations.linear_config import LinearConfig, dimension, preset, train_sizes
 from simulations.linear_curves import configuration_hash, make_cells, merge, parse
-from simulations.linear_report import families, finite_size
+from simulations.linear_report import by_size, families, finite_size
 from simulations.problem import stream
 from tests.helpers import within_standard_errors
 
@@ -106,6 +106,11 @@ def test_deviations_are_those_of_the_saved_numbers(tiny, config):
     assert analysis.flow.predicted[1, -1, 1] == end
     assert [members for _, members in families(config)] == [[0, 1], [2]]
     assert finite_size(analysis, 1).dimension == 16
+    ranges = dict(by_size(analysis))
+    deviation = np.concatenate([part.deviation[:, :2].ravel() for part in analysis.curves])
+    assert abs(ranges["1 to 19"][0][0]) <= np.abs(deviation).max()
+    assert max(abs(best[0][0]) for best in ranges.values()) == np.abs(deviation).max()
+    assert ranges["20 to 49"][0][2].endswith("K = 32")
     found = {row.what: row for row in rows(analysis)}
     row = found["training time, K=12 tau=inf: error, test"]
     assert row.predicted == end
