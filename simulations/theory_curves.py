@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
-from scipy.optimize import brentq
 
 from am_theory import (
     channel,
@@ -16,20 +14,27 @@ from am_theory import (
     empirical,
     hopfield,
     linear,
-    neurodynamics,
     potts,
     pseudolikelihood,
 )
+from simulations.theory_radii import (
+    REPAIRED,
+    dense_radius,
+    exponential_radius,
+    hopfield_radius,
+    noise_level,
+    posterior_draw_radius,
+    potts_radius,
+    repairing_radius,
+)
 
 Floats = NDArray[np.float64]
-SCHEDULE = channel.LogLinear()
 THRESHOLD = 0.5  # of exact retrieval, for every finite-size radius
 VALIDITY = (
     "Hopfield and dense theories hold for many neurons and are drawn where the edge of their basin "
     "exceeds the overlap sqrt(2 ln K / L) of competing patterns;\nHopfield: Amari-Maginu, whose "
     "basins are too large by a factor of about two in overlap."
 )
-REPAIRED = 0.9  # overlap after one update, for the families without a theory of the dynamics
 
 
 def phase_diagram_curves() -> xr.Dataset:
@@ -84,59 +89,18 @@ def capacity_curves() -> xr.Dataset:
     return xr.Dataset(variables, {"size": ("size", size, {"units": "neurons or tokens"})})
 
 
-def _time(alpha: Any) -> Floats:
-    """Noise level of a kept fraction; NaN stays NaN."""
-    return np.clip((1 - np.asarray(alpha, dtype=float)) / (1 - SCHEDULE.eps), 0.0, 1.0)
-
-
-def _root(function: Callable[[float], float]) -> float:
-    """The kept fraction in (0, 1) at which a rising function passes 0; NaN without one."""
-    low, high = 1e-6, 1 - 1e-9
-    if not function(high) > 0:
-        return np.nan
-    return 0.0 if function(low) > 0 else float(brentq(function, low, high, xtol=1e-9))
-
-
 def _sizes(largest: float) -> Floats:
     """Numbers of patterns up to `largest`, denser where the power-law families end."""
     return np.unique(np.r_[np.geomspace(2, 1e7, 90), np.geomspace(1e7, largest, 40)])
 
 
-def _beyond_competitors(overlap: Floats, sizes: Floats, length: int) -> Floats:
-    """Overlaps at the edge of a basin, NaN where a competing pattern overlaps as much: there the
-    theories of many neurons, which let K grow first, do not hold."""
-    return np.where(overlap > np.sqrt(2 * np.log(sizes) / length), overlap, np.nan)
-
-
-def _exponential(log_loads: Floats, vocab: int, b: float) -> Floats:
-    """Radius of one step of sum_mu e^(b m_mu): where its capacity is the load."""
-
-    def one(load: float) -> float:
-        def excess(alpha: float) -> float:
-            share = 1 - channel.corruption_rate(alpha, vocab)
-            return float(empirical.one_step_log_capacity(share, b, vocab)) - load
-
-        return _root(excess)
-
-    return _time([one(load) for load in log_loads])
-
-
-def _posterior_draw(sizes: Floats, length: int, vocab: int) -> Floats:
-    """Radius of the empirical denoiser: one posterior draw is the true sequence half the time."""
-
-    def one(size: float) -> float:
-        return _root(lambda alpha: empirical.true_weight(size, length, vocab, alpha) - THRESHOLD)
-
-    return _time([one(size) for size in sizes])
-
-
 def _shannon(log_loads: Floats, sizes: Floats, length: int, vocab: int) -> dict[str, Floats]:
     return {
-        "Shannon bound, L to infinity": _time(empirical.critical_alpha(log_loads, vocab)),
+        "Shannon bound, L to infinity": noise_level(empirical.critical_alpha(log_loads, vocab)),
         f"Shannon bound, L = {length} (MAP)": empirical.basin_radius(
             sizes, length, vocab, THRESHOLD
         ),
-        f"empirical denoiser, L = {length}": _posterior_draw(sizes, length, vocab),
+        f"empirical denoiser, L = {length}": posterior_draw_radius(sizes, length, vocab),
     }
 
 
@@ -150,48 +114,24 @@ def basin_curves() -> xr.Dataset:
     length = 256
     sizes = _sizes(np.exp(0.68 * length))
     log_loads = np.log(sizes) / length
-    load = sizes / length
-    below = load < hopfield.critical_load()
-    overlap = np.full(load.shape, np.nan)
-    overlap[below] = neurodynamics.critical_overlap(load[below])
-    margin = np.minimum(load, 1.9)
-
-    def one_step(index: int) -> float:
-        if load[index] > 1.9:
-            return np.nan
-        return _root(lambda m: pseudolikelihood.one_step_overlap(m, margin[index]) - REPAIRED)
-
     binary = {
-        "Hopfield (Amari-Maginu)": _time(_beyond_competitors(overlap, sizes, length)),
-        f"max margin, one step to overlap {REPAIRED}": _time(
-            [one_step(i) for i in range(len(load))]
+        "Hopfield (Amari-Maginu)": hopfield_radius(sizes, length),
+        f"max margin, one step to overlap {REPAIRED}": repairing_radius(
+            sizes, length, "max_margin"
         ),
     }
     for n in (3, 4):
-        normalized = dense.normalized_load(sizes, length, n)
-        inside = normalized < dense.critical_load(n).x_c * (1 - 1e-9)
-        start = np.full(load.shape, np.nan)
-        start[inside] = dense.saddle_point(n, normalized[inside]).m_unstable
-        binary[f"dense, n = {n}"] = _time(_beyond_competitors(start, sizes, length))
-    binary["exponential, b = 1, one step"] = _exponential(log_loads, 2, 1.0)
+        binary[f"dense, n = {n}"] = dense_radius(sizes, length, n)
+    binary["exponential, b = 1, one step"] = exponential_radius(log_loads, 2, 1.0)
     binary |= _shannon(log_loads, sizes, length, 2)
 
     length_4, vocab = 64, 4
     sizes_4 = _sizes(np.exp(1.36 * length_4))
     log_loads_4 = np.log(sizes_4) / length_4
 
-    def potts_step(size: float) -> float:
-        def excess(alpha: float) -> float:
-            start = potts.channel_overlap(alpha, vocab)
-            return float(potts.one_step(start, size / length_4, vocab).m) / (vocab - 1) - REPAIRED
-
-        return _root(excess)
-
     tokens = {
-        f"Potts-Hopfield, one step to overlap {REPAIRED}": _time(
-            [potts_step(size) for size in sizes_4]
-        ),
-        "exponential, b = 1, one step": _exponential(log_loads_4, vocab, 1.0),
+        f"Potts-Hopfield, one step to overlap {REPAIRED}": potts_radius(sizes_4, length_4, vocab),
+        "exponential, b = 1, one step": exponential_radius(log_loads_4, vocab, 1.0),
         **_shannon(log_loads_4, sizes_4, length_4, vocab),
     }
     variables = {}
