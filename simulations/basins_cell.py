@@ -1,0 +1,159 @@
+"""One cell of the basins: one memory of K random sequences, queried at every noise level.
+
+Stored sequences and corruptions depend on (V, L, K) alone, so that all memories see the same.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from am_theory.channel import LogLinear, corruption_rate
+from models.empirical import EmpiricalDenoiser
+from models.sampler import noise
+from models.tokens import Tokens
+from simulations.basins_config import TRAINED, Config
+from simulations.measures import corrupted_count, count_tokens
+from simulations.memories import BUILDERS, Rule, ancestral_rule
+from simulations.problem import stream
+
+
+def error_count(t: float, seq_len: int, vocab_size: int) -> int:
+    """Mean number of tokens that the channel changes at level t, rounded."""
+    return round(seq_len * float(corruption_rate(float(LogLinear().alpha(t)), vocab_size)))
+
+
+def exact_errors(rng: np.random.Generator, x_0: Tokens, count: int, vocab_size: int) -> Tokens:
+    """`count` random tokens of each sequence (batch, L) changed to random other values."""
+    rank = rng.random(x_0.shape).argsort(axis=1).argsort(axis=1)
+    other = (x_0 + rng.integers(1, vocab_size, size=x_0.shape)) % vocab_size
+    changed: Tokens = np.where(rank < count, other, x_0).astype(x_0.dtype)
+    return changed
+
+
+def corruptions(config: Config, vocab_size: int, seq_len: int) -> list[tuple[float, int]]:
+    """(t, -1) for the channel at each level, then (t, D) for exactly D changed tokens."""
+    exact = [(t, error_count(t, seq_len, vocab_size)) for t in config.error_levels]
+    return [*((t, -1) for t in config.levels), *exact]
+
+
+def measure(
+    config: Config, vocab_size: int, seq_len: int, memory: str, train_size: int
+) -> xr.Dataset:
+    """Raw counts per query, dimensions (corruption, sample)."""
+    sets, per_set = config.sets, config.queries_per_set
+    if memory == TRAINED:
+        sets, per_set = 1, sets * per_set
+    plan = corruptions(config, vocab_size, seq_len)
+    schedule = LogLinear()
+    columns: dict[str, list[NDArray[Any]]] = {name: [] for name, *_ in SCHEMA}
+    index_of = []
+    for number in range(sets):
+        place = (vocab_size, seq_len, train_size, number)
+        rng = stream(config.root_seed, "stored", *place)
+        patterns = rng.integers(vocab_size, size=(train_size, seq_len), dtype=np.uint8)
+        store = EmpiricalDenoiser(patterns, vocab_size, schedule)
+        rng = stream(config.root_seed, "queries", *place, per_set)
+        index = rng.integers(train_size, size=per_set)
+        x_0 = patterns[index]
+        x_t = np.concatenate(
+            [
+                noise(rng, x_0, float(schedule.alpha(t)), vocab_size)
+                if errors < 0
+                else exact_errors(rng, x_0, errors, vocab_size)
+                for t, errors in plan
+            ]
+        )
+        level = np.repeat([t for t, _ in plan], per_set)
+        rule = make_rule(config, memory, patterns, vocab_size)
+        found = rule(stream(config.root_seed, memory, *place), x_t, level)
+        truth = np.tile(x_0, (len(plan), 1))
+        counts = count_tokens(truth, x_t, found.tokens)
+        rows = {
+            "corrupted": corrupted_count(truth, x_t),
+            "recovered": counts.recovered,
+            "broken": counts.broken,
+            "nearest": store.nearest(found.tokens, truth)[0],
+            "lookup": store.nearest(x_t, truth)[0],
+            "exact": (found.tokens == truth).all(1),
+            "unchanged": (found.tokens == x_t).all(1),
+            "iterations": found.iterations,
+            "converged": found.converged,
+            "energy": found.energy,
+        }
+        for name, values in rows.items():
+            columns[name].append(values.reshape(len(plan), per_set))
+        index_of.append(index)
+    return _dataset(config, plan, columns, index_of, sets, per_set)
+
+
+def make_rule(config: Config, memory: str, patterns: Tokens, vocab_size: int) -> Rule:
+    """The memory of these sequences; a trained denoiser is trained on them first."""
+    if memory != TRAINED:
+        return BUILDERS[memory](patterns, vocab_size, config.max_iter)
+    import jax
+    import jax.numpy as jnp
+
+    from models.mlp import MLPDenoiser
+    from models.train import train
+
+    size, seq_len = patterns.shape
+    key = int(stream(config.root_seed, "training", vocab_size, seq_len, size).integers(2**31))
+    k_model, k_train = jax.random.split(jax.random.key(key))
+    model = MLPDenoiser(k_model, vocab_size, seq_len, config.width)
+    # One padded shape for all K: the training step compiles once per worker and panel.
+    padded = np.zeros((max(config.trained_sizes), seq_len), np.int32)
+    padded[:size] = patterns
+    trained = train(k_train, model, jnp.asarray(padded), size, config.training)
+    return ancestral_rule(trained.model, config.n_steps)
+
+
+SCHEMA: tuple[tuple[str, Any, str, str], ...] = (
+    ("corrupted", np.int16, "tokens", "tokens that differ from the stored sequence"),
+    ("recovered", np.int16, "tokens", "changed tokens restored"),
+    ("broken", np.int16, "tokens", "unchanged tokens broken"),
+    ("nearest", np.float32, "1", "stored sequence nearest to the output is the queried one"),
+    ("lookup", np.float32, "1", "the same of the corrupted query itself: MAP decoding"),
+    ("exact", np.int8, "1", "output equals the stored sequence"),
+    ("unchanged", np.int8, "1", "output equals the corrupted query"),
+    ("iterations", np.int16, "sweeps", "sweeps that changed something; -1 where none are made"),
+    ("converged", np.int8, "1", "a fixed point was reached"),
+    ("energy", np.float32, "of the memory", "energy of the output; NaN where there is none"),
+)
+
+
+def _dataset(
+    config: Config,
+    plan: list[tuple[float, int]],
+    columns: dict[str, list[NDArray[Any]]],
+    index_of: list[NDArray[np.int64]],
+    sets: int,
+    per_set: int,
+) -> xr.Dataset:
+    variables: dict[str, Any] = {
+        name: (
+            ("corruption", "sample"),
+            np.concatenate(columns[name], axis=1).astype(dtype),
+            {"units": units, "long_name": long_name},
+        )
+        for name, dtype, units, long_name in SCHEMA
+    }
+    number = np.repeat(np.arange(sets, dtype=np.int32), per_set)
+    variables["set"] = ("sample", number, {"units": "1", "long_name": "set of stored sequences"})
+    variables["stored_index"] = (
+        "sample",
+        np.concatenate(index_of).astype(np.int32),
+        {"units": "1", "long_name": "which of the K sequences was corrupted"},
+    )
+    coords: dict[str, Any] = {
+        "t": ("corruption", np.array([t for t, _ in plan]), {"units": "1"}),
+        "errors": (
+            "corruption",
+            np.array([errors for _, errors in plan], np.int16),
+            {"units": "tokens", "long_name": "changed tokens, fixed; -1: by the channel at t"},
+        ),
+    }
+    return xr.Dataset(variables, coords)

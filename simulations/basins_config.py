@@ -1,0 +1,213 @@
+"""The frozen configuration of the basins command, its presets and its memories by name."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any, Literal
+
+from models.train_config import TrainConfig
+from simulations.sweep import Cell
+
+# Raised whenever numbers change at fixed configuration; a results folder of another is refused.
+NUMERICS = 1
+
+Kind = Literal["lookup", "sweep", "trained"]
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What the sweep must know of a memory.
+
+    name; kind: "lookup" compares a query with the store once, "sweep" does so for every
+    token at every iteration, "trained" is trained first; binary: whether it acts at V = 2
+    and at V > 2; most: largest K / (L (V - 1)) measured, beyond which it has long failed.
+    """
+
+    name: str
+    kind: Kind
+    binary: bool = True
+    tokens: bool = True
+    most: float = float("inf")
+
+
+MAP, DRAW, TRAINED = "empirical, MAP", "empirical, one draw", "trained UDDM"
+MEMORIES = (
+    Kept("Hopfield", "sweep", tokens=False, most=4),
+    Kept("pseudo-inverse", "sweep", tokens=False, most=2),
+    Kept("Potts", "sweep", binary=False, most=4),
+    Kept("dense, n = 3", "sweep", most=20),
+    Kept("exponential", "sweep"),
+    Kept(TRAINED, "trained"),
+    Kept(DRAW, "lookup"),
+    Kept(MAP, "lookup"),
+)
+
+
+@dataclass(frozen=True)
+class Config:
+    """Everything the numbers of a run depend on.
+
+    Args:
+        binary_len: L of the panel V = 2.
+        vocab_size: V of the other panel, at least 3.
+        token_len: L of the other panel.
+        train_sizes: K, numbers of stored sequences, increasing; from 3 up, as a guess
+            among 2 is right half the time.
+        sweep_size: largest K of memories that compare every token with every sequence.
+        trained_sizes: K at which a denoiser is trained, each among `train_sizes`.
+        sets: independent sets of stored sequences; a trained denoiser has one.
+        queries_per_set: corrupted sequences per set and noise level.
+        levels: noise levels t in (0, 1], increasing.
+        error_levels: levels whose mean number of changed tokens is also tried exactly.
+        max_iter: most sweeps of a memory.
+        n_steps: reverse steps of a trained denoiser on the full interval.
+        width: hidden width of the trained denoiser.
+        threshold: of the rate that defines a radius.
+        replicates: bootstrap replicates.
+        root_seed: every random number follows from it and from names.
+        training: how the denoiser is trained.
+    """
+
+    binary_len: int = 64
+    vocab_size: int = 8
+    token_len: int = 32
+    train_sizes: tuple[int, ...] = (4, 6, 8, 12, 16, 32, 64, 128, 256, 512, 1024, 4096, 16384)
+    sweep_size: int = 4096
+    trained_sizes: tuple[int, ...] = (8, 64, 512, 4096)
+    sets: int = 64
+    queries_per_set: int = 12
+    levels: tuple[float, ...] = (
+        *(0.02, 0.06, 0.12, 0.18, 0.25, 0.32, 0.4, 0.46, 0.52, 0.58, 0.64, 0.7, 0.78, 0.88),
+    )
+    error_levels: tuple[float, ...] = (0.25, 0.4, 0.58, 0.7)
+    max_iter: int = 50
+    n_steps: int = 32
+    width: int = 192
+    threshold: float = 0.5
+    replicates: int = 1000
+    root_seed: int = 2604
+    training: TrainConfig = field(
+        default_factory=lambda: TrainConfig(steps=1500, batch=128, warmup=100)
+    )
+
+    def __post_init__(self) -> None:
+        problem = _problem(self)
+        if problem:
+            raise ValueError(problem)
+
+    @property
+    def panels(self) -> tuple[tuple[int, int], ...]:
+        """(V, L) of each panel."""
+        return (2, self.binary_len), (self.vocab_size, self.token_len)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain containers, for JSON and hashing."""
+        return dataclasses.asdict(self)
+
+
+def _problem(config: Config) -> str | None:
+    """The first thing wrong with a configuration, as a sentence."""
+    counts = {
+        "binary_len": 8,
+        "token_len": 8,
+        "vocab_size": 3,
+        "sweep_size": 1,
+        "sets": 30,
+        "queries_per_set": 1,
+        "max_iter": 1,
+        "n_steps": 1,
+        "width": 1,
+        "replicates": 100,
+    }
+    for name, smallest in counts.items():
+        if getattr(config, name) < smallest:
+            return f"`{name}` must be at least {smallest}; got {getattr(config, name)}."
+    if config.vocab_size > 256:
+        return f"`vocab_size` must be at most 256; got {config.vocab_size}."
+    sizes, levels = config.train_sizes, config.levels
+    if not sizes or min(sizes) < 3 or any(b <= a for a, b in pairwise(sizes)):
+        return f"`train_sizes` must be increasing counts of at least 3; got {list(sizes)}."
+    foreign = [size for size in config.trained_sizes if size not in sizes]
+    if foreign:
+        return f"`trained_sizes` must be among `train_sizes`; {foreign[0]} is not."
+    if len(levels) < 2 or any(b <= a for a, b in pairwise(levels)):
+        return f"`levels` must be at least two increasing noise levels; got {list(levels)}."
+    for name in ("levels", "error_levels"):
+        values = getattr(config, name)
+        if any(not 0 < t <= 1 for t in values):
+            return f"`{name}` are noise levels t and must lie in (0, 1]; got {list(values)}."
+    if not 0 < config.threshold < 1:
+        return f"`threshold` must lie in (0, 1); got {config.threshold}."
+    return None
+
+
+def make_cells(config: Config) -> list[Cell]:
+    """One cell per panel, memory and K."""
+    digits = len(str(config.train_sizes[-1]))
+    cells = []
+    for vocab_size, seq_len in config.panels:
+        for memory in MEMORIES:
+            if not (memory.binary if vocab_size == 2 else memory.tokens):
+                continue
+            for size in config.train_sizes:
+                if not _measured(config, memory, vocab_size, seq_len, size):
+                    continue
+                stem = "".join(c if c.isalnum() else "-" for c in memory.name)
+                cells.append(
+                    Cell(
+                        f"V{vocab_size}-{stem}-K{size:0{digits}d}",
+                        {
+                            "vocab_size": vocab_size,
+                            "seq_len": seq_len,
+                            "memory": memory.name,
+                            "train_size": size,
+                        },
+                    )
+                )
+    return cells
+
+
+def _measured(config: Config, memory: Kept, vocab_size: int, seq_len: int, size: int) -> bool:
+    if memory.kind == "trained":
+        return size in config.trained_sizes
+    if memory.kind == "sweep" and size > config.sweep_size:
+        return False
+    return size <= memory.most * seq_len * (vocab_size - 1)
+
+
+def cost(config: Config, cell: Cell) -> float:
+    """Rough seconds of a cell on one core."""
+    place = cell.coordinates
+    kind = next(memory.kind for memory in MEMORIES if memory.name == place["memory"])
+    queries = config.sets * config.queries_per_set * (len(config.levels) + len(config.error_levels))
+    pairs = queries * place["seq_len"] * place["train_size"]
+    if kind == "trained":
+        inputs = place["vocab_size"] * place["seq_len"]
+        weights = inputs * (2 * config.width + inputs) + config.width**2
+        evaluations = 3 * config.training.steps * config.training.batch
+        return 10 + 2 * weights * (evaluations + queries * config.n_steps / 2) / 4e10
+    return 0.5 + pairs / (7e7 if kind == "sweep" else 1.5e9)
+
+
+def preset(name: str) -> Config:
+    """The configuration of a preset: smoke (seconds) or small (minutes)."""
+    if name == "small":
+        return Config()
+    if name == "smoke":
+        return Config(
+            binary_len=32,
+            vocab_size=4,
+            token_len=16,
+            train_sizes=(4, 16, 64, 256),
+            trained_sizes=(16,),
+            sets=40,
+            queries_per_set=6,
+            levels=(0.05, 0.15, 0.3, 0.5, 0.7, 0.9),
+            error_levels=(0.3, 0.5),
+            n_steps=16,
+            width=64,
+            training=TrainConfig(steps=300, batch=64, warmup=50),
+        )
+    raise ValueError(f"there is no preset {name!r}; choose smoke or small.")
