@@ -1,10 +1,11 @@
-"""One cell of the basins: one memory of K random sequences, queried at every noise level.
+"""One cell of the basins: memories of K random sequences, queried at every noise level.
 
 Stored sequences and corruptions depend on (V, L, K) alone, so that all memories see the same.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,9 +16,9 @@ from am_theory.channel import LogLinear, corruption_rate
 from models.empirical import EmpiricalDenoiser
 from models.sampler import noise
 from models.tokens import Tokens
-from simulations.basins_config import TRAINED, Config
+from simulations.basins_config import TRAINED, Config, memories_of
+from simulations.basins_memories import BUILDERS, Rule, ancestral_rule
 from simulations.measures import corrupted_count, count_tokens
-from simulations.memories import BUILDERS, Rule, ancestral_rule
 from simulations.problem import stream
 
 
@@ -40,60 +41,88 @@ def corruptions(config: Config, vocab_size: int, seq_len: int) -> list[tuple[flo
     return [*((t, -1) for t in config.levels), *exact]
 
 
-def measure(
-    config: Config, vocab_size: int, seq_len: int, memory: str, train_size: int
-) -> xr.Dataset:
-    """Raw counts per query, dimensions (corruption, sample)."""
-    sets, per_set = config.sets, config.queries_per_set
-    if memory == TRAINED:
-        sets, per_set = 1, sets * per_set
+@dataclass(frozen=True)
+class Queries:
+    """One set of stored sequences and what was made of them, (n, L), all corruptions in turn.
+
+    truth: the stored sequences, of number `index` (per_set,); x_t: corrupted; t (n,).
+    """
+
+    store: EmpiricalDenoiser
+    index: NDArray[np.int64]
+    truth: Tokens
+    x_t: Tokens
+    t: NDArray[np.float64]
+
+
+def make_queries(config: Config, place: tuple[int, int, int], number: int, per_set: int) -> Queries:
+    """Set `number` at a place (V, L, K), the same for every memory."""
+    vocab_size, seq_len, train_size = place
+    rng = stream(config.root_seed, "stored", *place, number)
+    patterns = rng.integers(vocab_size, size=(train_size, seq_len), dtype=np.uint8)
+    store = EmpiricalDenoiser(patterns, vocab_size)
+    rng = stream(config.root_seed, "queries", *place, number, per_set)
+    index = rng.integers(train_size, size=per_set)
+    x_0 = patterns[index]
     plan = corruptions(config, vocab_size, seq_len)
-    schedule = LogLinear()
-    columns: dict[str, list[NDArray[Any]]] = {name: [] for name, *_ in SCHEMA}
-    index_of = []
+    x_t = [
+        noise(rng, x_0, float(store.schedule.alpha(t)), vocab_size)
+        if errors < 0
+        else exact_errors(rng, x_0, errors, vocab_size)
+        for t, errors in plan
+    ]
+    level = np.repeat([t for t, _ in plan], per_set)
+    return Queries(store, index, np.tile(x_0, (len(plan), 1)), np.concatenate(x_t), level)
+
+
+def measure(
+    config: Config, vocab_size: int, seq_len: int, train_size: int, trained: bool
+) -> xr.Dataset:
+    """Raw counts per query, dimensions (memory, corruption, sample)."""
+    place = (vocab_size, seq_len, train_size)
+    sets, per_set = config.sets, config.queries_per_set
+    if trained:
+        sets, per_set = 1, sets * per_set
+    names = [
+        memory.name
+        for memory in memories_of(config, *place)
+        if (memory.kind == "trained") == trained
+    ]
+    plan = corruptions(config, vocab_size, seq_len)
+    out = _empty(names, plan, sets, per_set)
     for number in range(sets):
-        place = (vocab_size, seq_len, train_size, number)
-        rng = stream(config.root_seed, "stored", *place)
-        patterns = rng.integers(vocab_size, size=(train_size, seq_len), dtype=np.uint8)
-        store = EmpiricalDenoiser(patterns, vocab_size, schedule)
-        rng = stream(config.root_seed, "queries", *place, per_set)
-        index = rng.integers(train_size, size=per_set)
-        x_0 = patterns[index]
-        x_t = np.concatenate(
-            [
-                noise(rng, x_0, float(schedule.alpha(t)), vocab_size)
-                if errors < 0
-                else exact_errors(rng, x_0, errors, vocab_size)
-                for t, errors in plan
-            ]
-        )
-        level = np.repeat([t for t, _ in plan], per_set)
-        rule = make_rule(config, memory, patterns, vocab_size)
-        found = rule(stream(config.root_seed, memory, *place), x_t, level)
-        truth = np.tile(x_0, (len(plan), 1))
-        counts = count_tokens(truth, x_t, found.tokens)
-        rows = {
+        queries = make_queries(config, place, number, per_set)
+        samples = slice(number * per_set, (number + 1) * per_set)
+        out["stored_index"][samples] = queries.index
+        truth, x_t, store = queries.truth, queries.x_t, queries.store
+        shared = {
             "corrupted": corrupted_count(truth, x_t),
-            "recovered": counts.recovered,
-            "broken": counts.broken,
-            "nearest": store.nearest(found.tokens, truth)[0],
             "lookup": store.nearest(x_t, truth)[0],
-            "exact": (found.tokens == truth).all(1),
-            "unchanged": (found.tokens == x_t).all(1),
-            "iterations": found.iterations,
-            "converged": found.converged,
-            "energy": found.energy,
         }
-        for name, values in rows.items():
-            columns[name].append(values.reshape(len(plan), per_set))
-        index_of.append(index)
-    return _dataset(config, plan, columns, index_of, sets, per_set)
+        for m, name in enumerate(names):
+            rule = make_rule(config, name, store)
+            found = rule(stream(config.root_seed, name, *place, number), x_t, queries.t)
+            counts = count_tokens(truth, x_t, found.tokens)
+            rows = shared | {
+                "recovered": counts.recovered,
+                "broken": counts.broken,
+                "nearest": store.nearest(found.tokens, truth)[0],
+                "exact": (found.tokens == truth).all(1),
+                "unchanged": (found.tokens == x_t).all(1),
+                "iterations": found.iterations,
+                "converged": found.converged,
+                "energy": found.energy,
+            }
+            for key, values in rows.items():
+                out[key][m, :, samples] = values.reshape(len(plan), per_set)
+    return out
 
 
-def make_rule(config: Config, memory: str, patterns: Tokens, vocab_size: int) -> Rule:
-    """The memory of these sequences; a trained denoiser is trained on them first."""
+def make_rule(config: Config, memory: str, store: EmpiricalDenoiser) -> Rule:
+    """The memory of the stored sequences; a trained denoiser is trained on them first."""
+    patterns, vocab_size = store.patterns, store.vocab_size
     if memory != TRAINED:
-        return BUILDERS[memory](patterns, vocab_size, config.max_iter)
+        return BUILDERS[memory](store, config.max_iter)
     import jax
     import jax.numpy as jnp
 
@@ -108,7 +137,7 @@ def make_rule(config: Config, memory: str, patterns: Tokens, vocab_size: int) ->
     padded = np.zeros((max(config.trained_sizes), seq_len), np.int32)
     padded[:size] = patterns
     trained = train(k_train, model, jnp.asarray(padded), size, config.training)
-    return ancestral_rule(trained.model, config.n_steps)
+    return ancestral_rule(trained.model, config.n_steps, config.sets * config.queries_per_set)
 
 
 SCHEMA: tuple[tuple[str, Any, str, str], ...] = (
@@ -125,35 +154,23 @@ SCHEMA: tuple[tuple[str, Any, str, str], ...] = (
 )
 
 
-def _dataset(
-    config: Config,
-    plan: list[tuple[float, int]],
-    columns: dict[str, list[NDArray[Any]]],
-    index_of: list[NDArray[np.int64]],
-    sets: int,
-    per_set: int,
-) -> xr.Dataset:
+def _empty(names: list[str], plan: list[tuple[float, int]], sets: int, per_set: int) -> xr.Dataset:
+    shape = len(names), len(plan), sets * per_set
     variables: dict[str, Any] = {
         name: (
-            ("corruption", "sample"),
-            np.concatenate(columns[name], axis=1).astype(dtype),
+            ("memory", "corruption", "sample"),
+            np.zeros(shape, dtype),
             {"units": units, "long_name": long_name},
         )
         for name, dtype, units, long_name in SCHEMA
     }
     number = np.repeat(np.arange(sets, dtype=np.int32), per_set)
+    which = {"units": "1", "long_name": "which of the K sequences was corrupted"}
     variables["set"] = ("sample", number, {"units": "1", "long_name": "set of stored sequences"})
-    variables["stored_index"] = (
-        "sample",
-        np.concatenate(index_of).astype(np.int32),
-        {"units": "1", "long_name": "which of the K sequences was corrupted"},
-    )
-    coords: dict[str, Any] = {
-        "t": ("corruption", np.array([t for t, _ in plan]), {"units": "1"}),
-        "errors": (
-            "corruption",
-            np.array([errors for _, errors in plan], np.int16),
-            {"units": "tokens", "long_name": "changed tokens, fixed; -1: by the channel at t"},
-        ),
-    }
+    variables["stored_index"] = ("sample", np.zeros_like(number), which)
+    fixed = {"units": "tokens", "long_name": "changed tokens, fixed; -1: by the channel at t"}
+    errors = np.array([count for _, count in plan], np.int16)
+    variables["errors"] = ("corruption", errors, fixed)
+    levels = np.array([t for t, _ in plan])
+    coords: dict[str, Any] = {"memory": names, "t": ("corruption", levels, {"units": "1"})}
     return xr.Dataset(variables, coords)

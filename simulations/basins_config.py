@@ -13,7 +13,9 @@ from simulations.sweep import Cell
 # Raised whenever numbers change at fixed configuration; a results folder of another is refused.
 NUMERICS = 1
 
-Kind = Literal["lookup", "sweep", "trained"]
+PENALTY = 0.01  # of the pseudo-likelihood memory: weak, so that its rows are near maximum margin
+
+Kind = Literal["lookup", "sweep", "fitted", "trained"]
 
 
 @dataclass(frozen=True)
@@ -21,8 +23,9 @@ class Kept:
     """What the sweep must know of a memory.
 
     name; kind: "lookup" compares a query with the store once, "sweep" does so for every
-    token at every iteration, "trained" is trained first; binary: whether it acts at V = 2
-    and at V > 2; most: largest K / (L (V - 1)) measured, beyond which it has long failed.
+    token at every iteration, "fitted" is a regression on the store, "trained" a network;
+    binary, tokens: whether it acts at V = 2 and at V > 2; most: largest K / (L (V - 1))
+    measured, beyond which it has long failed.
     """
 
     name: str
@@ -37,6 +40,7 @@ MEMORIES = (
     Kept("Hopfield", "sweep", tokens=False, most=4),
     Kept("pseudo-inverse", "sweep", tokens=False, most=2),
     Kept("Potts", "sweep", binary=False, most=4),
+    Kept("pseudo-likelihood", "fitted", most=4),
     Kept("dense, n = 3", "sweep", most=20),
     Kept("exponential", "sweep"),
     Kept(TRAINED, "trained"),
@@ -76,7 +80,7 @@ class Config:
     train_sizes: tuple[int, ...] = (4, 6, 8, 12, 16, 32, 64, 128, 256, 512, 1024, 4096, 16384)
     sweep_size: int = 4096
     trained_sizes: tuple[int, ...] = (8, 64, 512, 4096)
-    sets: int = 64
+    sets: int = 48
     queries_per_set: int = 12
     levels: tuple[float, ...] = (
         *(0.02, 0.06, 0.12, 0.18, 0.25, 0.32, 0.4, 0.46, 0.52, 0.58, 0.64, 0.7, 0.78, 0.88),
@@ -143,52 +147,51 @@ def _problem(config: Config) -> str | None:
     return None
 
 
+def memories_of(config: Config, vocab_size: int, seq_len: int, train_size: int) -> list[Kept]:
+    """The memories measured at a place, in the order of `MEMORIES`."""
+    found = []
+    for memory in MEMORIES:
+        acts = memory.binary if vocab_size == 2 else memory.tokens
+        held = train_size <= memory.most * seq_len * (vocab_size - 1)
+        held &= memory.kind != "sweep" or train_size <= config.sweep_size
+        held &= memory.kind != "trained" or train_size in config.trained_sizes
+        if acts and held:
+            found.append(memory)
+    return found
+
+
 def make_cells(config: Config) -> list[Cell]:
-    """One cell per panel, memory and K."""
+    """One cell per panel and K for the memories that are built, one for the trained denoiser."""
     digits = len(str(config.train_sizes[-1]))
     cells = []
     for vocab_size, seq_len in config.panels:
-        for memory in MEMORIES:
-            if not (memory.binary if vocab_size == 2 else memory.tokens):
-                continue
-            for size in config.train_sizes:
-                if not _measured(config, memory, vocab_size, seq_len, size):
-                    continue
-                stem = "".join(c if c.isalnum() else "-" for c in memory.name)
-                cells.append(
-                    Cell(
-                        f"V{vocab_size}-{stem}-K{size:0{digits}d}",
-                        {
-                            "vocab_size": vocab_size,
-                            "seq_len": seq_len,
-                            "memory": memory.name,
-                            "train_size": size,
-                        },
-                    )
-                )
+        for size in config.train_sizes:
+            place = {"vocab_size": vocab_size, "seq_len": seq_len, "train_size": size}
+            stem = f"V{vocab_size}-K{size:0{digits}d}"
+            cells.append(Cell(stem, {**place, "trained": False}))
+            if size in config.trained_sizes:
+                cells.append(Cell(f"{stem}-trained", {**place, "trained": True}))
     return cells
-
-
-def _measured(config: Config, memory: Kept, vocab_size: int, seq_len: int, size: int) -> bool:
-    if memory.kind == "trained":
-        return size in config.trained_sizes
-    if memory.kind == "sweep" and size > config.sweep_size:
-        return False
-    return size <= memory.most * seq_len * (vocab_size - 1)
 
 
 def cost(config: Config, cell: Cell) -> float:
     """Rough seconds of a cell on one core."""
-    place = cell.coordinates
-    kind = next(memory.kind for memory in MEMORIES if memory.name == place["memory"])
+    vocab_size, seq_len, size, trained = cell.coordinates.values()
     queries = config.sets * config.queries_per_set * (len(config.levels) + len(config.error_levels))
-    pairs = queries * place["seq_len"] * place["train_size"]
-    if kind == "trained":
-        inputs = place["vocab_size"] * place["seq_len"]
+    inputs = vocab_size * seq_len
+    if trained:
         weights = inputs * (2 * config.width + inputs) + config.width**2
         evaluations = 3 * config.training.steps * config.training.batch
         return 10 + 2 * weights * (evaluations + queries * config.n_steps / 2) / 4e10
-    return 0.5 + pairs / (7e7 if kind == "sweep" else 1.5e9)
+    pairs = queries * seq_len * size
+    seconds = {
+        "lookup": pairs / 1.5e9,
+        "sweep": pairs / 7e7,
+        "fitted": config.sets * (0.03 + inputs**2 * size * 2.5e-8),
+        "trained": 0.0,
+    }
+    memories = memories_of(config, vocab_size, seq_len, size)
+    return 0.5 + sum(seconds[memory.kind] for memory in memories)
 
 
 def preset(name: str) -> Config:
@@ -208,6 +211,6 @@ def preset(name: str) -> Config:
             error_levels=(0.3, 0.5),
             n_steps=16,
             width=64,
-            training=TrainConfig(steps=300, batch=64, warmup=50),
+            training=TrainConfig(steps=250, batch=64, warmup=50),
         )
     raise ValueError(f"there is no preset {name!r}; choose smoke or small.")

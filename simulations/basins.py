@@ -1,0 +1,138 @@
+"""Basins of attraction of every kind of associative memory, against the Shannon limit.
+
+    python simulations/basins.py --preset smoke
+    python simulations/basins.py --check
+
+Stores K random sequences in each memory, corrupts stored ones by the token channel, lets the
+memory restore them, and reads off the noise level up to which it does; two panels, V = 2 and
+V = 8. Writes data, a report and a figure to results/basins/<preset>/. Interrupted runs resume.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tyro
+import xarray as xr
+from rich.console import Console
+
+from simulations import command
+from simulations.basins_config import NUMERICS, Config, cost, make_cells, preset
+from simulations.command import choice, complete, entry, option
+from simulations.config import TOOLKIT
+from simulations.results import digest, provenance, write_dataset
+from simulations.sweep import SweepOutcome
+
+PROGRAM = "basins"
+PRESETS = ("smoke", "small")
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """Measure how much noise every kind of associative memory survives.
+
+    Args:
+        preset: smoke (half a minute) or small (minutes).
+        out: results folder; default results/basins/<preset>.
+        workers: cells computed at a time, one thread each; default the number of cores.
+        check: exit with status 1 if a simulation deviates from an exact prediction.
+        config: every setting of the preset can be overridden.
+    """
+
+    preset: Literal["smoke", "small"] = "small"
+    out: Path | None = None
+    workers: int = field(default_factory=lambda: os.cpu_count() or 1)
+    check: bool = False
+    config: Annotated[Config, tyro.conf.OmitArgPrefixes] = field(default_factory=Config)
+
+
+def compute_cell(config: Config, coordinates: dict[str, Any]) -> xr.Dataset:
+    """The dataset of one cell of the sweep; runs in a worker."""
+    from simulations.basins_cell import measure
+
+    return measure(config, **coordinates)
+
+
+def configuration_hash(config: Config) -> str:
+    """Hash of all that the numbers depend on besides a cell's coordinates."""
+    return digest({"config": config.as_dict(), "toolkit": TOOLKIT, "numerics": NUMERICS})
+
+
+def parse(arguments: list[str]) -> Arguments:
+    """Command line to Arguments; a wrong preset or value ends with one sentence and status 2."""
+    name = choice(PROGRAM, "preset", option(arguments, "--preset", "small"), PRESETS)
+    default = Arguments(preset=name, config=preset(name))  # type: ignore[arg-type]
+    return command.parse(PROGRAM, arguments, default, __doc__)
+
+
+def run(arguments: Arguments, console: Console) -> int:
+    """Sweep, merge, analyse, report; returns the exit status."""
+    started = time.monotonic()
+    config = arguments.config
+    out = arguments.out or Path("results/basins") / arguments.preset
+    outcome = complete(
+        console,
+        make_cells(config),
+        partial(compute_cell, config),
+        out,
+        configuration_hash(config),
+        workers=arguments.workers,
+        cost=partial(cost, config),
+    )
+    if outcome is None:
+        return 1
+    return finish(arguments, out, outcome, started, console)
+
+
+def finish(
+    arguments: Arguments, out: Path, outcome: SweepOutcome, started: float, console: Console
+) -> int:
+    """Everything after the sweep: merged data, radii, figure, report, checks."""
+    from simulations.basins_analysis import analyse, bound_checks, exact_checks, merge
+    from simulations.basins_figures import basins_figure
+    from simulations.basins_report import Findings, print_table, write_report
+
+    config = arguments.config
+    with console.status("merging the cells and bootstrapping intervals"):
+        data = merge(out, config)
+        findings = Findings(
+            config=config,
+            points=analyse(config, data),
+            exact=exact_checks(data),
+            bounds=bound_checks(data),
+            wall_time=time.monotonic() - started,
+            outcome=outcome,
+        )
+        signed = data.assign_attrs(
+            provenance(),
+            title="Basins of attraction of associative memories",
+            configuration=json.dumps(config.as_dict()),
+            config_hash=configuration_hash(config),
+            sweep_seconds=outcome.wall_time,
+        )
+        write_dataset(signed, out / "basins.nc")
+        basins_figure(config, findings.points, out / "basins")
+        write_report(findings, out, arguments.preset)
+    print_table(findings, console)
+    console.print(f"Figure, report and data: {out}", highlight=False)
+    if findings.failures and arguments.check:
+        console.print(
+            f"[red]{len(findings.failures)} exact predictions are not met[/red]; see report.md."
+        )
+        return 1
+    return 0
+
+
+def main() -> None:
+    """Entry point of the command."""
+    entry(PROGRAM, lambda words, console: run(parse(words), console))
+
+
+if __name__ == "__main__":
+    main()
