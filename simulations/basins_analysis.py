@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from am_theory import empirical
 from simulations.basins_config import DRAW, MAP, MEMORIES, Config, make_cells
-from simulations.basins_theory import Theory, exact_radius, exact_rate, theory
+from simulations.basins_theory import exact_radius, exact_rate, many_neurons
 from simulations.bootstrap import bootstrap_ratio, interval
 from simulations.check import Check
 from simulations.problem import stream
@@ -24,6 +24,7 @@ from simulations.radius import Radius, radius_estimate
 from simulations.sweep import load_cells
 
 Floats = NDArray[np.float64]
+EXACT = (MAP, DRAW)
 CRITERIA = ("nearest", "exact", "token_recovery")
 
 
@@ -31,7 +32,7 @@ CRITERIA = ("nearest", "exact", "token_recovery")
 class Point:
     """One memory at one K. rates[criterion]: estimate, low, high, each (levels,); radii: of
     each criterion; unit: what was resampled; shannon, asymptotic: radii no memory passes at this
-    size, and as L grows; predicted: what theory says of the radius of `criterion`; capped,
+    size, and as L grows; predicted: the radius that theory gives, and in `theory` which; capped,
     unchanged: shares of the corrupted queries that met the cap, and that were left as they are.
     """
 
@@ -45,16 +46,20 @@ class Point:
     shannon: float
     asymptotic: float
     predicted: float
-    criterion: str
-    theory: Theory | None
+    theory: str
     capped: float
     unchanged: float
+
+    @property
+    def criterion(self) -> str:
+        """Of which radius `predicted` is: limits of many neurons are about the dynamics alone."""
+        return "nearest" if self.memory in EXACT else "exact"
 
     @property
     def verdict(self) -> str:
         """The measured radius against the predicted one."""
         found = self.radii[self.criterion]
-        if self.theory is None or not np.isfinite(self.predicted) or np.isnan(found.low):
+        if not np.isfinite(self.predicted) or np.isnan(found.low):
             return "–"
         if found.low <= self.predicted <= found.high:
             return "agree"
@@ -104,10 +109,12 @@ def _point(config: Config, cell: xr.Dataset) -> Point:
             criterion=criterion,
             threshold=config.threshold,
         )
-    said = theory(memory, np.array([size], float), vocab_size, seq_len, config.threshold)
-    predicted = np.nan if said is None else float(said.t[0])
-    if said is not None and said.exact:
+    if memory in EXACT:
+        what = "exact"
         predicted = exact_radius(memory, size, vocab_size, seq_len, levels, config.threshold)
+    else:
+        said = many_neurons(memory, [size], vocab_size, seq_len)
+        what, predicted = ("", np.nan) if said is None else (said.what, float(said.t[0]))
     bound = empirical.shannon_radius(size, seq_len, vocab_size, config.threshold)
     touched = columns["corrupted"] > 0
     return Point(
@@ -121,8 +128,7 @@ def _point(config: Config, cell: xr.Dataset) -> Point:
         bound.t_map,
         bound.t_c,
         predicted,
-        "nearest" if said is not None and said.exact else "exact",
-        said,
+        what,
         float((columns["converged"][touched] == 0).mean()),
         float(columns["unchanged"][touched].mean()),
     )
@@ -143,7 +149,7 @@ def _place(cell: xr.Dataset) -> tuple[str, int, int, int]:
 def exact_checks(data: xr.Dataset) -> list[Check]:
     """MAP and one posterior draw against the finite-size formulas, at every point and level."""
     checks = []
-    for cell, place in _points(data, (MAP, DRAW)):
+    for cell, place in _points(data, EXACT):
         memory, vocab_size, seq_len, size = place
         t, errors = cell["t"].values, cell["errors"].values
         exact = exact_rate(memory, size, vocab_size, seq_len, t, errors)

@@ -57,10 +57,7 @@ def summary(findings: Findings) -> dict[str, Any]:
 
 
 def _plain(point: Point) -> dict[str, Any]:
-    words = asdict(point)
-    words["theory"] = None if point.theory is None else point.theory.what
-    words["verdict"] = point.verdict
-    return words
+    return asdict(point) | {"criterion": point.criterion, "verdict": point.verdict}
 
 
 def _definitions(config: Config) -> list[str]:
@@ -108,7 +105,7 @@ def _radius_lines(findings: Findings) -> list[str]:
     for point in findings.points:
         nearest, exact, tokens = (point.radii[name] for name in CRITERIA)
         ratio = nearest.value / point.shannon if np.isfinite(nearest.value) else np.nan
-        said = point.theory if np.isfinite(point.predicted) else None
+        said = f"{point.theory} ({point.criterion})" if np.isfinite(point.predicted) else "–"
         rows.append(
             [
                 point.memory,
@@ -121,8 +118,8 @@ def _radius_lines(findings: Findings) -> list[str]:
                 describe(tokens, levels),
                 number(point.capped, 3),
                 number(point.unchanged, 3),
-                "–" if said is None else f"{said.what} ({point.criterion})",
-                "–" if said is None else number(point.predicted, 3),
+                said,
+                number(point.predicted, 3),
                 point.verdict,
             ]
         )

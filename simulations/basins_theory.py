@@ -1,21 +1,20 @@
-"""What theory says of each memory's basin: exact at finite size, or of many neurons."""
+"""What theory says of each memory's basin: of many neurons, or exact at finite size."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from am_theory import channel, empirical
 from simulations import radius
-from simulations.basins_config import DRAW, MAP
+from simulations.basins_config import DRAW
 from simulations.theory_radii import (
     REPAIRED,
     dense_radius,
     exponential_radius,
     hopfield_radius,
-    posterior_draw_radius,
     potts_radius,
     repairing_radius,
 )
@@ -31,41 +30,32 @@ def exponential_rate(vocab_size: int) -> float:
 
 @dataclass(frozen=True)
 class Theory:
-    """A predicted radius over K: `sizes` (n,), `t` (n,); what it is, and whether it is exact."""
+    """A radius of many neurons: `t` (n,), one for each K; `what` it is, in a few words."""
 
-    sizes: Floats
     t: Floats
     what: str
-    exact: bool
 
 
-def theory(
-    memory: str, sizes: Floats, vocab_size: int, seq_len: int, threshold: float
-) -> Theory | None:
-    """The prediction for a memory, or None; those that are not exact hold for many neurons."""
+def many_neurons(memory: str, sizes: ArrayLike, vocab_size: int, seq_len: int) -> Theory | None:
+    """The prediction for a memory at `sizes` (n,) where many neurons or tokens give one."""
     step = f"one step to overlap {REPAIRED}"
-    if memory == MAP:
-        values = empirical.basin_radius(sizes, seq_len, vocab_size, threshold)
-        return Theory(sizes, np.asarray(values), "exact, finite size", True)
-    if memory == DRAW:
-        values = posterior_draw_radius(sizes, seq_len, vocab_size, threshold)
-        return Theory(sizes, values, "exact, finite size", True)
+    size = np.asarray(sizes, dtype=float)
     if memory == "exponential":
         rate = exponential_rate(vocab_size)
-        values = exponential_radius(np.log(sizes) / seq_len, vocab_size, rate)
-        return Theory(sizes, values, "one step, L to infinity", False)
+        values = exponential_radius(np.log(size) / seq_len, vocab_size, rate)
+        return Theory(values, "one step, L to infinity")
     if memory == "Potts":
-        return Theory(sizes, potts_radius(sizes, seq_len, vocab_size), step, False)
+        return Theory(potts_radius(size, seq_len, vocab_size), step)
     if vocab_size > 2:
         return None
     if memory == "Hopfield":
-        return Theory(sizes, hopfield_radius(sizes, seq_len), "Amari-Maginu, optimistic", False)
+        return Theory(hopfield_radius(size, seq_len), "Amari-Maginu, optimistic")
     if memory == "dense, n = 3":
-        return Theory(sizes, dense_radius(sizes, seq_len, 3), "saddle point, L to infinity", False)
+        return Theory(dense_radius(size, seq_len, 3), "saddle point, L to infinity")
     if memory == "pseudo-inverse":
-        return Theory(sizes, repairing_radius(sizes, seq_len, "pseudo_inverse"), step, False)
+        return Theory(repairing_radius(size, seq_len, "pseudo_inverse"), step)
     if memory == "pseudo-likelihood":
-        return Theory(sizes, repairing_radius(sizes, seq_len, "max_margin"), step, False)
+        return Theory(repairing_radius(size, seq_len, "max_margin"), step)
     return None
 
 
