@@ -66,7 +66,7 @@ def basins_figure(config: Config, points: list[Point], stem: Path) -> None:
 
 
 def _sizes(config: Config) -> Any:
-    return np.geomspace(config.train_sizes[0] * 0.9, config.train_sizes[-1] * 1.15, 40)
+    return np.geomspace(config.train_sizes[0] * 0.9, config.train_sizes[-1] * 1.15, 160)
 
 
 def _curves(config: Config, vocab_size: int, seq_len: int) -> dict[str, tuple[Any, Any]]:
@@ -74,9 +74,9 @@ def _curves(config: Config, vocab_size: int, seq_len: int) -> dict[str, tuple[An
     sizes = _sizes(config)
     load = np.log(sizes) / seq_len
     bound = empirical.shannon_radius(sizes, seq_len, vocab_size, config.threshold)
-    few = sizes[::3]
+    few = sizes[::12]
     draw = posterior_draw_radius(few, seq_len, vocab_size, config.threshold)
-    curves = {MAP: (load, bound.t_map), "limit": (load, bound.t_c), DRAW: (load[::3], draw)}
+    curves = {MAP: (load, bound.t_map), "limit": (load, bound.t_c), DRAW: (load[::12], draw)}
     for memory in MEMORIES:
         said = many_neurons(memory.name, sizes, vocab_size, seq_len)
         if said is not None and (memory.binary if vocab_size == 2 else memory.tokens):
