@@ -181,12 +181,13 @@ def token_recovery(
 
     Notes
     -----
-    Iid uniform source, infinitely many noise draws, one pass with argmax per site. Exact for
-    K, L (V - 1) to infinity at fixed ratio; within 0.012 of simulation for K >= 100; at
-    K = 22, L = 8, V = 8 it is off by 0.13 (`simulations/linear_curves.py`). On this source corrupted recovery of unseen sequences falls to 0 with K, since
-    keeping the token is best, while that of all tokens rises to p. At little noise (alpha >= 0.95)
-    corrupted recovery can be lower on training sequences than on unseen ones, and corrections in
-    1 / K are larger (0.02 at K = 100). Cost 401 for each element.
+    Iid uniform source, infinitely many noise draws, one pass with argmax per site. Exact for K, L
+    (V - 1) to infinity at fixed ratio; within 0.012 of simulation for K >= 100; at K = 22, L = 8, V
+    = 8 it is off by 0.13 (`simulations/linear_curves.py`). On this source corrupted recovery of
+    unseen sequences falls to 0 with K, since keeping the token is best, while that of all tokens
+    rises to p. At little noise (alpha >= 0.95) corrupted recovery can be lower on training
+    sequences than on unseen ones, and corrections in 1 / K are larger (0.02 at K = 100). Cost 401
+    for each element.
 
     Unit: dimensionless
 
