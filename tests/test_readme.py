@@ -30,6 +30,15 @@ def test_the_denoiser_example_conforms_and_generates_its_law(capsys):
         assert abs(share - wanted) < 5 * (wanted * (1 - wanted) / 6000) ** 0.5
 
 
+def test_the_memory_example_restores_what_theory_says_it_can(capsys):
+    exec(compile(example("memory"), "README", "exec"), {})
+    overlap, restored = (line.split() for line in capsys.readouterr().out.splitlines())
+    # load 0.04 from overlap 0.7: far inside the basin, m = 0.9999994 at the fixed point
+    assert float(overlap[1]) > 0.999
+    # no rule beats MAP, which loses 3.4e-4 here
+    assert float(restored[2]) > 0.99
+
+
 @pytest.mark.parametrize("name", re.findall(r"`([\w/]+\.py)`", README))
 def test_files_named_in_the_readme_exist(name):
     root = Path(__file__).parents[1]
