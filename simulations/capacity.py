@@ -1,0 +1,195 @@
+"""How many patterns each memory holds: retrieval against load, and critical loads with intervals.
+
+    python -m simulations.capacity --preset smoke
+
+Starts from stored patterns of Hopfield, Potts and dense memories and carries the load at which
+half of them are lost on to infinite size; looks for couplings that hold all patterns, against
+Cover's exact count; fits pseudo-likelihood memories; stores structured examples. Writes data, a
+report and a figure to results/capacity/<preset>/. Interrupted runs resume.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tyro
+import xarray as xr
+from rich.console import Console
+
+from simulations import command
+from simulations.capacity_config import (
+    FAMILIES,
+    NUMERICS,
+    PRESETS,
+    CapacityConfig,
+    preset,
+    train_sizes,
+)
+from simulations.command import choice, complete, entry, option
+from simulations.config import TOOLKIT
+from simulations.results import digest, provenance, write_dataset
+from simulations.sweep import Cell, SweepOutcome, load_cells
+
+PROGRAM = "capacity"
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """Measure the critical loads of all memories and compare them with theory.
+
+    Args:
+        preset: smoke (half a minute) or small (minutes).
+        out: results folder; default results/capacity/<preset>.
+        workers: cells computed at a time, one thread each; default the number of cores.
+        check: exit with status 1 if a simulation deviates from an exact prediction.
+        config: every setting of the preset can be overridden.
+    """
+
+    preset: Literal["smoke", "small"] = "small"
+    out: Path | None = None
+    workers: int = field(default_factory=lambda: os.cpu_count() or 1)
+    check: bool = False
+    config: Annotated[CapacityConfig, tyro.conf.OmitArgPrefixes] = field(
+        default_factory=CapacityConfig
+    )
+
+
+def compute_cell(config: CapacityConfig, coordinates: dict[str, Any]) -> xr.Dataset:
+    """The dataset of one cell of the sweep; runs in a worker."""
+    from simulations import capacity_cells as cells
+
+    kind, size = coordinates["kind"], coordinates["size"]
+    if kind in FAMILIES:
+        return cells.retrieval(config, kind, size)
+    if kind == "features":
+        return cells.features(config)
+    return cells.existence(config, size) if kind == "existence" else cells.fits(config, size)
+
+
+def sizes_of(config: CapacityConfig) -> dict[str, tuple[int, ...]]:
+    """Every kind of cell with its sizes."""
+    named = {family: config.sizes(family) for family in FAMILIES}
+    return named | {
+        "existence": config.existence,
+        "fits": config.fits,
+        "features": (config.features,),
+    }
+
+
+def make_cells(config: CapacityConfig) -> list[Cell]:
+    """One cell per kind and size."""
+    return [
+        Cell(f"{kind}-N{size}", {"kind": kind, "size": size})
+        for kind, sizes in sizes_of(config).items()
+        for size in sizes
+    ]
+
+
+def _cost(config: CapacityConfig, cell: Cell) -> float:
+    """Rough seconds on one core."""
+    kind, size = cell.coordinates["kind"], cell.coordinates["size"]
+    if kind in FAMILIES:
+        pairs = size * sum(train_sizes(kind, size, config.loads))
+        return 0.5 + config.sets * config.starts * pairs * 2e-8
+    if kind == "existence":
+        return 0.5 + config.sets * config.rows * (size / 96) ** 3
+    if kind == "fits":
+        return 0.5 + config.sets * (size / 100) ** 3 * 10
+    return 0.5 + config.sets * sum(config.feature_loads) * (size / 1000) ** 2
+
+
+def merge(out: Path, config: CapacityConfig) -> xr.Dataset:
+    """All cells as one dataset; variables and dimensions of a kind carry its name in front."""
+    parts = []
+    for kind, sizes in sizes_of(config).items():
+        cells = [cell for cell in make_cells(config) if cell.coordinates["kind"] == kind]
+        found = [cell.drop_attrs(deep=False) for cell in load_cells(out, cells)]
+        axis = xr.Variable(f"{kind}_size", list(sizes), {"units": "sites"})
+        joined = found[0] if kind == "features" else xr.concat(found, axis)
+        parts.append(joined.rename({name: f"{kind}_{name}" for name in joined.data_vars}))
+    coordinates = {
+        "load": ("load", list(config.loads), {"units": "of the critical load"}),
+        "fit_load": ("fit_load", list(config.fit_loads), {"units": "patterns per site"}),
+        "feature_load": (
+            "feature_load",
+            list(config.feature_loads),
+            {"units": "examples per site"},
+        ),
+        "kind": ["stored", "feature", "unseen"],
+        "stage": ["one step", "fixed point"],
+    }
+    return xr.merge(parts).assign_coords(coordinates)
+
+
+def configuration_hash(config: CapacityConfig) -> str:
+    """Hash of all that the numbers depend on besides a cell's coordinates."""
+    return digest({"config": config.as_dict(), "toolkit": TOOLKIT, "capacity": NUMERICS})
+
+
+def parse(arguments: list[str]) -> Arguments:
+    """Command line to Arguments; a wrong preset or value ends with one sentence and status 2."""
+    name = choice(PROGRAM, "preset", option(arguments, "--preset", "small"), PRESETS)
+    default = Arguments(preset=name, config=preset(name))  # type: ignore[arg-type]
+    return command.parse(PROGRAM, arguments, default, __doc__)
+
+
+def run(arguments: Arguments, console: Console) -> int:
+    """Sweep, merge, analyse, report; returns the exit status."""
+    started = time.monotonic()
+    config = arguments.config
+    out = arguments.out or Path("results/capacity") / arguments.preset
+    outcome = complete(
+        console,
+        make_cells(config),
+        partial(compute_cell, config),
+        out,
+        configuration_hash(config),
+        workers=arguments.workers,
+        cost=partial(_cost, config),
+    )
+    return 1 if outcome is None else finish(arguments, out, outcome, started, console)
+
+
+def finish(
+    arguments: Arguments, out: Path, outcome: SweepOutcome, started: float, console: Console
+) -> int:
+    """Everything after the sweep: merged data, analysis, figure, report, checks."""
+    from simulations.capacity_analysis import analyse
+    from simulations.capacity_figures import capacity_figure
+    from simulations.capacity_report import print_findings, write_report
+
+    config = arguments.config
+    with console.status("merging the cells and bootstrapping intervals"):
+        data = merge(out, config)
+        signed = data.assign_attrs(
+            provenance(),
+            title="Retrieval against load, and critical loads",
+            configuration=json.dumps(config.as_dict()),
+            config_hash=configuration_hash(config),
+            sweep_seconds=outcome.wall_time,
+        )
+        write_dataset(signed, out / "capacity.nc")
+        analysis = analyse(config, data)
+        capacity_figure(analysis, out / "capacity")
+        write_report(analysis, out, arguments.preset, time.monotonic() - started)
+    print_findings(analysis, console)
+    console.print(f"Figure, report and data: {out}", highlight=False)
+    if arguments.check and not all(check.agrees for check in analysis.checks):
+        console.print("[red]An exact prediction is not met[/red]; see report.md.")
+        return 1
+    return 0
+
+
+def main() -> None:
+    """Entry point of the command."""
+    entry(PROGRAM, lambda words, console: run(parse(words), console))
+
+
+if __name__ == "__main__":
+    main()
