@@ -95,7 +95,7 @@ def _cost(config: CapacityConfig, cell: Cell) -> float:
     """Rough seconds on one core."""
     kind, size = cell.coordinates["kind"], cell.coordinates["size"]
     if kind in FAMILIES:
-        pairs = size * sum(train_sizes(kind, size, config.loads))
+        pairs = size * sum(train_sizes(kind, size, config.relative_loads(kind)))
         return 0.5 + config.sets * config.starts * pairs * 2e-8
     if kind == "existence":
         return 0.5 + config.sets * config.rows * (size / 96) ** 3
@@ -115,6 +115,7 @@ def merge(out: Path, config: CapacityConfig) -> xr.Dataset:
         parts.append(joined.rename({name: f"{kind}_{name}" for name in joined.data_vars}))
     coordinates = {
         "load": ("load", list(config.loads), {"units": "of the critical load"}),
+        "dense_load": ("dense_load", list(config.dense_loads), {"units": "of the critical load"}),
         "fit_load": ("fit_load", list(config.fit_loads), {"units": "patterns per site"}),
         "feature_load": (
             "feature_load",

@@ -191,7 +191,7 @@ def theory_rows(config: CapacityConfig, data: xr.Dataset) -> list[Row]:
     for family in FAMILIES:
         size = config.sizes(family)[-1]
         part = data.sel({f"{family}_size": size})
-        for place, load in enumerate(config.loads):
+        for place, load in enumerate(config.relative_loads(family)):
             if load < 1:
                 overlap = part[f"{family}_overlap"].values[:, place].astype(float)
                 overlap[~part[f"{family}_converged"].values[:, place]] = np.nan

@@ -1,4 +1,4 @@
-"""What the workers of `capacity` compute: one dataset per family and size. Needs no JAX run.
+"""What the workers of `capacity` compute: one dataset per family and size.
 
 Patterns of a set are drawn once for the largest load; a smaller load stores the first of them.
 """
@@ -17,15 +17,13 @@ from simulations.capacity_config import CapacityConfig, train_sizes, vocab_size
 from simulations.problem import stream
 
 MAX_ITER = 200  # sweeps of a retrieval
-SWEEPS = {"units": "sweeps"}
 ONE = {"units": "1"}
-Bools = NDArray[np.bool_]
 
 
 def retrieval(config: CapacityConfig, family: str, size: int) -> xr.Dataset:
     """Overlaps (set, load, start) of the fixed points reached from stored patterns, and whether
     they are fixed points; sites one at a time."""
-    sizes = train_sizes(family, size, config.loads)
+    sizes = train_sizes(family, size, config.relative_loads(family))
     starts = min(config.starts, sizes[0])
     shape = (config.sets, len(sizes), config.starts)
     overlap, converged = np.full(shape, np.nan, np.float32), np.zeros(shape, bool)
@@ -35,10 +33,15 @@ def retrieval(config: CapacityConfig, family: str, size: int) -> xr.Dataset:
         for place, count in enumerate(sizes):
             found = end_points(family, patterns[:count], starts)
             overlap[number, place, :starts], converged[number, place, :starts] = found
-    dims = ("set", "load", "start")
+    load = "dense_load" if family == "dense3" else "load"
+    dims = ("set", load, "start")
     return xr.Dataset(
-        {"overlap": (dims, overlap, ONE), "converged": (dims, converged, ONE)},
-    ).assign(train_size=("load", sizes, {"units": "sequences"}))
+        {
+            "overlap": (dims, overlap, ONE),
+            "converged": (dims, converged, ONE),
+            "train_size": (load, sizes, {"units": "sequences"}),
+        }
+    )
 
 
 def end_points(family: str, patterns: NDArray[Any], starts: int) -> tuple[Any, Any]:

@@ -36,7 +36,8 @@ class CapacityConfig:
         potts4: sizes of the Potts memory of 4 tokens.
         potts8: sizes of the Potts memory of 8 tokens.
         dense3: sizes of the dense memory, sums over 3 different sites.
-        loads: loads of these families over the theory's critical load, increasing.
+        loads: loads of the first four over the theory's critical load, increasing.
+        dense_loads: those of the dense memory.
         sets: sets of patterns of each size, the units of all intervals.
         starts: patterns of a set that retrieval starts from.
         existence: sizes N at which couplings that hold all patterns are looked for.
@@ -53,17 +54,18 @@ class CapacityConfig:
 
     hopfield: tuple[int, ...] = (250, 500, 1000, 2000, 4000)
     potts3: tuple[int, ...] = (125, 250, 500, 1000)
-    potts4: tuple[int, ...] = (125, 250, 500, 800)
-    potts8: tuple[int, ...] = (64, 125, 250, 400)
-    dense3: tuple[int, ...] = (50, 80, 120, 160)
-    loads: tuple[float, ...] = (0.8, 0.9, 1.0, 1.1, 1.2, 1.3, 1.45, 1.6, 1.8)
-    sets: int = 16
+    potts4: tuple[int, ...] = (125, 250, 500)
+    potts8: tuple[int, ...] = (64, 125, 250)
+    dense3: tuple[int, ...] = (50, 80, 120)
+    loads: tuple[float, ...] = (0.8, 0.9, 1.0, 1.1, 1.2, 1.3, 1.45, 1.6, 1.8, 2.0)
+    dense_loads: tuple[float, ...] = (0.7, 0.8, 0.9, 1.0, 1.3, 1.6, 2.0, 2.5, 3.0, 4.0, 6.0)
+    sets: int = 12
     starts: int = 16
-    existence: tuple[int, ...] = (24, 48, 96)
-    rows: int = 12
-    fits: tuple[int, ...] = (100, 200)
+    existence: tuple[int, ...] = (16, 32, 64)
+    rows: int = 8
+    fits: tuple[int, ...] = (50, 100)
     fit_loads: tuple[float, ...] = (0.5, 1.0, 1.5, 1.8, 2.0, 2.2, 2.5, 3.0)
-    fit_penalty: float = 1e-3
+    fit_penalty: float = 1e-2
     features: int = 1000
     feature_load: float = 0.05
     feature_loads: tuple[float, ...] = (0.1, 0.2, 0.5, 1.0, 2.0, 4.0)
@@ -82,6 +84,10 @@ class CapacityConfig:
     def sizes(self, family: str) -> tuple[int, ...]:
         found: tuple[int, ...] = getattr(self, family)
         return found
+
+    def relative_loads(self, family: str) -> tuple[float, ...]:
+        """Loads over the critical one at which a family is measured."""
+        return self.dense_loads if family == "dense3" else self.loads
 
 
 def vocab_size(family: str) -> int:
@@ -133,16 +139,16 @@ def preset(name: str) -> CapacityConfig:
     if name == "small":
         return CapacityConfig()
     return CapacityConfig(
-        hopfield=(125, 250, 500),
-        potts3=(60, 125, 250),
-        potts4=(60, 90, 125),
-        potts8=(32, 45, 64),
-        dense3=(30, 40, 50),
+        hopfield=(250, 500, 1000),
+        potts3=(125, 250, 350),
+        potts4=(90, 125, 180),
+        potts8=(45, 64, 90),
+        dense3=(30, 40, 60),
         sets=6,
         starts=10,
-        existence=(12, 24, 36),
+        existence=(12, 18, 24),
         rows=6,
-        fits=(40, 60),
+        fits=(20, 30),
         features=300,
         feature_loads=(0.2, 1.0, 2.0),
         replicates=500,
@@ -154,7 +160,15 @@ def _problem(config: CapacityConfig) -> str | None:
     for name, smallest in {"sets": 3, "starts": 1, "rows": 1, "replicates": 100}.items():
         if getattr(config, name) < smallest:
             return f"`{name}` must be at least {smallest}; got {getattr(config, name)}."
-    for name in ("loads", "fit_loads", "feature_loads", *FAMILIES, "existence", "fits"):
+    for name in (
+        "loads",
+        "dense_loads",
+        "fit_loads",
+        "feature_loads",
+        *FAMILIES,
+        "existence",
+        "fits",
+    ):
         values = getattr(config, name)
         if len(values) < 2 or values[0] <= 0 or any(b <= a for a, b in pairwise(values)):
             return (

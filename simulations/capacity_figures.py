@@ -52,7 +52,8 @@ def _shades(colour: str, count: int) -> list[Any]:
 
 def _retrieval(axis: Any, analysis: CapacityAnalysis, family: str, letter: str) -> None:
     config, data = analysis.config, analysis.data
-    loads = np.linspace(min(config.loads[0], 0.8), 1, 60)
+    measured = config.relative_loads(family)
+    loads = np.linspace(min(measured[0], 0.8), 1, 60)
     axis.plot(loads, retrieval_overlap(family, loads), color="k", lw=1.6, label="theory")
     axis.axvline(1, color="0.7", lw=0.8, ls=":")
     sizes = config.sizes(family)
@@ -63,7 +64,7 @@ def _retrieval(axis: Any, analysis: CapacityAnalysis, family: str, letter: str) 
         per_set = np.nanmean(overlap, axis=2)
         error = 1.96 * per_set.std(axis=0, ddof=1) / np.sqrt(len(per_set))
         axis.errorbar(
-            config.loads, per_set.mean(0), error, color=shade, marker="o", ms=3.5, lw=1,
+            measured, per_set.mean(0), error, color=shade, marker="o", ms=3.5, lw=1,
             label=f"N = {size}",
         )  # fmt: skip
     axis.set_title(f"({letter}) {LABELS[family]}", loc="left")
@@ -78,11 +79,12 @@ def _limits(axis: Any, analysis: CapacityAnalysis) -> None:
     for (key, capacity), colour in zip(analysis.capacities.items(), COLOURS, strict=True):
         x, scale = np.array(capacity.sizes, float) ** -0.5, capacity.theory
         inside = np.isfinite(capacity.half)
-        ends = [capacity.half - capacity.low, capacity.high - capacity.half]
+        half, low, high = (v[inside] for v in (capacity.half, capacity.low, capacity.high))
+        ends = np.nan_to_num(np.clip([half - low, high - half], 0, None), posinf=0)
         axis.errorbar(
             x[inside],
-            capacity.half[inside] / scale,
-            np.nan_to_num(np.clip(np.array(ends)[:, inside], 0, None), posinf=0) / scale,
+            half / scale,
+            ends / scale,
             color=colour, marker="s" if key == "existence" else "o", ms=4, lw=0, elinewidth=1,
             label=capacity.name,
         )  # fmt: skip
