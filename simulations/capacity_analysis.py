@@ -27,7 +27,7 @@ from simulations.capacity_config import (
     retrieval_overlap,
     threshold,
 )
-from simulations.check import Check, Row, check_mean, compare
+from simulations.check import Check, Row, compare
 from simulations.problem import stream
 from simulations.radius import basin_radius
 
@@ -64,8 +64,8 @@ class Capacity:
 
     @property
     def best(self) -> str:
-        """The form of the smaller chi^2; 1/sqrt(N) where neither is defined."""
-        return min(FORMS, key=lambda form: np.nan_to_num(self.limits[form].chi2, nan=np.inf))
+        """The form of the smaller chi^2; the first where none is defined."""
+        return min(self.limits, key=lambda form: np.nan_to_num(self.limits[form].chi2, nan=np.inf))
 
 
 @dataclass(frozen=True)
@@ -132,26 +132,29 @@ def family_capacity(
         with np.errstate(invalid="ignore"):
             half.append(float(crossing(loads, kept.sum(0) / all_.sum(0))))
             copies.append(crossing(loads, kept[index].sum(1) / all_[index].sum(1)))
-    return _capacity(LABELS[family], scale, sizes, np.array(half), np.array(copies).T)
+    return _capacity(LABELS[family], scale, sizes, np.array(half), np.array(copies).T, FORMS)
 
 
 def existence_capacity(config: CapacityConfig, data: xr.Dataset) -> Capacity:
-    """Half-loads of the existence of couplings: the median of the largest K over rows."""
+    """Mean over rows of the largest K that couplings hold, over N: 2 - 2/N by Cover's count, so
+    that the form of the correction is known."""
     half, copies = [], []
     for size in config.existence:
         held = data["existence_held"].sel(existence_size=size).values / size
         index = resample(config, "existence", size)
-        half.append(float(np.median(held)))
-        copies.append(np.median(held[index].reshape(config.replicates, -1), axis=1))
-    theory = pseudolikelihood.critical_load()
+        half.append(float(held.mean()))
+        copies.append(held.mean(axis=1)[index].mean(axis=1))
+    theory, forms = pseudolikelihood.critical_load(), {"1/N": 1.0}
     return _capacity(
-        "pseudo-likelihood", theory, config.existence, np.array(half), np.array(copies).T
+        "pseudo-likelihood", theory, config.existence, np.array(half), np.array(copies).T, forms
     )
 
 
-def _capacity(name: str, theory: float, sizes: Any, half: Floats, copies: Floats) -> Capacity:
+def _capacity(
+    name: str, theory: float, sizes: Any, half: Floats, copies: Floats, forms: dict[str, float]
+) -> Capacity:
     low, high = interval(copies)
-    limits = {form: extrapolate(sizes, half, copies, power) for form, power in FORMS.items()}
+    limits = {form: extrapolate(sizes, half, copies, power) for form, power in forms.items()}
     return Capacity(name, theory, tuple(sizes), half, low, high, limits)
 
 
@@ -162,19 +165,26 @@ def cover(count: Any, inputs: int) -> Any:
 
 
 def existence_checks(config: CapacityConfig, data: xr.Dataset) -> list[Check]:
-    """Couplings exist as often as Cover's formula says: N - 1 inputs, every size."""
+    """Couplings exist as often as Cover's formula says: N - 1 inputs, every size.
+
+    The count holds whatever the inputs, so that rows of a set, which share theirs but one, are
+    independent as nearly as matters: the standard errors are exact too, not estimated. The
+    largest K, less the inputs, counts tosses of a fair coin: its variance is twice the inputs.
+    """
     checks = []
     for size in config.existence:
-        held = data["existence_held"].sel(existence_size=size).values
-        name = f"couplings exist, N = {size}"
-        mean = held.mean(axis=1)
-        checks.append(check_mean(f"{name}: mean largest K", mean, 2.0 * (size - 1)))
+        held, inputs = data["existence_held"].sel(existence_size=size).values, size - 1
+        name, count = f"couplings exist, N = {size}", held.size
+        error = float(np.sqrt(2 * inputs / count))
+        checks.append(
+            Check(f"{name}: mean largest K", float(held.mean()), 2.0 * inputs, error, count)
+        )
         for load in (1.8, 2.0, 2.2):
-            count = round(load * size)
-            exact = float(cover(count, size - 1))
-            if 0.05 < exact < 0.95:
-                share = (held >= count).mean(axis=1)
-                checks.append(check_mean(f"{name}: share of rows at K = {count}", share, exact))
+            exact = float(cover(round(load * size), inputs))
+            share = float((held >= round(load * size)).mean())
+            error = float(np.sqrt(exact * (1 - exact) / count))
+            what = f"{name}: share of rows at K = {round(load * size)}"
+            checks.append(Check(what, share, exact, error, count))
     return checks
 
 

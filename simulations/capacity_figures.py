@@ -94,8 +94,14 @@ def _limits(axis: Any, analysis: CapacityAnalysis) -> None:
             grid = np.linspace(0, x.max(), 50)
             line = (found.value + found.slope * grid ** (2 * power)) / scale
             axis.plot(grid, line, color=colour, lw=1)
-            low, high = found.low / scale, found.high / scale
-            axis.plot([0, 0], [low, high], color=colour, lw=4, alpha=0.5, clip_on=False)
+            axis.plot(
+                [0, 0],
+                [found.low / scale, found.high / scale],
+                color=colour,
+                lw=4,
+                alpha=0.5,
+                clip_on=False,
+            )
     axis.set_xlim(0, None)
     axis.set_xlabel("1 / sqrt(N)")
     axis.set_ylabel("half-load over theory")
@@ -150,6 +156,8 @@ def _features(axis: Any, analysis: CapacityAnalysis) -> None:
             theory = getattr(random_features, f"{name}_overlap")
             axis.plot(loads, theory(loads, config.feature_load), color=colour, lw=1)
     axis.set_xscale("log")
+    axis.set_xticks(config.feature_loads, [f"{load:g}" for load in config.feature_loads])
+    axis.minorticks_off()
     axis.set_ylim(0, 1.03)
     axis.set_xlabel("load, examples over N")
     axis.set_ylabel("overlap")

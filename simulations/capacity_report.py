@@ -31,9 +31,9 @@ first table takes that one. Intervals: 95 % bootstrap over sets of patterns, siz
 interval knows nothing of corrections that neither form has.
 
 **Pseudo-likelihood.** Whether any couplings hold the first K patterns at a site is decided by a
-linear program; the half-load is the median over sites of the largest such K, over N. Cover's
-count of it is exact at every size, with N - 1 inputs. Fitted memories show what a weak penalty
-reaches; only converged rows enter.
+linear program; in place of the half-load stands the mean over sites of the largest such K, over
+N. Cover's count gives 2 - 2/N for it, exact at every size, with N - 1 inputs. Fitted memories
+show what a weak penalty reaches; only converged rows enter.
 
 **Structured examples.** Signs of random mixtures of a few features, stored by Hebb's rule;
 overlaps after one update of all sites (theory) and at the fixed point of updates one at a time.
@@ -52,8 +52,12 @@ def limit_table(capacities: list[Capacity]) -> list[str]:
     for capacity in capacities:
         row = [capacity.name, number(capacity.theory, 4)]
         for form in FORMS:
-            found = capacity.limits[form]
-            row += [limit_text(found), f"{number(found.chi2, 1)} / {found.freedom}"]
+            found = capacity.limits.get(form)
+            row += (
+                [limit_text(found), f"{number(found.chi2, 1)} / {found.freedom}"]
+                if found
+                else ["not the form", "–"]
+            )
         rows.append([*row, capacity.best])
     header = ["memory", "theory"]
     for form in FORMS:
