@@ -13,26 +13,33 @@ from numpy.typing import NDArray
 from scipy.optimize import linprog
 
 from models import dense, hopfield, potts, pseudolikelihood
-from simulations.capacity_config import CapacityConfig, train_sizes, vocab_size
+from simulations.capacity_config import CapacityConfig, threshold, train_sizes, vocab_size
 from simulations.problem import stream
 
 MAX_ITER = 200  # sweeps of a retrieval
+LOST = 0.1  # share of kept starts below which larger loads are not run
 ONE = {"units": "1"}
 
 
 def retrieval(config: CapacityConfig, family: str, size: int) -> xr.Dataset:
     """Overlaps (set, load, start) of the fixed points reached from stored patterns, and whether
-    they are fixed points; sites one at a time."""
+    they are fixed points; sites one at a time. NaN at loads above the first at which fewer than
+    a tenth of the starts are kept: these are not run."""
     sizes = train_sizes(family, size, config.relative_loads(family))
     starts = min(config.starts, sizes[0])
     shape = (config.sets, len(sizes), config.starts)
     overlap, converged = np.full(shape, np.nan, np.float32), np.zeros(shape, bool)
-    for number in range(config.sets):
-        rng = stream(config.root_seed, "retrieval", family, size, number)
-        patterns = rng.integers(vocab_size(family), size=(sizes[-1], size))
-        for place, count in enumerate(sizes):
-            found = end_points(family, patterns[:count], starts)
+    rngs = [
+        stream(config.root_seed, "retrieval", family, size, number) for number in range(config.sets)
+    ]
+    states, largest = vocab_size(family), (sizes[-1], size)
+    patterns = [rng.integers(states, size=largest, dtype=np.uint8) for rng in rngs]
+    for place, count in enumerate(sizes):
+        for number, drawn in enumerate(patterns):
+            found = end_points(family, drawn[:count], starts)
             overlap[number, place, :starts], converged[number, place, :starts] = found
+        if (overlap[:, place, :starts] > threshold(family)).mean() < LOST:
+            break
     load = "dense_load" if family == "dense3" else "load"
     dims = ("set", load, "start")
     return xr.Dataset(

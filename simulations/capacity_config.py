@@ -54,14 +54,14 @@ class CapacityConfig:
 
     hopfield: tuple[int, ...] = (250, 500, 1000, 2000, 4000)
     potts3: tuple[int, ...] = (125, 250, 500, 1000)
-    potts4: tuple[int, ...] = (125, 250, 500)
-    potts8: tuple[int, ...] = (64, 125, 250)
+    potts4: tuple[int, ...] = (125, 250, 500, 1000)
+    potts8: tuple[int, ...] = (64, 125, 250, 500)
     dense3: tuple[int, ...] = (50, 80, 120)
     loads: tuple[float, ...] = (0.8, 0.9, 1.0, 1.1, 1.2, 1.3, 1.45, 1.6, 1.8, 2.0)
     dense_loads: tuple[float, ...] = (0.7, 0.8, 0.9, 1.0, 1.3, 1.6, 2.0, 2.5, 3.0, 4.0, 6.0)
     sets: int = 12
     starts: int = 16
-    existence: tuple[int, ...] = (16, 32, 64)
+    existence: tuple[int, ...] = (20, 32, 64)
     rows: int = 8
     fits: tuple[int, ...] = (50, 100)
     fit_loads: tuple[float, ...] = (0.5, 1.0, 1.5, 1.8, 2.0, 2.2, 2.5, 3.0)
@@ -146,7 +146,7 @@ def preset(name: str) -> CapacityConfig:
         dense3=(30, 40, 60),
         sets=6,
         starts=10,
-        existence=(12, 18, 24),
+        existence=(16, 20, 28),
         rows=6,
         fits=(20, 30),
         features=300,

@@ -36,7 +36,7 @@ def capacity_figure(analysis: CapacityAnalysis, stem: Path) -> None:
             f"Means over {config.sets} sets of patterns. (a) to (e): {config.starts} starts a set "
             "from clean patterns, sites updated one at a time; black: replica-symmetric theory "
             "up to its critical load. (f): load at which half of the starts are lost, over theory, "
-            "95 % bootstrap over sets; lines to N = infinity by the form of smaller chi^2.",
+            "95 % bootstrap over sets; lines: form of smaller chi^2; bars at 0: intervals of both.",
             fontsize=8,
             x=0.01,
             ha="left",
@@ -61,10 +61,11 @@ def _retrieval(axis: Any, analysis: CapacityAnalysis, family: str, letter: str) 
     for size, shade in zip(sizes, _shades(colour, len(sizes)), strict=True):
         part = data.sel({f"{family}_size": size})
         overlap = np.where(part[f"{family}_converged"], part[f"{family}_overlap"], np.nan)
-        per_set = np.nanmean(overlap, axis=2)
+        run = np.isfinite(overlap).any(axis=(0, 2))
+        per_set = np.nanmean(overlap[:, run], axis=2)
         error = 1.96 * per_set.std(axis=0, ddof=1) / np.sqrt(len(per_set))
         axis.errorbar(
-            measured, per_set.mean(0), error, color=shade, marker="o", ms=3.5, lw=1,
+            np.array(measured)[run], per_set.mean(0), error, color=shade, marker="o", ms=3.5, lw=1,
             label=f"N = {size}",
         )  # fmt: skip
     axis.set_title(f"({letter}) {LABELS[family]}", loc="left")
@@ -119,7 +120,7 @@ def _rows(axis: Any, analysis: CapacityAnalysis) -> None:
         shown = np.unique(np.round(np.arange(1.2, 3.01, 0.15) * size).astype(int))
         share = [(held >= count).mean() for count in shown]
         axis.plot(shown / size, share, "o", color=shade, ms=3.5, label=f"exist, N = {size}")
-    loads = np.linspace(config.fit_loads[0], config.fit_loads[-1], 60)
+    loads = np.linspace(config.fit_loads[0], config.fit_loads[-1], 25)
     stable = pseudolikelihood.replica(loads, config.fit_penalty).stable
     axis.plot(loads, stable, color=COLOURS[1], lw=1)
     size = config.fits[-1]

@@ -76,6 +76,7 @@ def test_merged_data_open_with_xarray_and_carry_their_provenance(tiny):
             assert data.attrs.get(key), key
 
 
+@pytest.mark.slow
 def test_a_second_run_computes_nothing_and_changes_nothing(tiny):
     before = {p.name: (p.stat().st_mtime_ns, p.stat().st_ino) for p in (tiny / "cells").iterdir()}
     ran = run(*WORDS, "--check", "--out", str(tiny))
