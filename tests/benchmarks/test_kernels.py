@@ -1,12 +1,12 @@
 """Hot paths against their limit and against the best alternative at hand, in one run."""
 
 import os
-import time
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from benchmarks.timing import interleaved
 
 from models.empirical import EmpiricalDenoiser
 from models.mlp import MLPDenoiser
@@ -14,16 +14,6 @@ from models.train import TrainConfig, train
 from simulations.problem import make_source
 
 pytestmark = pytest.mark.benchmark
-
-
-def median_time(call, repeats=5):
-    call()
-    times = []
-    for _ in range(repeats):
-        begun = time.perf_counter()
-        call()
-        times.append(time.perf_counter() - begun)
-    return float(np.median(times))
 
 
 @pytest.mark.parametrize("t", [0.1, 0.5])
@@ -46,8 +36,8 @@ def test_empirical_posterior_against_the_one_hot_product(t):
 
     ours = store.posterior(x_t, t, rng)
     np.testing.assert_allclose(np.exp(ours.log_full), product(), atol=2e-5)
-    mine = median_time(lambda: store.posterior(x_t, t, rng))
-    theirs = median_time(product)
+    times = interleaved({"mine": lambda: store.posterior(x_t, t, rng), "theirs": product})
+    mine, theirs = times["mine"], times["theirs"]
     additions = 2048 * 16384 * 16 / 2
     print(
         f"\nempirical posterior, t={t}: numba {mine * 1e3:.0f} ms, one-hot BLAS float32 "
@@ -62,7 +52,6 @@ def test_training_step_against_its_matrix_products():
     stored = jnp.asarray(np.random.default_rng(0).integers(16, size=(4096, 16)))
     config = TrainConfig(steps=500)
     key = jax.random.key(1)
-    step = median_time(lambda: train(key, model, stored, 4096, config), 3) / 500
     shapes = [(256, 256)] * 4  # embed, one block, readout, pair
 
     @jax.jit
@@ -76,6 +65,11 @@ def test_training_step_against_its_matrix_products():
 
     weights = [jnp.ones(shape) / 256 for shape in shapes]
     x = jnp.ones((128, 256))
-    floor = median_time(lambda: products(x, weights).block_until_ready(), 3) / 100
+    calls = {
+        "step": lambda: train(key, model, stored, 4096, config),
+        "floor": lambda: products(x, weights).block_until_ready(),
+    }
+    times = interleaved(calls, 3)
+    step, floor = times["step"] / 500, times["floor"] / 100
     print(f"\ntraining step {step * 1e3:.2f} ms; its matrix products alone {floor * 1e3:.2f} ms")
     assert step > 0.5 * floor

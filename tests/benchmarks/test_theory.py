@@ -1,30 +1,18 @@
-"""Seconds of the theory's calls: the limits that users of `am_theory` are promised."""
+"""Processor seconds of the theory's calls: the limits that users of `am_theory` are promised."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import pytest
+from benchmarks.timing import interleaved
 
 from am_theory import empirical, hopfield, linear, neurodynamics, potts, pseudolikelihood
 
 pytestmark = pytest.mark.benchmark
-
-
-def seconds(call: Callable[[], Any], repeats: int = 5) -> float:
-    """Median processor time of `repeats`, after one call that loads and caches."""
-    call()
-    times = []
-    for _ in range(repeats):
-        begun = time.perf_counter()
-        call()
-        times.append(time.perf_counter() - begun)
-    return float(np.median(times))
 
 
 def test_calls_stay_within_their_limits():
@@ -58,7 +46,7 @@ def test_calls_stay_within_their_limits():
     ]
     print()
     for name, call, limit in rows:
-        found = seconds(call)
+        found = interleaved({name: call}, clock=time.process_time)[name]
         print(f"{name:55} {1e3 * found:8.2f} ms   limit {1e3 * limit:.0f} ms")
         assert found < limit, name
     code = "import time; t = time.perf_counter(); import am_theory; print(time.perf_counter() - t)"
