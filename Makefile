@@ -1,13 +1,16 @@
 # Each target sets up .venv by itself; PYTHON=python3.12 picks an interpreter.
 PYTHON ?= python3
 RUN := .venv/bin/python
+BENCH := NUMBA_NUM_THREADS=2 OMP_NUM_THREADS=2 .venv-bench/bin/python -m pytest -n 0
 ARGS ?=
 
-.PHONY: phase-diagram test bench lint environment
+.PHONY: phase-diagram test bench lint environment interpreter
 
-environment:
-	@command -v $(PYTHON) >/dev/null || { echo "No interpreter named $(PYTHON); name one: PYTHON=python3.12 make test"; exit 1; }
+environment: interpreter
 	@$(PYTHON) .ci/environment.py
+
+interpreter:
+	@command -v $(PYTHON) >/dev/null || { echo "No interpreter named $(PYTHON); name one: PYTHON=python3.12 make test"; exit 1; }
 
 # make phase-diagram ARGS="--preset smoke --source iid"
 phase-diagram: environment
@@ -16,8 +19,11 @@ phase-diagram: environment
 test: environment
 	@$(RUN) -m pytest $(ARGS)
 
-bench: environment
-	@$(RUN) -m pytest -m benchmark -n 0 -s tests/benchmarks $(ARGS)
+# .venv-bench holds the peers too: first their results agree with ours, then the timings
+bench: interpreter
+	@$(PYTHON) .ci/environment.py bench
+	@$(BENCH) tests/peers
+	@$(BENCH) -m benchmark -s tests/benchmarks $(ARGS)
 
 lint: environment
 	@$(RUN) -m ruff check . && $(RUN) -m ruff format --check . && $(RUN) -m mypy

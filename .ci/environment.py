@@ -1,19 +1,21 @@
 """Make or refresh .venv from requirements.lock: `PYTHON .ci/environment.py`.
 
-Runs on any Python so that a wrong one is told so in a sentence. The stamp in
-.venv holds the hashes of the lock and of pyproject.toml; while it agrees,
-nothing is done (a few tens of milliseconds).
+With the argument `bench`, .venv-bench: the same lock, then the peers of
+requirements-bench.txt. Runs on any Python so that a wrong one is told so in a
+sentence. The stamp in an environment holds the hash of its requirements and of
+pyproject.toml; while it agrees, nothing is done (a few tens of milliseconds).
 """
 
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-VENV = os.path.join(ROOT, ".venv")
-STAMP = os.path.join(VENV, "lock-stamp")
+LOCK, PEERS = "requirements.lock", "requirements-bench.txt"
+VENVS = {"core": ".venv", "bench": ".venv-bench"}
 OLDEST, NEWEST = (3, 11), (3, 13)
 
 
@@ -43,50 +45,72 @@ def has_venv():
     return True
 
 
-def wanted_stamp():
+def stamp_file(kind):
+    return os.path.join(ROOT, VENVS[kind], "lock-stamp")
+
+
+def wanted_stamp(kind):
     digest = hashlib.sha256()
-    for name in ("requirements.lock", "pyproject.toml"):
+    for name in (LOCK, "pyproject.toml") + ((PEERS,) if kind == "bench" else ()):
         with open(os.path.join(ROOT, name), "rb") as handle:
             digest.update(handle.read())
     return "%s %s" % (digest.hexdigest(), ROOT)
 
 
-def current_stamp():
+def current_stamp(kind):
     try:
-        with open(STAMP) as handle:
+        with open(stamp_file(kind)) as handle:
             stamp, _, version = handle.read().strip().rpartition(" ")
         return stamp, version
     except OSError:
         return None, None
 
 
-def main():
+def pins(lock):
+    """The lines of a hashed lock as constraints, which may not hold hashes."""
+    return "".join(line.strip() + "\n" for line in re.findall(r"^[a-z0-9][^\\\n]*", lock, re.M))
+
+
+def install(python, kind):
+    pip = [python, "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
+    lock = os.path.join(ROOT, LOCK)
+    subprocess.check_call(pip + ["--require-hashes", "-r", lock])
+    if kind == "bench":
+        constraints = os.path.join(ROOT, VENVS[kind], "lock-pins.txt")
+        with open(lock) as handle, open(constraints, "w") as out:
+            out.write(pins(handle.read()))
+        subprocess.check_call(pip + ["-c", constraints, "-r", os.path.join(ROOT, PEERS)])
+    subprocess.check_call(pip + ["--no-deps", "--no-build-isolation", "--editable", ROOT])
+
+
+def main(kind="core"):
+    if kind not in VENVS:
+        sys.exit("No environment is named %r; there are: %s." % (kind, ", ".join(sorted(VENVS))))
     version = "%d.%d.%d" % sys.version_info[:3]
-    stamp, stamped_version = current_stamp()
+    stamp, stamped_version = current_stamp(kind)
     chosen = "PYTHON" in os.environ  # somebody asked for this interpreter
-    if stamp == wanted_stamp() and (stamped_version == version or not chosen):
+    if stamp == wanted_stamp(kind) and (stamped_version == version or not chosen):
         return
     problem = complaint(sys.version_info, has_venv())
     if problem:
         sys.exit(problem)
-    print("Setting up .venv with Python %s (one to three minutes, once)" % version)
+    name = VENVS[kind]
+    minutes = "three to ten" if kind == "bench" else "one to three"
+    print("Setting up %s with Python %s (%s minutes, once)" % (name, version, minutes))
     sys.stdout.flush()
-    shutil.rmtree(VENV, ignore_errors=True)
-    python = os.path.join(VENV, "bin", "python")
-    pip = [python, "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
-    lock = os.path.join(ROOT, "requirements.lock")
+    venv = os.path.join(ROOT, name)
+    shutil.rmtree(venv, ignore_errors=True)
     try:
-        subprocess.check_call([sys.executable, "-m", "venv", VENV])
-        subprocess.check_call(pip + ["--require-hashes", "-r", lock])
-        subprocess.check_call(pip + ["--no-deps", "--no-build-isolation", "--editable", ROOT])
+        subprocess.check_call([sys.executable, "-m", "venv", venv])
+        install(os.path.join(venv, "bin", "python"), kind)
     except subprocess.CalledProcessError:
         sys.exit(
-            "Setting up .venv failed; the lines above say where (no network, or a full disk, "
-            "are the usual causes). Nothing else was changed; run the command again."
+            "Setting up %s failed; the lines above say where (no network, or a full disk, are "
+            "the usual causes). Nothing else was changed; run the command again." % name
         )
-    with open(STAMP, "w") as handle:
-        handle.write("%s %s\n" % (wanted_stamp(), version))
+    with open(stamp_file(kind), "w") as handle:
+        handle.write("%s %s\n" % (wanted_stamp(kind), version))
 
 
 if __name__ == "__main__":
-    main()
+    main(*sys.argv[1:])

@@ -57,14 +57,65 @@ def test_without_ensurepip_the_script_stops_with_the_sentence(tmp_path):
     assert not (tmp_path / "checkout" / ".venv").exists()
 
 
-def test_a_stamp_that_agrees_means_nothing_to_do(script, tmp_path, monkeypatch):
-    monkeypatch.setattr(script, "STAMP", str(tmp_path / "stamp"))
+@pytest.fixture
+def checkout(script, tmp_path, monkeypatch):
+    """The script in a folder with its requirements alone; commands are recorded, not run."""
+    for name in ("requirements.lock", "requirements-bench.txt", "pyproject.toml"):
+        (tmp_path / name).write_text((ROOT / name).read_text())
+    monkeypatch.setattr(script, "ROOT", str(tmp_path))
     monkeypatch.delenv("PYTHON", raising=False)
-    (tmp_path / "stamp").write_text(script.wanted_stamp() + " 3.12.1\n")
     calls = []
-    monkeypatch.setattr(script.subprocess, "check_call", calls.append)
-    script.main()
-    assert calls == []
+
+    def record(command):
+        calls.append(command)
+        if command[1:3] == ["-m", "venv"]:
+            Path(command[3]).mkdir()
+
+    monkeypatch.setattr(script.subprocess, "check_call", record)
+    return tmp_path, calls
+
+
+@pytest.mark.parametrize(("kind", "name"), [("core", ".venv"), ("bench", ".venv-bench")])
+def test_an_environment_is_made_once_and_again_when_its_requirements_change(
+    script, checkout, kind, name
+):
+    root, calls = checkout
+    script.main(kind)
+    made = list(calls)
+    assert made[0] == [sys.executable, "-m", "venv", str(root / name)]
+    assert made[1][-3:] == ["--require-hashes", "-r", str(root / "requirements.lock")]
+    assert [path.name for path in root.glob(".venv*")] == [name]
+    script.main(kind)
+    assert calls == made
+    for file in ("requirements.lock", "requirements-bench.txt"):
+        calls.clear()
+        with open(root / file, "a") as handle:
+            handle.write("# changed\n")
+        script.main(kind)
+        assert bool(calls) == (kind == "bench" or file == "requirements.lock")
+
+
+def test_peers_are_constrained_by_every_pin_of_the_lock(script, checkout):
+    root, calls = checkout
+    script.main("bench")
+    constraints = root / ".venv-bench" / "lock-pins.txt"
+    (peers,) = (call for call in calls if str(root / "requirements-bench.txt") in call)
+    assert peers[-4:] == ["-c", str(constraints), "-r", str(root / "requirements-bench.txt")]
+    pins = constraints.read_text().splitlines()
+    lock = (ROOT / "requirements.lock").read_text()
+    assert [pin.split()[0] for pin in pins] == re.findall(r"^[a-z0-9][\w.\-]*==\S+", lock, re.M)
+    assert not any("hash" in pin or "\\" in pin for pin in pins)
+    assert "colorama==0.4.6 ; os_name == 'nt' or sys_platform == 'win32'" in pins
+
+
+def test_an_unknown_environment_is_refused_in_one_sentence():
+    ran = subprocess.run(
+        [sys.executable, str(ROOT / ".ci" / "environment.py"), "gpu"],
+        capture_output=True,
+        text=True,
+    )
+    assert ran.returncode == 1
+    assert ran.stderr.strip() == "No environment is named 'gpu'; there are: bench, core."
 
 
 def test_the_lock_is_hashed_and_names_no_index():
@@ -75,3 +126,13 @@ def test_the_lock_is_hashed_and_names_no_index():
     assert "://" not in lock
     assert "index-url" not in lock
     assert not re.search(r"^torch==", lock, flags=re.M)
+
+
+def test_the_peers_are_pinned_apart_from_the_lock_and_name_no_index():
+    text = (ROOT / "requirements-bench.txt").read_text()
+    lines = [line for line in text.splitlines() if not line.startswith("#")]
+    names = [re.fullmatch(r"([a-z0-9\-]+)==[\w.]+", line)[1] for line in lines]
+    assert names == sorted(set(names))
+    assert {"dynamax", "faiss-cpu", "hmmlearn", "torch"} <= set(names)
+    assert not {"numpy", "jax", "scipy"} & set(names)
+    assert "://" not in text
