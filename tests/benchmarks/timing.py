@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -33,8 +34,15 @@ def interleaved(
     return {name: float(np.median(values)) for name, values in times.items()}
 
 
-def show(title: str, rows: Mapping[str, float], ours: str) -> None:
-    """Print the milliseconds of each row, and how many times those of the row `ours`."""
-    print(f"\n{title}")
-    for name, seconds in rows.items():
-        print(f"  {name:62} {1e3 * seconds:10.2f} ms  {seconds / rows[ours]:8.2f}")
+def seconds(call: Callable[[], Any]) -> float:
+    """Seconds of one call, the first of a compiled function for example."""
+    begun = time.perf_counter()
+    call()
+    return time.perf_counter() - begun
+
+
+def show(title: str, times: Mapping[str, float], ours: str) -> None:
+    """Print milliseconds by name, and their ratio to those of `ours`: above 1, ours is faster."""
+    print(f"\n{title}; load {os.getloadavg()[0]:.1f}\n{'':64}{'ms':>10} {'ratio':>8}")
+    for name, found in times.items():
+        print(f"  {name:62}{1e3 * found:10.2f} {found / times[ours]:8.2f}")

@@ -1,0 +1,66 @@
+"""Time and memory of one empirical posterior over a mapped store: `mapped_store.py FILE.npy`.
+
+Prints JSON: seconds to open the store and median seconds of a posterior of 64 queries; bytes of
+peak resident memory beyond what the process held, with everything compiled, before the store was
+opened, and how much of the growth at the end is anonymous (not pages of the file).
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+from benchmarks.timing import interleaved
+
+from models import _kernels
+from models.empirical import EmpiricalDenoiser
+from models.mapped import open_patterns
+from models.sampler import noise
+
+VOCAB, BATCH, LEVEL = 32, 64, 0.25
+
+
+def status(field: str) -> int:
+    """Bytes of a line of /proc/self/status."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith(field + ":"):
+            return 1024 * int(line.split()[1])
+    raise ValueError(f"/proc/self/status has no line {field}.")
+
+
+def asked(memory: EmpiricalDenoiser) -> np.ndarray:
+    """Noisy versions of the first stored sequences."""
+    alpha = float(memory.schedule.alpha(LEVEL))
+    return noise(np.random.default_rng(0), memory.patterns[:BATCH], alpha, VOCAB)
+
+
+def compile_kernels(seq_len: int) -> None:
+    """A small mapped store, with codes of pairs of sites and, as the largest stores, without."""
+    limit = _kernels.PACKED_BYTES
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "small.npy"
+        np.save(file, np.random.default_rng(0).integers(VOCAB, size=(1000, seq_len), dtype="u1"))
+        for _kernels.PACKED_BYTES in (0, limit):
+            memory = EmpiricalDenoiser(open_patterns(file), VOCAB)
+            memory.posterior(asked(memory), LEVEL, np.random.default_rng(1))
+
+
+def main(file: str) -> None:
+    compile_kernels(np.load(file, mmap_mode="r").shape[1])
+    Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
+    resident, anonymous = status("VmRSS"), status("RssAnon")
+    begun = time.perf_counter()
+    memory = EmpiricalDenoiser(open_patterns(file), VOCAB)
+    opening = time.perf_counter() - begun
+    x_t, rng = asked(memory), np.random.default_rng(1)
+    times = interleaved({"posterior": lambda: memory.posterior(x_t, LEVEL, rng)})
+    growth = {"peak": status("VmHWM") - resident, "anonymous": status("RssAnon") - anonymous}
+    print(json.dumps({"open": opening, **times, **growth}))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
