@@ -175,6 +175,7 @@ def test_hopfield_sweep_against_products():
     def sweep():
         return memory.retrieve(states, update="synchronous", max_iter=1)
 
+    tensors = torch.from_numpy(single), torch.from_numpy(couplings)
     np.testing.assert_array_equal(sweep().states, expected)
     np.testing.assert_array_equal(np.sign((single @ factor.T) @ factor - 200 * single), expected)
     times = interleaved(
@@ -182,7 +183,7 @@ def test_hopfield_sweep_against_products():
             name: sweep,
             "the bar: (64 x 2000) @ (2000 x 2000), float32": lambda: single @ couplings,
             "two thin products, 64 x 2000 x 200, float32": lambda: (single @ factor.T) @ factor,
-            "the bar by torch": lambda: torch.from_numpy(single) @ torch.from_numpy(couplings),
+            "the bar by torch": lambda: tensors[0] @ tensors[1],
         },
         repeats=25,
     )
