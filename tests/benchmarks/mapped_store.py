@@ -1,8 +1,9 @@
-"""Time and memory of one empirical posterior over a mapped store: `mapped_store.py FILE.npy`.
+"""Time and memory of empirical posteriors over mapped stores: `mapped_store.py REPEATS FILE...`.
 
-Prints JSON: seconds to open the store and median seconds of a posterior of 64 queries; bytes of
-peak resident memory beyond what the process held, with everything compiled, before the store was
-opened, and how much of the growth at the end is anonymous (not pages of the file).
+Prints JSON: seconds to open each store and median seconds of a posterior of 64 queries, stores
+taking turns; bytes of peak resident memory beyond what the process held, with everything
+compiled, before a store was opened, and how much of the growth at the end is anonymous (not
+pages of the files).
 """
 
 from __future__ import annotations
@@ -49,18 +50,21 @@ def compile_kernels(seq_len: int) -> None:
             memory.posterior(asked(memory), LEVEL, np.random.default_rng(1))
 
 
-def main(file: str) -> None:
-    compile_kernels(np.load(file, mmap_mode="r").shape[1])
+def main(repeats: int, files: list[str]) -> None:
+    compile_kernels(np.load(files[0], mmap_mode="r").shape[1])
     Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
     resident, anonymous = status("VmRSS"), status("RssAnon")
-    begun = time.perf_counter()
-    memory = EmpiricalDenoiser(open_patterns(file), VOCAB)
-    opening = time.perf_counter() - begun
-    x_t, rng = asked(memory), np.random.default_rng(1)
-    times = interleaved({"posterior": lambda: memory.posterior(x_t, LEVEL, rng)})
+    calls, opening = {}, {}
+    for file in files:
+        begun = time.perf_counter()
+        memory = EmpiricalDenoiser(open_patterns(file), VOCAB)
+        opening[file] = time.perf_counter() - begun
+        rng, x_t = np.random.default_rng(1), asked(memory)
+        calls[file] = lambda m=memory, x=x_t, rng=rng: m.posterior(x, LEVEL, rng)
+    times = interleaved(calls, repeats)
     growth = {"peak": status("VmHWM") - resident, "anonymous": status("RssAnon") - anonymous}
-    print(json.dumps({"open": opening, **times, **growth}))
+    print(json.dumps({"open": opening, "posterior": times, **growth}))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(int(sys.argv[1]), sys.argv[2:])

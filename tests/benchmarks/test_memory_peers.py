@@ -124,38 +124,45 @@ def test_empirical_posterior_against_products(patterns, t):
     show(f"empirical denoiser, {SIZES}, t = {t}", times, name)
 
 
+def mapped_stores(repeats, files):
+    """What `mapped_store.py` says of the files, in a fresh process."""
+    script = Path(__file__).with_name("mapped_store.py")
+    ran = subprocess.run(
+        [sys.executable, str(script), str(repeats), *map(str, files)],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return json.loads(ran.stdout)
+
+
 def test_posterior_is_linear_in_the_store_and_lean(tmp_path):
-    """Memory-mapped stores, each in a fresh process: time for each K, and memory beyond it."""
+    """Memory-mapped stores: times in one process by turns, memory in a fresh process for each."""
+    rng, sizes, files = np.random.default_rng(3), (100_000, 1_000_000, 10_000_000), []
     print(f"\nempirical denoiser, L = {SEQ_LEN}, V = {VOCAB}, B = 64, t = 0.25, store mapped")
     print("         K  open s  posterior s   ns/(K B)  peak MB  anonymous MB  B/(K L)  file MB")
-    file, rng = tmp_path / "store.npy", np.random.default_rng(3)
-    per_pair = []
-    for train_size in (100_000, 1_000_000, 10_000_000):
-        shape = (train_size, SEQ_LEN)
-        out = np.lib.format.open_memmap(file, mode="w+", dtype=np.uint8, shape=shape)
-        for start in range(0, train_size, 100_000):
-            out[start : start + 100_000] = rng.integers(VOCAB, size=(100_000, SEQ_LEN))
+    try:
+        for size in sizes:
+            files.append(tmp_path / f"{size}.npy")
+            shape = (size, SEQ_LEN)
+            out = np.lib.format.open_memmap(files[-1], mode="w+", dtype=np.uint8, shape=shape)
+            for start in range(0, size, 100_000):
+                out[start : start + 100_000] = rng.integers(VOCAB, size=(100_000, SEQ_LEN))
         del out
-        try:
-            ran = subprocess.run(
-                [sys.executable, str(Path(__file__).with_name("mapped_store.py")), str(file)],
-                cwd=ROOT,
-                env={**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"},
-                capture_output=True,
-                text=True,
-                check=True,
+        times = mapped_stores(7, files)["posterior"]
+        per_pair = [times[str(file)] / size / 64 for file, size in zip(files, sizes, strict=True)]
+        for size, file, pair in zip(sizes, files, per_pair, strict=True):
+            found = mapped_stores(1, [file])
+            print(
+                f"{size:10,} {found['open'][str(file)]:7.2f} {times[str(file)]:12.3f} "
+                f"{1e9 * pair:10.3f} {found['peak'] / 1e6:8.0f} {found['anonymous'] / 1e6:13.0f} "
+                f"{found['peak'] / size / SEQ_LEN:8.2f} {file.stat().st_size / 1e6:8.0f}"
             )
-        finally:
-            size = file.stat().st_size
-            file.unlink()
-        found = json.loads(ran.stdout)
-        per_pair.append(found["posterior"] / train_size / 64)
-        print(
-            f"{train_size:10,} {found['open']:7.2f} {found['posterior']:12.3f} "
-            f"{1e9 * per_pair[-1]:10.3f} {found['peak'] / 1e6:8.0f} "
-            f"{found['anonymous'] / 1e6:13.0f} {found['peak'] / train_size / SEQ_LEN:8.2f} "
-            f"{size / 1e6:8.0f}"
-        )
+    finally:
+        for file in files:
+            file.unlink(missing_ok=True)
     print(f"  time for each K, largest over smallest: {max(per_pair) / min(per_pair):.2f}")
 
 
