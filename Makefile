@@ -1,4 +1,4 @@
-# Each target sets up .venv by itself; PYTHON=python3.12 picks an interpreter.
+# Each target sets up its environment by itself; PYTHON=python3.12 picks an interpreter.
 PYTHON ?= python3
 RUN := .venv/bin/python
 BENCH := NUMBA_NUM_THREADS=2 OMP_NUM_THREADS=2 .venv-bench/bin/python -m pytest -n 0
