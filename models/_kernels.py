@@ -144,9 +144,11 @@ def pack_sites(patterns: Ints, vocab_size: int) -> Ints:
     seq_len = patterns.shape[1]
     if seq_len == 1 or vocab_size**2 > PACKED or patterns.size > PACKED_BYTES:
         return patterns
-    padded = np.pad(patterns, ((0, 0), (0, seq_len % 2))).astype(np.uint16)
-    codes = padded[:, ::2] * vocab_size + padded[:, 1::2]
-    return np.ascontiguousarray(codes, np.uint8 if vocab_size <= 16 else np.uint16)
+    kind = np.uint8 if vocab_size <= 16 else np.uint16
+    codes = np.zeros((len(patterns), (seq_len + 1) // 2), kind)
+    codes[:, : seq_len // 2] = patterns[:, 1::2]
+    codes += np.multiply(patterns[:, ::2], vocab_size, dtype=kind)  # at most V^2 - 1: it fits
+    return codes
 
 
 @njit(cache=True)
