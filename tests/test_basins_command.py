@@ -147,6 +147,7 @@ def test_a_memory_that_changes_nothing_scores_what_the_lookup_does():
     assert (found.tokens == truth).all(1).mean() < 0.05 < 0.1 < (decoded == truth).all(1).mean()
 
 
+@pytest.mark.slow
 def test_counts_add_up(tiny):
     data = merge(tiny, CONFIG)
     length = data["seq_len"]
@@ -185,6 +186,7 @@ def test_theories_of_many_neurons_hold_where_they_may():
     assert 0.05 < step < 0.2  # sheet 5.1: at load .5, overlap .9 in gives .96 out, .6 gives .55
 
 
+@pytest.mark.slow
 def test_the_checks_hold_and_a_broken_bound_is_seen(tiny):
     data = merge(tiny, CONFIG)
     exact, bounds = exact_checks(data), bound_checks(data)
@@ -197,6 +199,7 @@ def test_the_checks_hold_and_a_broken_bound_is_seen(tiny):
     assert any("same queries" in name for name in broken)
 
 
+@pytest.mark.slow
 def test_everything_promised_is_written(tiny):
     names = {path.name for path in tiny.iterdir()}
     assert {"cells", "basins.nc", "summary.json", "report.md", "basins.png", "basins.pdf"} <= names

@@ -51,6 +51,7 @@ def tiny(tmp_path_factory):
     return out
 
 
+@pytest.mark.slow
 def test_everything_promised_is_written(tiny):
     names = {path.name for path in tiny.iterdir()}
     expected = {"cells", "capacity.nc", "summary.json", "report.md", "capacity.png", "capacity.pdf"}
@@ -64,6 +65,7 @@ def test_everything_promised_is_written(tiny):
     assert set(summary["critical_loads"]) >= {"Hopfield", "dense, n = 3", "pseudo-likelihood"}
 
 
+@pytest.mark.slow
 def test_merged_data_open_with_xarray_and_carry_their_provenance(tiny):
     with xr.open_dataset(tiny / "capacity.nc", engine="h5netcdf") as data:
         for family in FAMILIES:

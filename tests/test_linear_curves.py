@@ -47,6 +47,7 @@ def tiny(tmp_path_factory):
     return out
 
 
+@pytest.mark.slow
 def test_everything_promised_is_written(tiny):
     names = {path.name for path in tiny.iterdir()}
     stem = "linear_curves"
@@ -62,6 +63,7 @@ def test_everything_promised_is_written(tiny):
     assert len(summary["theory_against_simulation"]) == 3 * 2 * 6 + 2 * 2 + 2 * 3 * 2
 
 
+@pytest.mark.slow
 def test_merged_data_open_with_xarray_and_carry_their_provenance(tiny):
     with xr.open_dataset(tiny / "linear_curves.nc", engine="h5netcdf") as data:
         assert data.sizes["case"] == 3 and data.sizes["seed"] == 3
@@ -74,6 +76,7 @@ def test_merged_data_open_with_xarray_and_carry_their_provenance(tiny):
             assert data.attrs.get(key), key
 
 
+@pytest.mark.slow
 def test_a_second_run_computes_nothing_and_changes_nothing(tiny, monkeypatch, capsys):
     def state():
         return {p.name: p.stat().st_mtime_ns for p in (tiny / "cells").iterdir()}
@@ -89,6 +92,7 @@ def test_a_second_run_computes_nothing_and_changes_nothing(tiny, monkeypatch, ca
     assert state() == before
 
 
+@pytest.mark.slow
 def test_deviations_are_those_of_the_saved_numbers(tiny, config):
     analysis = analyse(config, merge(tiny, config))
     part = analysis.data.isel(case=1)
@@ -117,6 +121,7 @@ def test_deviations_are_those_of_the_saved_numbers(tiny, config):
     np.testing.assert_allclose(row.simulated, analysis.data["flow_test"][1, -1].mean())
 
 
+@pytest.mark.slow
 def test_a_broken_bound_and_a_wrong_average_are_seen(tiny, config):
     data = merge(tiny, config)
     assert all(check.agrees for check in exact_checks(config, data))

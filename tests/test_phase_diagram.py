@@ -78,6 +78,7 @@ def test_counts_are_consistent_and_every_denoiser_is_measured(tiny):
         assert np.isfinite(data["true_weight"]).all()
 
 
+@pytest.mark.slow
 def test_a_second_run_computes_nothing_and_changes_nothing(tiny):
     before = {p.name: (p.stat().st_mtime_ns, p.stat().st_ino) for p in (tiny / "cells").iterdir()}
     ran = run(*TINY, "--check", "--out", str(tiny))

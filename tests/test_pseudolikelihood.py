@@ -250,6 +250,7 @@ def test_a_weak_penalty_gives_the_maximum_margin():
     assert np.abs(extended / reference - 1).max() < 0.005
 
 
+@pytest.mark.slow
 def test_the_margin_of_large_rows_is_gardners_within_finite_size():
     """Sheet 5.1: .918 for load .5 at N = 400, against 1.034 in the limit."""
     memory = store(draw(np.random.default_rng(6), 2, 100, 200), 2, penalty=1e-5)
@@ -283,6 +284,7 @@ def check_replica(N, load, penalty, networks):
     return drawn.mean(axis=0)
 
 
+@pytest.mark.slow
 def test_trained_networks_follow_the_replica_equations():
     check_replica(120, 1.0, 0.1, 8)
 
