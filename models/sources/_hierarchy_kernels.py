@@ -46,11 +46,6 @@ def _up(rule: Ints, children: Floats, out: Floats) -> None:
         for w in range(LANES):
             out[a, w] = 0.0
         for r in range(n_rules):
-            if branching == 2:  # the usual tree: both factors at once
-                left, right = rule[a, r, 0], rule[a, r, 1]
-                for w in range(LANES):
-                    out[a, w] += children[0, left, w] * children[1, right, w]
-                continue
             for w in range(LANES):
                 part[w] = 1.0
             for j in range(branching):
@@ -70,13 +65,6 @@ def _down(rule: Ints, parent: Floats, children: Floats, out: Floats) -> None:
     out[:] = 0.0
     for a in range(n_symbols):
         for r in range(n_rules):
-            if branching == 2:
-                left, right = rule[a, r, 0], rule[a, r, 1]
-                for w in range(LANES):
-                    out[0, left, w] += parent[a, w] * children[1, right, w]
-                for w in range(LANES):
-                    out[1, right, w] += parent[a, w] * children[0, left, w]
-                continue
             for w in range(LANES):
                 before[0, w] = parent[a, w]
                 after[w] = 1.0
@@ -89,6 +77,56 @@ def _down(rule: Ints, parent: Floats, children: Floats, out: Floats) -> None:
                 for w in range(LANES):
                     out[j, symbol, w] += before[j, w] * after[w]
                     after[w] *= children[j, symbol, w]
+
+
+@njit(cache=True)
+def _pair_tables(rules: Ints) -> tuple[Ints, Ints, Ints]:
+    """For trees of branching 2, what `_pair_sums` takes: starts (depth, 3, v + 1), first and
+    second (depth, 3, v m). Row 0: the upward message, rules by symbol, its two children; rows 1
+    and 2: the downward message to each child, rules by that child, the symbol and the other."""
+    depth, n_symbols, n_rules, _ = rules.shape
+    starts = np.zeros((depth, 3, n_symbols + 1), np.int64)
+    first = np.empty((depth, 3, n_symbols * n_rules), np.int64)
+    second = np.empty_like(first)
+    columns = np.empty((3, n_symbols * n_rules), np.int64)
+    for k in range(depth):
+        for n in range(n_symbols * n_rules):
+            columns[0, n] = n // n_rules
+            columns[1, n] = rules[k, n // n_rules, n % n_rules, 0]
+            columns[2, n] = rules[k, n // n_rules, n % n_rules, 1]
+        for row in range(3):
+            place = np.argsort(columns[row], kind="mergesort")
+            first[k, row] = columns[1 if row == 0 else 0][place]
+            second[k, row] = columns[1 if row == 2 else 2][place]
+            for key in columns[row]:
+                starts[k, row, key + 1] += 1
+            for b in range(n_symbols):
+                starts[k, row, b + 1] += starts[k, row, b]
+    return starts, first, second
+
+
+@njit(cache=True)
+def _pair_sums(
+    starts: Ints, first: Ints, second: Ints, left: Floats, right: Floats, out: Floats
+) -> None:
+    """out[b] = sum of left[first[k]] right[second[k]] over starts[b] <= k < starts[b + 1].
+
+    The messages of a binary tree, up and down; two products for each time out is written.
+    """
+    for b in range(out.shape[0]):
+        total, k, stop = out[b], starts[b], starts[b + 1]
+        for w in range(LANES):
+            total[w] = 0.0
+        while k + 1 < stop:
+            p, q = left[first[k]], right[second[k]]
+            s, t = left[first[k + 1]], right[second[k + 1]]
+            for w in range(LANES):
+                total[w] += p[w] * q[w] + s[w] * t[w]
+            k += 2
+        if k < stop:
+            p, q = left[first[k]], right[second[k]]
+            for w in range(LANES):
+                total[w] += p[w] * q[w]
 
 
 @njit(nogil=True, cache=True)
@@ -110,6 +148,10 @@ def scaled_pass(x_t: Ints, alpha: Floats, rules: Ints) -> tuple[NDArray[Any], ..
     up = np.empty((n_nodes, n_symbols, LANES))
     down = np.empty((branching, n_symbols, LANES))
     ignored = np.zeros(LANES)
+    if branching == 2:
+        starts, one, other = _pair_tables(rules)
+    else:
+        starts = one = other = np.empty((0, 0, 0), np.int64)
     for start in range(0, n_queries, LANES):
         n_lanes = min(LANES, n_queries - start)
         log_scale = np.zeros(LANES)
@@ -127,7 +169,11 @@ def scaled_pass(x_t: Ints, alpha: Floats, rules: Ints) -> tuple[NDArray[Any], ..
             for node in range(width):
                 below = first + node * branching
                 out = up[first - width + node]
-                _up(rules[k], up[below : below + branching], out)
+                if branching == 2:
+                    left, right = up[below], up[below + 1]
+                    _pair_sums(starts[k, 0], one[k, 0], other[k, 0], left, right, out)
+                else:
+                    _up(rules[k], up[below : below + branching], out)
                 _scale(out, log_scale, small, floor)
             first -= width
         for w in range(n_lanes):
@@ -140,7 +186,13 @@ def scaled_pass(x_t: Ints, alpha: Floats, rules: Ints) -> tuple[NDArray[Any], ..
             for node in range(width):
                 below = first + width + node * branching
                 children = up[below : below + branching]
-                _down(rules[k], up[first + node], children, down)
+                parent = up[first + node]
+                if branching == 2:
+                    for j in range(1, 3):
+                        rest = children[2 - j]
+                        _pair_sums(starts[k, j], one[k, j], other[k, j], parent, rest, down[j - 1])
+                else:
+                    _down(rules[k], parent, children, down)
                 children[:] = down
                 for j in range(branching):
                     _scale(children[j], ignored, small, floor)
