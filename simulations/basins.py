@@ -38,7 +38,7 @@ class Arguments:
     """Measure how much noise every kind of associative memory survives.
 
     Args:
-        preset: smoke (half a minute) or small (minutes).
+        preset: smoke (a minute) or small (minutes).
         out: results folder; default results/basins/<preset>.
         workers: cells computed at a time, one thread each; default the number of cores.
         check: exit with status 1 if a simulation deviates from an exact prediction.
