@@ -10,7 +10,6 @@ V = 8. Writes data, a report and a figure to results/basins/<preset>/. Interrupt
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from dataclasses import dataclass, field
@@ -24,9 +23,9 @@ from rich.console import Console
 
 from simulations import command
 from simulations.basins_config import NUMERICS, Config, cost, make_cells, preset
-from simulations.command import choice, complete, entry, option
+from simulations.command import complete, entry
 from simulations.config import TOOLKIT
-from simulations.results import digest, provenance, write_dataset
+from simulations.results import digest
 from simulations.sweep import SweepOutcome
 
 PROGRAM = "basins"
@@ -66,9 +65,11 @@ def configuration_hash(config: Config) -> str:
 
 def parse(arguments: list[str]) -> Arguments:
     """Command line to Arguments; a wrong preset or value ends with one sentence and status 2."""
-    name = choice(PROGRAM, "preset", option(arguments, "--preset", "small"), PRESETS)
-    default = Arguments(preset=name, config=preset(name))  # type: ignore[arg-type]
-    return command.parse(PROGRAM, arguments, default, __doc__)
+
+    def default(name: str) -> Arguments:
+        return Arguments(preset=name, config=preset(name))  # type: ignore[arg-type]
+
+    return command.with_preset(PROGRAM, arguments, PRESETS, default, __doc__)
 
 
 def run(arguments: Arguments, console: Console) -> int:
@@ -109,24 +110,14 @@ def finish(
             wall_time=time.monotonic() - started,
             outcome=outcome,
         )
-        signed = data.assign_attrs(
-            provenance(),
-            title="Basins of attraction of associative memories",
-            configuration=json.dumps(config.as_dict()),
-            config_hash=configuration_hash(config),
-            sweep_seconds=outcome.wall_time,
-        )
-        write_dataset(signed, out / "basins.nc")
+        title = "Basins of attraction of associative memories"
+        key = configuration_hash(config)
+        command.save(data, out / "basins.nc", title, config.as_dict(), key, outcome)
         basins_figure(config, findings.points, out / "basins")
         write_report(findings, out, arguments.preset)
     print_table(findings, console)
-    console.print(f"Figure, report and data: {out}", highlight=False)
-    if findings.failures and arguments.check:
-        console.print(
-            f"[red]{len(findings.failures)} exact predictions are not met[/red]; see report.md."
-        )
-        return 1
-    return 0
+    broken = len(findings.failures)
+    return command.close(console, out, broken, arguments.check)
 
 
 def main() -> None:

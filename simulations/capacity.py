@@ -10,7 +10,6 @@ report and a figure to results/capacity/<preset>/. Interrupted runs resume.
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from dataclasses import dataclass, field
@@ -31,9 +30,9 @@ from simulations.capacity_config import (
     preset,
     train_sizes,
 )
-from simulations.command import choice, complete, entry, option
+from simulations.command import complete, entry
 from simulations.config import TOOLKIT
-from simulations.results import digest, provenance, write_dataset
+from simulations.results import digest
 from simulations.sweep import Cell, SweepOutcome, load_cells
 
 PROGRAM = "capacity"
@@ -135,9 +134,11 @@ def configuration_hash(config: CapacityConfig) -> str:
 
 def parse(arguments: list[str]) -> Arguments:
     """Command line to Arguments; a wrong preset or value ends with one sentence and status 2."""
-    name = choice(PROGRAM, "preset", option(arguments, "--preset", "small"), PRESETS)
-    default = Arguments(preset=name, config=preset(name))  # type: ignore[arg-type]
-    return command.parse(PROGRAM, arguments, default, __doc__)
+
+    def default(name: str) -> Arguments:
+        return Arguments(preset=name, config=preset(name))  # type: ignore[arg-type]
+
+    return command.with_preset(PROGRAM, arguments, PRESETS, default, __doc__)
 
 
 def run(arguments: Arguments, console: Console) -> int:
@@ -168,23 +169,15 @@ def finish(
     config = arguments.config
     with console.status("merging the cells and bootstrapping intervals"):
         data = merge(out, config)
-        signed = data.assign_attrs(
-            provenance(),
-            title="Retrieval against load, and critical loads",
-            configuration=json.dumps(config.as_dict()),
-            config_hash=configuration_hash(config),
-            sweep_seconds=outcome.wall_time,
-        )
-        write_dataset(signed, out / "capacity.nc")
+        title = "Retrieval against load, and critical loads"
+        key = configuration_hash(config)
+        command.save(data, out / "capacity.nc", title, config.as_dict(), key, outcome)
         analysis = analyse(config, data)
         capacity_figure(analysis, out / "capacity")
         write_report(analysis, out, arguments.preset, time.monotonic() - started)
     print_findings(analysis, console)
-    console.print(f"Figure, report and data: {out}", highlight=False)
-    if arguments.check and not all(check.agrees for check in analysis.checks):
-        console.print("[red]An exact prediction is not met[/red]; see report.md.")
-        return 1
-    return 0
+    broken = sum(not check.agrees for check in analysis.checks)
+    return command.close(console, out, broken, arguments.check)
 
 
 def main() -> None:

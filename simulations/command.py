@@ -6,15 +6,18 @@ config, the last a frozen record of settings, each of which the command line can
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 import tyro
+import xarray as xr
 from rich.console import Console
 
 from simulations.corpora import CorpusError
-from simulations.results import ResultsError
+from simulations.results import ResultsError, provenance, write_dataset
 from simulations.sweep import SweepInterrupted, SweepOutcome, run_sweep
 
 A = TypeVar("A")
@@ -62,6 +65,18 @@ def parse(program: str, arguments: Sequence[str], default: A, description: str |
     return parsed
 
 
+def with_preset(
+    program: str,
+    words: Sequence[str],
+    presets: Sequence[str],
+    default: Callable[[str], A],
+    description: str | None,
+) -> A:
+    """`parse` with the defaults of the preset that the words name, "small" if none."""
+    name = choice(program, "preset", option(words, "--preset", "small"), presets)
+    return parse(program, words, default(name), description)
+
+
 def complete(console: Console, *sweep: Any, **settings: Any) -> SweepOutcome | None:
     """`run_sweep` with these arguments, told to the user; None where a cell failed."""
     outcome = run_sweep(*sweep, console=console, **settings)
@@ -77,6 +92,35 @@ def complete(console: Console, *sweep: Any, **settings: Any) -> SweepOutcome | N
         "run the same command again to try only these."
     )
     return None
+
+
+def save(
+    data: xr.Dataset,
+    path: Path,
+    title: str,
+    config: dict[str, Any],
+    config_hash: str,
+    outcome: SweepOutcome,
+) -> None:
+    """Write the merged data of a sweep with where they come from."""
+    signed = data.assign_attrs(
+        provenance(),
+        title=title,
+        configuration=json.dumps(config),
+        config_hash=config_hash,
+        sweep_seconds=outcome.wall_time,
+    )
+    write_dataset(signed, path)
+
+
+def close(console: Console, out: Path, broken: int, check: bool) -> int:
+    """Say where the results are; 1, and a line, where `check` asks and predictions are broken."""
+    console.print(f"Figure, report and data: {out}", highlight=False)
+    if not (broken and check):
+        return 0
+    which = "1 exact prediction is" if broken == 1 else f"{broken} exact predictions are"
+    console.print(f"[red]{which} not met[/red]; see report.md.")
+    return 1
 
 
 def entry(program: str, run: Callable[[list[str], Console], int]) -> NoReturn:

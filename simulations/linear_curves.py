@@ -10,7 +10,6 @@ resume.
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from dataclasses import dataclass, field
@@ -24,7 +23,7 @@ import xarray as xr
 from rich.console import Console
 
 from simulations import command
-from simulations.command import choice, complete, entry, option
+from simulations.command import complete, entry
 from simulations.config import TOOLKIT
 from simulations.linear_config import (
     NUMERICS,
@@ -34,7 +33,7 @@ from simulations.linear_config import (
     preset,
     train_sizes,
 )
-from simulations.results import digest, provenance, write_dataset
+from simulations.results import digest
 from simulations.sweep import Cell, SweepOutcome, load_cells
 
 PROGRAM = "linear_curves"
@@ -122,9 +121,11 @@ def configuration_hash(config: LinearConfig) -> str:
 
 def parse(arguments: list[str]) -> Arguments:
     """Command line to Arguments; a wrong preset or value ends with one sentence and status 2."""
-    name = choice(PROGRAM, "preset", option(arguments, "--preset", "small"), PRESETS)
-    default = Arguments(preset=name, config=preset(name))  # type: ignore[arg-type]
-    return command.parse(PROGRAM, arguments, default, __doc__)
+
+    def default(name: str) -> Arguments:
+        return Arguments(preset=name, config=preset(name))  # type: ignore[arg-type]
+
+    return command.with_preset(PROGRAM, arguments, PRESETS, default, __doc__)
 
 
 def run(arguments: Arguments, console: Console) -> int:
@@ -155,23 +156,15 @@ def finish(
     config = arguments.config
     with console.status("merging the cells and comparing with theory"):
         data = merge(out, config)
-        signed = data.assign_attrs(
-            provenance(),
-            title="Train and test curves of the linear denoiser",
-            configuration=json.dumps(config.as_dict()),
-            config_hash=configuration_hash(config),
-            sweep_seconds=outcome.wall_time,
-        )
-        write_dataset(signed, out / "linear_curves.nc")
+        title = "Train and test curves of the linear denoiser"
+        key = configuration_hash(config)
+        command.save(data, out / "linear_curves.nc", title, config.as_dict(), key, outcome)
         analysis = analyse(config, data)
         linear_figure(analysis, out / "linear_curves")
         write_report(analysis, out, arguments.preset, time.monotonic() - started, outcome)
     print_findings(analysis, console)
-    console.print(f"Figure, report and data: {out}", highlight=False)
-    if arguments.check and not all(check.agrees for check in analysis.checks):
-        console.print("[red]An exact prediction is not met[/red]; see report.md.")
-        return 1
-    return 0
+    broken = sum(not check.agrees for check in analysis.checks)
+    return command.close(console, out, broken, arguments.check)
 
 
 def main() -> None:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib
-import json
 import os
 import threading
 import time
@@ -28,7 +27,7 @@ from rich.console import Console
 from simulations import command
 from simulations.command import choice, complete, entry, option, refuse
 from simulations.config import NUMERICS, TOOLKIT, Config, preset, problem_of
-from simulations.results import digest, provenance, read_dataset, write_dataset
+from simulations.results import digest, read_dataset
 from simulations.sweep import Cell, SweepOutcome
 
 PROGRAM = "phase_diagram"
@@ -197,23 +196,14 @@ def finish(
             outcome=outcome,
         )
         findings.rows.extend(trained_rows(findings.analysis))
-        signed = data.assign_attrs(
-            provenance(),
-            title="Phase diagram of memorization and generalization",
-            configuration=json.dumps(config.as_dict()),
-            config_hash=configuration_hash(config, text),
-            sweep_seconds=outcome.wall_time,
-        )
-        write_dataset(signed, out / "phase_diagram.nc")
+        title = "Phase diagram of memorization and generalization"
+        key = configuration_hash(config, text)
+        command.save(data, out / "phase_diagram.nc", title, config.as_dict(), key, outcome)
         phase_diagram_figure(findings.analysis, out / "phase_diagram")
         write_report(findings, out, arguments.preset)
     print_table(findings, console)
-    console.print(f"Figure, report and data: {out}", highlight=False)
-    broken = failures(findings.exact + findings.bounds)
-    if broken and arguments.check:
-        console.print(f"[red]{len(broken)} exact predictions are not met[/red]; see report.md.")
-        return 1
-    return 0
+    broken = len(failures(findings.exact + findings.bounds))
+    return command.close(console, out, broken, arguments.check)
 
 
 def _notes(config: Config, text: str | None) -> str:
