@@ -65,6 +65,33 @@ PRESETS = {
 }
 
 
+def tensor_shapes(vocab_size: int, shape: Shape, n_labels: int = 0) -> dict[str, tuple[int, ...]]:
+    """Shape of every tensor of the network, by its path."""
+    n, width, cond = shape.n_blocks, shape.width, shape.cond_dim
+    layers = {  # leading axes, fan_in, fan_out, bias
+        "time_in": ((), 2 * N_FREQUENCIES, cond, True),
+        "time_out": ((), cond, cond, True),
+        "blocks.qkv": ((n,), width, 3 * width, False),
+        "blocks.out": ((n,), width, width, False),
+        "blocks.up": ((n,), width, 4 * width, True),
+        "blocks.down": ((n,), 4 * width, width, True),
+        "blocks.modulation": ((n,), cond, 6 * width, True),
+        "final_modulation": ((), cond, 2 * width, True),
+        "readout": ((), width, vocab_size, True),
+    }
+    shapes: dict[str, tuple[int, ...]] = {
+        "embedding": (vocab_size, width),
+        "blocks.norm1": (n, width),
+        "blocks.norm2": (n, width),
+        "final_norm": (width,),
+    }
+    for name, (lead, fan_in, fan_out, bias) in layers.items():
+        shapes[f"{name}.weight"] = (*lead, fan_in, fan_out)
+        if bias:
+            shapes[f"{name}.bias"] = (*lead, fan_out)
+    return shapes | ({"labels": (n_labels, cond)} if n_labels else {})
+
+
 class DiT(eqx.Module):
     """x = E[x_t];  c = silu(MLP(sin, cos of sigma));  for each block, with (shift, scale, gate)
     twice from an affine map of c,
@@ -114,38 +141,36 @@ class DiT(eqx.Module):
             raise ValueError(f"`dropout` must lie in [0, 1); got {dropout}.")
         # Drawn by NumPy: compiling JAX draws would take longer.
         rng = np.random.default_rng(np.asarray(jax.random.key_data(key)))
-        width, n, cond = shape.width, shape.n_blocks, shape.cond_dim
+        shapes = tensor_shapes(vocab_size, shape)
 
-        def uniform(size: tuple[int, ...], fan_in: int) -> Array:
-            draws = rng.random(size, dtype=np.float32)
+        def uniform(name: str, fan_in: int) -> Array:
+            draws = rng.random(shapes[name], dtype=np.float32)
             return jnp.asarray((2 * draws - 1) / np.float32(np.sqrt(fan_in)))
 
-        def linear(fan_in: int, fan_out: int, *lead: int, bias: bool = True) -> Linear:
-            weight = uniform((*lead, fan_in, fan_out), fan_in)
-            return Linear(weight, uniform((*lead, fan_out), fan_in) if bias else None)
+        def linear(name: str) -> Linear:
+            fan_in = shapes[f"{name}.weight"][-2]
+            bias = uniform(f"{name}.bias", fan_in) if f"{name}.bias" in shapes else None
+            return Linear(uniform(f"{name}.weight", fan_in), bias)
 
-        def zeros(fan_in: int, fan_out: int, *lead: int) -> Linear:
-            shapes = (*lead, fan_in, fan_out), (*lead, fan_out)
-            return Linear(*(jnp.asarray(np.zeros(s, np.float32)) for s in shapes))
+        def filled(name: str, value: float) -> Array:
+            return jnp.asarray(np.full(shapes[name], value, np.float32))
 
-        def ones(*size: int) -> Array:
-            return jnp.asarray(np.ones(size, np.float32))
+        def zeros(name: str) -> Linear:
+            return Linear(filled(f"{name}.weight", 0), filled(f"{name}.bias", 0))
 
-        self.embedding = uniform((vocab_size, width), width)
-        self.time_in = linear(2 * N_FREQUENCIES, cond)
-        self.time_out = linear(cond, cond)
+        self.embedding = uniform("embedding", shape.width)
+        self.time_in, self.time_out = linear("time_in"), linear("time_out")
         self.blocks = Block(
-            norm1=ones(n, width),
-            qkv=linear(width, 3 * width, n, bias=False),
-            out=linear(width, width, n, bias=False),
-            norm2=ones(n, width),
-            up=linear(width, 4 * width, n),
-            down=linear(4 * width, width, n),
-            modulation=zeros(cond, 6 * width, n),
+            norm1=filled("blocks.norm1", 1),
+            qkv=linear("blocks.qkv"),
+            out=linear("blocks.out"),
+            norm2=filled("blocks.norm2", 1),
+            up=linear("blocks.up"),
+            down=linear("blocks.down"),
+            modulation=zeros("blocks.modulation"),
         )
-        self.final_norm = ones(width)
-        self.final_modulation = zeros(cond, 2 * width)
-        self.readout = zeros(width, vocab_size)
+        self.final_norm = filled("final_norm", 1)
+        self.final_modulation, self.readout = zeros("final_modulation"), zeros("readout")
         self.labels = None
         self.n_heads, self.seq_len = shape.n_heads, seq_len
         self.schedule, self.dropout = schedule, dropout

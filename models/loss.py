@@ -14,6 +14,7 @@ Each returns one value per sequence, (batch,), in nats a token.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -76,26 +77,33 @@ def pick(log_law: Float[Array, "batch L V"], tokens: Int[Array, "batch L"]) -> A
     return jnp.sum(jnp.where(own, log_law, 0.0), axis=-1)
 
 
-def nelbo_loss(model: Any, noisy: Corrupted, x_0: Array, t: Array) -> Array:
+def _law(model: Any, noisy: Corrupted, t: Array, key: Array | None) -> Array:
+    """`log_loo` at the noisy tokens; a key sets the dropout of a network that has one going."""
+    return model.log_loo(noisy.x_t, t) if key is None else model.log_loo(noisy.x_t, t, key)
+
+
+def nelbo_loss(
+    model: Any, noisy: Corrupted, x_0: Array, t: Array, key: Array | None = None
+) -> Array:
     """NELBO rate at t, mean over sites; an unbiased NELBO for t uniform in [0, 1]."""
     schedule = model.schedule
     rate = channel.nelbo_rate(
-        model.log_loo(noisy.x_t, t), noisy.x_t, x_0, schedule.alpha(t), schedule.alpha_rate(t)
+        _law(model, noisy, t, key), noisy.x_t, x_0, schedule.alpha(t), schedule.alpha_rate(t)
     )
     return jnp.mean(rate, axis=-1)
 
 
-def full_loss(model: Any, noisy: Corrupted, x_0: Array, t: Array) -> Array:
+def full_loss(
+    model: Any, noisy: Corrupted, x_0: Array, t: Array, key: Array | None = None
+) -> Array:
     """Cross-entropy of the `full` law, mean over sites."""
-    log_full = channel.full_from_loo(
-        model.log_loo(noisy.x_t, t), noisy.x_t, model.schedule.alpha(t)
-    )
+    log_full = channel.full_from_loo(_law(model, noisy, t, key), noisy.x_t, model.schedule.alpha(t))
     return -jnp.mean(pick(log_full, x_0), axis=-1)
 
 
-def loo_loss(model: Any, noisy: Corrupted, x_0: Array, t: Array) -> Array:
+def loo_loss(model: Any, noisy: Corrupted, x_0: Array, t: Array, key: Array | None = None) -> Array:
     """Cross-entropy of the `loo` law on resampled sites, weighted as in `corrupt`, over L."""
-    return -jnp.mean(noisy.weights * pick(model.log_loo(noisy.x_t, t), x_0), axis=-1)
+    return -jnp.mean(noisy.weights * pick(_law(model, noisy, t, key), x_0), axis=-1)
 
 
-LOSSES = {"nelbo": nelbo_loss, "full": full_loss, "loo": loo_loss}
+LOSSES: dict[str, Callable[..., Array]] = {"nelbo": nelbo_loss, "full": full_loss, "loo": loo_loss}

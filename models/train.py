@@ -1,136 +1,274 @@
-"""One compiled training loop that serves every training-set size.
+"""One compiled training loop for one model or many, on one device or all, resumable.
 
-The stored sequences are padded to the largest size and the size is an ordinary
-argument, so that a sweep over K compiles once. Deterministic given the key.
+The stored sequences are padded to the largest size and the size is an ordinary argument, so that
+a sweep over K compiles once. Everything a step draws follows from the key and its number, so a
+run that was stopped and goes on has the weights of one that was not, bit for bit.
+
+    python -m models.train --help
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+import dataclasses
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
+from pathlib import Path
 from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
-from jaxtyping import Array, Float, Int
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jaxtyping import Array
 from numpy.typing import NDArray
 
-from models.loss import LOSSES, corrupt, levels
-from models.tokens import check_tokens
 from models.train_config import TrainConfig
+from models.train_data import Stream, check_store, fingerprint, fits_on_device
+from models.train_state import SavedState, identity, load_state, save_state
+from models.train_step import StepLog, learning_rate, rows_ahead, run_steps, start
 
 STEPS_PER_CALL = 250  # between checks for NaN and progress
 
 
 class TrainingDiverged(RuntimeError):
-    """The loss became NaN or infinite; the message names the steps between which it did."""
+    """The loss became NaN or infinite; the message names the step at which it did."""
 
 
 @dataclass(frozen=True)
 class Trained:
-    """A trained model (EMA weights) and its loss, mean over each block of steps, nats a token."""
+    """A trained model (EMA weights), the weights of the last step, and the loss in nats a token,
+    mean over each block of steps; of an ensemble all with a leading axis of members."""
 
     model: Any
+    raw: Any
     losses: NDArray[np.float64]
     steps: int
 
 
-def make_optimizer(config: TrainConfig) -> optax.GradientTransformation:
-    """Clipped AdamW; warm-up and cosine as in the configuration."""
-    warmup = min(config.warmup, max(1, config.steps // 5))
-    rate = optax.warmup_cosine_decay_schedule(
-        0.0, config.learning_rate, warmup, max(config.steps, warmup + 1)
-    )
-    return optax.chain(
-        optax.clip_by_global_norm(config.clip),
-        optax.adamw(rate, b1=0.9, b2=0.99, weight_decay=config.weight_decay),
-    )
+@dataclass(frozen=True)
+class Progress:
+    """After a block of steps: their number so far, the mean loss of the block in nats a token, the
+    norm of the last gradient before clipping, the learning rate, and the steps of the block over
+    its seconds."""
+
+    step: int
+    steps: int
+    loss: float
+    gradient_norm: float
+    learning_rate: float
+    steps_per_second: float
 
 
-@partial(jax.jit, static_argnames=("static", "config", "n_steps"), donate_argnums=(0,))
-def _run(
-    state: Any,
-    static: Any,
-    config: TrainConfig,
-    n_steps: int,
-    key: Array,
-    first_step: Array,
-    stored: Int[Array, "K_max L"],
-    train_size: Array,
-) -> tuple[Any, Float[Array, " n_steps"]]:
-    """`n_steps` optimizer steps; state = (params, ema, optimizer state)."""
-    optimizer = make_optimizer(config)
-    loss_of = LOSSES[config.loss]
+@dataclass(frozen=True)
+class Saving:
+    """Where a run is kept, and how often: after so many steps or minutes, whichever is first."""
 
-    def loss(params: Any, x_0: Array, key: Array) -> Array:
-        model = eqx.combine(params, static)
-        k_level, k_noise = jax.random.split(key)
-        t = levels(k_level, config.batch, config.loss)
-        alpha = model.schedule.alpha(t)
-        noisy = corrupt(k_noise, x_0, alpha, model.vocab_size, force=config.loss == "loo")
-        return jnp.mean(loss_of(model, noisy, x_0, t))
-
-    def step(state: Any, k: Array) -> tuple[Any, Array]:
-        params, ema, opt_state = state
-        k_batch, k_loss = jax.random.split(jax.random.fold_in(key, k))
-        chosen = jax.random.randint(k_batch, (config.batch,), 0, train_size)
-        value, grads = jax.value_and_grad(loss)(params, stored[chosen], k_loss)
-        updates, opt_state = optimizer.update(grads, opt_state, params)
-        params = optax.apply_updates(params, updates)
-        decay = jnp.minimum(config.ema_decay, (1.0 + k) / (10.0 + k))
-        ema = jax.tree.map(lambda e, p: decay * e + (1 - decay) * p, ema, params)
-        return (params, ema, opt_state), value
-
-    return jax.lax.scan(step, state, first_step + jnp.arange(n_steps))
+    folder: Path
+    steps: int | None = None
+    minutes: float = 5.0
 
 
-@partial(jax.jit, static_argnames=("config",))
-def _start(params: Any, config: TrainConfig) -> Any:
-    """Fresh buffers for parameters, EMA and optimizer state, by one compiled program."""
-    copies = [jax.tree.map(jnp.copy, params) for _ in range(2)]
-    return (*copies, make_optimizer(config).init(params))
+def data_mesh(config: TrainConfig) -> Mesh | None:
+    """All local devices as one axis over which a batch is split; None for one device.
+
+    Raises ValueError where the parts of a batch cannot be shared equally.
+    """
+    devices = jax.local_devices()
+    if len(devices) == 1:
+        return None
+    if (config.batch // config.accumulate) % len(devices):
+        raise ValueError(
+            f"a batch of {config.batch} in {config.accumulate} parts cannot be shared equally by "
+            f"{len(devices)} devices; change `batch` or `accumulate`."
+        )
+    return Mesh(np.array(devices), ("data",))
 
 
 def train(
     key: Array,
     model: Any,
-    stored: Int[Array, "K_max L"],
+    stored: Any,
     train_size: int,
     config: TrainConfig,
-    on_progress: Callable[[int, float], None] | None = None,
+    on_progress: Callable[[Progress], None] | None = None,
+    *,
+    saving: Saving | None = None,
+    steps_per_call: int | None = None,
+    stream: bool | None = None,
 ) -> Trained:
     """Train `model` on the first `train_size` rows of `stored` (K_max, L) tokens.
 
-    `on_progress(step, loss)` is called after every block of steps. Raises
-    TrainingDiverged, naming the step, when the loss stops being finite.
+    Batches are split over all local devices. Rows lie on the device where they fit; with `stream`,
+    or where they do not fit, they are gathered on the host a block ahead (the same rows). After
+    every block of `steps_per_call` steps `on_progress` is called. With `saving` the run is kept
+    in a folder and resumes from there; Ctrl-C then ends it after the block in work, saved.
+    Raises TrainingDiverged, naming the step, when the loss stops being finite (a saved state
+    stays the last good one); CheckpointError for a folder that holds another run.
     """
-    checked = check_tokens(stored, model.vocab_size, model.seq_len, "stored")
-    if not 1 <= train_size <= len(checked):
-        raise ValueError(
-            f"`train_size` must lie between 1 and the {len(checked)} stored sequences; "
-            f"got {train_size}."
-        )
+    checked = check_store(stored, model.vocab_size, model.seq_len, train_size)
+    mesh = data_mesh(config)
+    if stream is None:
+        stream = not fits_on_device(checked)
     params, static = eqx.partition(model, eqx.is_array)
-    state = _start(params, config)  # copies, donated below; the caller keeps its model
-    tokens = jnp.asarray(checked, jnp.int32)
+    state = start(params, config)  # copies, donated below; the caller keeps its model
+    run = "" if saving is None else _identity(key, state, static, config, checked, train_size)
+    resumed = None if saving is None else load_state(saving.folder, state, run)
+    done, losses = 0, []
+    if resumed is not None:
+        state, done, losses = resumed.state, resumed.step, resumed.losses
+    tokens = None if stream else jnp.asarray(checked)
+    size = jnp.int32(train_size)
+    if mesh is not None:
+        whole = NamedSharding(mesh, PartitionSpec())
+        state, tokens, key, size = jax.device_put((state, tokens, key, size), whole)
+    block = steps_per_call or STEPS_PER_CALL
+    spans = [(k, min(block, config.steps - k)) for k in range(done, config.steps, block)]
+    wanted = (rows_ahead(key, jnp.int32(k), config.batch, n, size) for k, n in spans)
+    gathered = Stream(checked, model.vocab_size).blocks(wanted) if stream else None
+    last_save = time.monotonic()
+    with _interrupt_later(saving is not None) as interrupted:
+        for first, n_steps in spans:
+            rows = None if gathered is None else next(gathered)
+            if mesh is not None and rows is not None:
+                rows = jax.device_put(rows, NamedSharding(mesh, PartitionSpec(None, "data")))
+            begun = time.monotonic()
+            state, log = run_steps(
+                state, static, config, n_steps, key, jnp.int32(first), tokens, size, rows, mesh
+            )
+            losses.append(_checked(log, first, config.steps).mean())
+            now = time.monotonic()
+            done = first + n_steps
+            if saving is not None and _due(saving, first, done, now - last_save, config.steps):
+                _save(saving, SavedState(state, done, losses), run, config, train_size)
+                last_save = now
+            if on_progress is not None:
+                on_progress(_progress(config, done, losses[-1], log, n_steps / (now - begun)))
+            if interrupted.is_set() and saving is not None:
+                _save(saving, SavedState(state, done, losses), run, config, train_size)
+                raise KeyboardInterrupt
+    raw, ema = (eqx.combine(part, static) for part in state[:2])
+    return Trained(ema, raw, np.array(losses), config.steps)
+
+
+def train_ensemble(
+    keys: Sequence[Array],
+    models: Sequence[Any],
+    stored: Any,
+    train_sizes: Sequence[int],
+    config: TrainConfig,
+) -> Trained:
+    """Train several models of one shape in one compiled program: other seeds, other K.
+
+    `stored` (K_max, L) for all, or (members, K_max, L). Each member has the weights that `train`
+    would give it, up to the rounding of other kernels. Worth it where one model leaves the
+    machine idle (a GPU); BENCHMARKS.md has the times.
+    """
+    parts = [eqx.partition(model, eqx.is_array) for model in models]
+    static = parts[0][1]
+    if not len(keys) == len(models) == len(train_sizes):
+        raise ValueError(
+            "there must be as many keys as models and train sizes; "
+            f"got {len(keys)}, {len(models)} and {len(train_sizes)}."
+        )
+    stores = stored if np.ndim(stored) == 3 else [stored]
+    tokens = [
+        check_store(store, models[0].vocab_size, models[0].seq_len, max(train_sizes))
+        for store in stores
+    ]
+    params = jax.tree.map(lambda *leaves: jnp.stack(leaves), *(part[0] for part in parts))
+    state = start(params, config, members=True)
+    on_device = jnp.asarray(tokens if np.ndim(stored) == 3 else tokens[0])
+    sizes, key = jnp.asarray(train_sizes, jnp.int32), jnp.stack(keys)
     losses = []
     for first in range(0, config.steps, STEPS_PER_CALL):
         n_steps = min(STEPS_PER_CALL, config.steps - first)
-        state, values = _run(
-            state, static, config, n_steps, key, jnp.int32(first), tokens, jnp.int32(train_size)
+        state, log = run_steps(
+            state, static, config, n_steps, key, jnp.int32(first), on_device, sizes, members=True
         )
-        block = np.asarray(values, dtype=np.float64)
-        if not np.isfinite(block).all():
-            at = first + int(np.argmin(np.isfinite(block)))
+        losses.append(_checked(log, first, config.steps).mean(0))
+    raw, ema = (eqx.combine(part, static) for part in state[:2])
+    return Trained(ema, raw, np.array(losses).T, config.steps)
+
+
+def _checked(log: StepLog, first: int, steps: int) -> NDArray[np.float64]:
+    """The losses of a block; TrainingDiverged at the first one that is not finite."""
+    losses, norms = (np.asarray(x, dtype=np.float64) for x in log)
+    for what, values in (("training loss", losses), ("norm of the gradient", norms)):
+        rows = values.reshape(len(values), -1)
+        bad = ~np.isfinite(rows).all(1)
+        if bad.any():
+            at = int(np.argmax(bad))
             raise TrainingDiverged(
-                f"the training loss became {block[at - first]} at step {at} of {config.steps}; "
-                "lower `learning_rate` or raise `warmup`."
+                f"the {what} became {rows[at][~np.isfinite(rows[at])][0]} at step {first + at} of "
+                f"{steps}; lower `learning_rate` or raise `warmup`."
             )
-        losses.append(block.mean())
-        if on_progress is not None:
-            on_progress(first + n_steps, float(losses[-1]))
-    return Trained(eqx.combine(state[1], static), np.array(losses), config.steps)
+    return losses
+
+
+def _progress(config: TrainConfig, done: int, loss: float, log: StepLog, speed: float) -> Progress:
+    rate = float(learning_rate(config)(done - 1))
+    return Progress(done, config.steps, float(loss), float(log.gradient_norm[-1]), rate, speed)
+
+
+def _identity(
+    key: Array, state: Any, static: Any, config: TrainConfig, stored: Any, train_size: int
+) -> str:
+    return identity(
+        config=dataclasses.asdict(config),
+        key=np.asarray(jax.random.key_data(key)).tolist(),
+        shapes=[str(leaf.shape) for leaf in jax.tree.leaves(state)],
+        start=hash_of_leaves(state[0]),
+        schedule=repr(static.schedule),
+        dropout=getattr(static, "dropout", 0.0),
+        data=fingerprint(stored, train_size),
+    )
+
+
+def hash_of_leaves(params: Any) -> str:
+    """Hash of the weights that a run starts from."""
+    return identity(sums=[np.asarray(leaf).sum(dtype=float) for leaf in jax.tree.leaves(params)])
+
+
+def _due(saving: Saving, before: int, done: int, seconds: float, steps: int) -> bool:
+    by_steps = saving.steps is not None and done // saving.steps > before // saving.steps
+    return by_steps or seconds >= 60 * saving.minutes or done == steps
+
+
+def _save(
+    saving: Saving, saved: SavedState, run: str, config: TrainConfig, train_size: int
+) -> None:
+    saving.folder.mkdir(parents=True, exist_ok=True)
+    losses = [float(x) for x in saved.losses]
+    about = {"train_size": train_size, **dataclasses.asdict(config)}
+    save_state(saving.folder, dataclasses.replace(saved, losses=losses), run, about)
+
+
+@contextlib.contextmanager
+def _interrupt_later(wanted: bool) -> Iterator[threading.Event]:
+    """Set the event at the first Ctrl-C, so that a block ends first; the second one interrupts."""
+    event = threading.Event()
+    if not wanted or threading.current_thread() is not threading.main_thread():
+        yield event
+        return
+    before = signal.getsignal(signal.SIGINT)
+
+    def note(signum: int, frame: Any) -> None:
+        event.set()
+        signal.signal(signal.SIGINT, before)
+
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield event
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+if __name__ == "__main__":
+    from models.train_command import main
+
+    main()

@@ -93,7 +93,7 @@ class Config:
     replicates: int = 1000
     root_seed: int = 2604
     training: TrainConfig = field(
-        default_factory=lambda: TrainConfig(steps=1500, batch=128, warmup=100)
+        default_factory=lambda: TrainConfig(steps=1500, batch=128, warmup=100, weight_decay=0.02)
     )
 
     def __post_init__(self) -> None:
@@ -211,6 +211,6 @@ def preset(name: str) -> Config:
             error_levels=(0.3, 0.5),
             n_steps=16,
             width=64,
-            training=TrainConfig(steps=250, batch=64, warmup=50),
+            training=TrainConfig(steps=250, batch=64, warmup=50, weight_decay=0.02),
         )
     raise ValueError(f"there is no preset {name!r}; choose smoke or small.")

@@ -20,6 +20,7 @@ SPLITS = ("train", "heldout", "generated", "random")
 LAWS = ("loo", "full")
 EPSILONS = (0.01, 0.05, 0.2)  # nats; below the entropy is said to vanish
 SMALL_LEVEL = 1e-5  # t at which conditional entropies are read, as in the paper's code
+WEIGHT_DECAY = 0.02  # keeps the tails of a small network's law from sinking too low
 LOG_LOSS_CAP = 20.0  # nats; the empirical denoiser gives exact zeros
 
 
@@ -69,7 +70,7 @@ class Config:
     tolerance: float = 0.05
     replicates: int = 1000
     pattern_sets: int = 250
-    training: TrainConfig = field(default_factory=TrainConfig)
+    training: TrainConfig = field(default_factory=lambda: TrainConfig(weight_decay=WEIGHT_DECAY))
 
     def __post_init__(self) -> None:
         problem = _problem(self)
@@ -153,7 +154,7 @@ def preset(name: str, source: SourceName = "markov") -> Config:
             nelbo_draws=8,
             width=64,
             pattern_sets=200,
-            training=TrainConfig(steps=500, batch=64, warmup=50),
+            training=TrainConfig(steps=500, batch=64, warmup=50, weight_decay=WEIGHT_DECAY),
         )
     if name == "paper":
         return Config(
@@ -167,6 +168,12 @@ def preset(name: str, source: SourceName = "markov") -> Config:
             generation_steps=256,
             width=1024,
             n_blocks=2,
-            training=TrainConfig(steps=40_000, batch=256, learning_rate=1e-3, warmup=1000),
+            training=TrainConfig(
+                steps=40_000,
+                batch=256,
+                learning_rate=1e-3,
+                warmup=1000,
+                weight_decay=WEIGHT_DECAY,
+            ),
         )
     raise ValueError(f"there is no preset {name!r}; choose smoke, small or paper.")

@@ -112,11 +112,11 @@ DAMAGE = {
     ),
     "other format": (
         lambda base: rewrite(base, header=lambda h: h.update(format=99)),
-        "it holds 'MLPDenoiser' in format 99; this version reads MLPDenoiser in format 1",
+        "it holds 'MLPDenoiser' in format 99; this version reads MLPDenoiser and DiT in format 1",
     ),
     "other model": (
-        lambda base: rewrite(base, header=lambda h: h.update(model="DiT")),
-        "it holds 'DiT' in format 1",
+        lambda base: rewrite(base, header=lambda h: h.update(model="GPT")),
+        "it holds 'GPT' in format 1",
     ),
     "unknown schedule": (
         lambda base: rewrite(base, header=lambda h: h.update(schedule={"name": "Geometric"})),

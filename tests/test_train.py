@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 
 from models import train as module
+from models import train_step
 from models.empirical import EmpiricalDenoiser
 from models.errors import TokenRangeError
 from models.loss import LOSSES
 from models.mlp import MLPDenoiser
-from models.train import TrainConfig, TrainingDiverged, train
+from models.train import Progress, TrainingDiverged, train
+from models.train_config import TrainConfig
 from tests import oracles
 
 STORED = np.array([[0, 1, 2], [2, 0, 1], [1, 1, 1], [0, 2, 2]], dtype=np.uint8)
@@ -61,10 +63,10 @@ def test_rows_beyond_the_training_set_never_matter():
 
 def test_one_compilation_serves_every_training_size():
     run(size=1)
-    before = module._run._cache_size()
+    before = train_step.run_steps._cache_size()
     for size in (2, 3, 4):
         run(size=size)
-    assert module._run._cache_size() == before
+    assert train_step.run_steps._cache_size() == before
 
 
 def test_the_callers_model_is_left_alone():
@@ -91,12 +93,13 @@ def test_divergence_names_its_step():
 
 
 def test_a_tiny_store_is_memorized_and_progress_is_told():
-    calls: list[tuple[int, float]] = []
-    done = train(
-        jax.random.key(1), fresh_model(), STORED, 2, SHORT, lambda *call: calls.append(call)
-    )
-    assert [step for step, _ in calls] == [100, 200, 300]
-    np.testing.assert_allclose([loss for _, loss in calls], done.losses)
+    calls: list[Progress] = []
+    done = train(jax.random.key(1), fresh_model(), STORED, 2, SHORT, calls.append)
+    assert [call.step for call in calls] == [100, 200, 300]
+    np.testing.assert_allclose([call.loss for call in calls], done.losses)
+    assert all(call.steps == 300 and call.steps_per_second > 0 for call in calls)
+    assert all(call.gradient_norm > 0 for call in calls)
+    assert calls[0].learning_rate > calls[1].learning_rate > calls[2].learning_rate > 0
     assert done.losses[2] < done.losses[0]
     law = np.exp(np.asarray(done.model.log_loo(STORED[:2], 0.05)))
     own = np.take_along_axis(law, STORED[:2, :, None].astype(int), axis=-1)
