@@ -25,6 +25,7 @@ from jaxtyping import Array
 from numpy.typing import ArrayLike
 
 from am_theory import channel
+from models import thinning
 from models.denoiser import Denoiser
 from models.tokens import Tokens, check_tokens
 
@@ -88,10 +89,14 @@ def ancestral(
     """Stochastic reverse process from level t to 0 on a uniform grid, (batch, L).
 
     `n_steps` counts steps on the full interval; the last step goes to alpha = 1 exactly.
-    Compiled as one loop for JAX denoisers, plain for numba ones; the law is the same.
+    Compiled as one loop for JAX denoisers, plain for numba ones, and by thinning for networks
+    whose readout or whose number of steps is large; the law is the same.
     """
     tokens = check_tokens(x_t, denoiser.vocab_size, denoiser.seq_len)
     n = steps_from(t, n_steps)
+    if hasattr(denoiser, "trunk") and thinning.pays(denoiser.vocab_size, tokens.shape[1], n):
+        grid = thinning.Grid.uniform(denoiser.schedule, t, n)
+        return thinning.ancestral_thinned(denoiser, rng, tokens, grid)
     if isinstance(denoiser, eqx.Module):
         key = jax.random.key(int(rng.integers(2**31)))
         final = _ancestral_jax(

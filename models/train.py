@@ -66,11 +66,13 @@ class Progress:
 
 @dataclass(frozen=True)
 class Saving:
-    """Where a run is kept, and how often: after so many steps or minutes, whichever is first."""
+    """Where a run is kept, and how often: after so many steps or minutes, whichever is first;
+    `on_start` is told the step that the run goes on from, 0 for a new one."""
 
     folder: Path
     steps: int | None = None
     minutes: float = 5.0
+    on_start: Callable[[int], None] | None = None
 
 
 def data_mesh(config: TrainConfig) -> Mesh | None:
@@ -121,6 +123,8 @@ def train(
     done, losses = 0, []
     if resumed is not None:
         state, done, losses = resumed.state, resumed.step, resumed.losses
+    if saving is not None and saving.on_start is not None:
+        saving.on_start(done)
     tokens = None if stream else jnp.asarray(checked)
     size = jnp.int32(train_size)
     if mesh is not None:

@@ -15,9 +15,10 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from models.streams import stream
 from simulations.bootstrap import bootstrap_ratio, combine_seeds, interval
 from simulations.config import DECODERS, DENOISERS, EPSILONS, LAWS, SPLITS, Config
-from simulations.problem import make_source, stream
+from simulations.problem import make_source
 from simulations.radius import Radius, radius_estimate
 from simulations.transition import Curve, Estimate, entropy_transition, recovery_transition
 

@@ -15,11 +15,11 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from am_theory import empirical
+from models.streams import stream
 from simulations.basins_config import DRAW, MAP, MEMORIES, Config, make_cells
 from simulations.basins_theory import exact_radius, exact_rate, many_neurons
 from simulations.bootstrap import bootstrap_ratio, interval
 from simulations.check import Check
-from simulations.problem import stream
 from simulations.radius import Radius, radius_estimate
 from simulations.sweep import load_cells
 

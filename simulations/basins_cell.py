@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from am_theory.channel import LogLinear, corruption_rate
 from models.empirical import EmpiricalDenoiser
 from models.sampler import noise
+from models.streams import stream
 from models.tokens import Tokens
 from simulations.basins_config import TRAINED, Config, memories_of
 from simulations.basins_memories import BUILDERS, Rule, ancestral_rule
 from simulations.measures import corrupted_count, count_tokens
-from simulations.problem import stream
 
 
 def error_count(t: float, seq_len: int, vocab_size: int) -> int:

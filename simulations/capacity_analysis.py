@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from scipy.special import bdtr
 
 from am_theory import pseudolikelihood, random_features
+from models.streams import stream
 from simulations.bootstrap import interval
 from simulations.capacity_config import (
     FAMILIES,
@@ -28,7 +29,6 @@ from simulations.capacity_config import (
     threshold,
 )
 from simulations.check import Check, Row, compare
-from simulations.problem import stream
 from simulations.radius import basin_radius
 
 Floats = NDArray[np.float64]

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from scipy.optimize import linprog
 
 from models import dense, hopfield, potts, pseudolikelihood
+from models.streams import stream
 from simulations.capacity_config import CapacityConfig, threshold, train_sizes, vocab_size
-from simulations.problem import stream
 
 MAX_ITER = 200  # sweeps of a retrieval
 LOST = 0.1  # share of kept starts below which larger loads are not run

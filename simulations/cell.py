@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from am_theory import channel
 from models.empirical import EmpiricalDenoiser
 from models.sampler import ancestral, generate, noise
+from models.streams import stream
 from models.tokens import Tokens
 from simulations.config import (
     DECODERS,
@@ -37,7 +38,7 @@ from simulations.measures import (
     nelbo_rates,
     stratified_levels,
 )
-from simulations.problem import Problem, stream
+from simulations.problem import Problem
 
 Floats = NDArray[np.float64]
 

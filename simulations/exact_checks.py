@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 from am_theory import channel, empirical
 from models.empirical import EmpiricalDenoiser
 from models.sampler import ancestral, noise
+from models.streams import stream
 from simulations.check import Check, as_dataset, check_mean
 from simulations.config import SMALL_LEVEL, Config, problem_of
 from simulations.measures import count_tokens, law_statistics, nelbo_rates, stratified_levels
-from simulations.problem import make_source, stream
+from simulations.problem import make_source
 
 QUERIES_PER_SET = 32
 # (K, L, V, t): from plain retrieval to a spread posterior

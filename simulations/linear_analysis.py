@@ -16,11 +16,11 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from am_theory import linear
+from models.streams import stream
 from simulations.bootstrap import bootstrap_ratio, interval, standard_error
 from simulations.check import Check, Row, check_mean, compare
 from simulations.linear_config import SPLITS, LinearConfig, dimension, train_sizes
 from simulations.passage import crossing_size
-from simulations.problem import stream
 
 Floats = NDArray[np.float64]
 

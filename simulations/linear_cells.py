@@ -16,9 +16,9 @@ from models.linear import LinearDenoiser, fit_draws
 from models.linear_filter import LinearFilter
 from models.sampler import noise
 from models.sources import IidSource
+from models.streams import stream
 from models.tokens import Tokens
 from simulations.linear_config import SPLITS, Case, LinearConfig, train_sizes
-from simulations.problem import stream
 
 COUNTS = ("tokens", "right", "corrupted", "recovered")
 ERRORS = ("error", "query_error", "drawn_error")

@@ -20,47 +20,20 @@ uniform floor of 10 %:
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from models.sources import IidSource, MarkovSource
+from models.sources.permutations import permutation_chain
+from models.streams import stream
 from models.tokens import Tokens
 from simulations.corpora import CorpusError, text_corpus
 
 SourceName = Literal["markov", "iid", "text"]
-
-FLOOR = 0.1
-WEIGHTS = (0.6, 0.4)
-PERMUTATIONS = (
-    (1, 4, 11, 7, 0, 3, 8, 9, 14, 10, 6, 15, 2, 5, 13, 12),
-    (14, 3, 15, 8, 6, 9, 11, 4, 5, 12, 13, 10, 0, 2, 7, 1),
-)
-
-
-def stream(root_seed: int, *names: object) -> np.random.Generator:
-    """A generator that depends on the root seed and on names alone, never on order."""
-    text = "/".join(str(name) for name in names)
-    digest = hashlib.sha256(text.encode()).digest()
-    words = [int.from_bytes(digest[i : i + 4], "little") for i in range(0, 16, 4)]
-    return np.random.default_rng(np.random.SeedSequence([root_seed, *words]))
-
-
-def permutation_chain(vocab_size: int) -> NDArray[np.float64]:
-    """Transition (V, V) of the default family: the stated pair at V = 16, else a fixed one."""
-    pairs: Any = PERMUTATIONS
-    if vocab_size != len(PERMUTATIONS[0]):
-        rng = stream(0, "permutations", vocab_size)
-        pairs = [rng.permutation(vocab_size) for _ in WEIGHTS]
-    transition = np.full((vocab_size, vocab_size), FLOOR / vocab_size)
-    for weight, permutation in zip(WEIGHTS, pairs, strict=True):
-        transition[np.arange(vocab_size), permutation] += (1 - FLOOR) * weight
-    return transition
 
 
 def make_source(name: str, vocab_size: int, seq_len: int) -> MarkovSource | IidSource:

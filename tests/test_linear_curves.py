@@ -11,13 +11,13 @@ import pytest
 import xarray as xr
 
 from am_theory import linear
+from models.streams import stream
 from simulations import linear_curves, linear_figures
 from simulations.linear_analysis import QUANTITIES, analyse, exact_checks, rows
 from simulations.linear_cells import curve_point
 from simulations.linear_config import LinearConfig, dimension, preset, train_sizes
 from simulations.linear_curves import configuration_hash, make_cells, merge, parse
 from simulations.linear_report import by_size, families, finite_size
-from simulations.problem import stream
 from tests.helpers import within_standard_errors
 
 ROOT = Path(__file__).parents[1]

@@ -9,7 +9,9 @@ import pytest
 
 from models.denoiser import log_full
 from models.sampler import decode_best_change, noise
-from simulations.problem import PERMUTATIONS, make_problem, make_source, permutation_chain, stream
+from models.sources.permutations import PERMUTATIONS, permutation_chain
+from models.streams import stream
+from simulations.problem import make_problem, make_source
 from tests.helpers import assert_digits
 
 

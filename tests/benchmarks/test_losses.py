@@ -9,10 +9,11 @@ import pytest
 from models.denoiser import log_full
 from models.loss import LOSSES
 from models.sampler import ancestral, noise
+from models.streams import stream
 from simulations.cell import train_model
 from simulations.config import SMALL_LEVEL, preset
 from simulations.measures import law_statistics
-from simulations.problem import make_problem, stream
+from simulations.problem import make_problem
 
 SECONDS_EACH = 25.0
 pytestmark = pytest.mark.benchmark
