@@ -69,17 +69,28 @@ def make_queries(config: Config, problem: Problem, train_size: int, generated: T
     }
 
 
+def make_model(config: Config, key: Any) -> Any:
+    """The network of a configuration, untrained."""
+    if config.model == "dit":
+        from models.dit import DiT, Shape
+
+        shape = Shape(config.width, config.n_blocks, config.n_heads, config.width)
+        return DiT(key, config.vocab_size, shape, config.seq_len)
+    from models.mlp import MLPDenoiser
+
+    return MLPDenoiser(key, config.vocab_size, config.seq_len, config.width, config.n_blocks)
+
+
 def train_model(config: Config, problem: Problem, train_size: int, seed: int) -> Any:
     """The trained denoiser (EMA weights) and its loss per block of steps."""
     import jax
     import jax.numpy as jnp
 
-    from models.mlp import MLPDenoiser
     from models.train import train
 
     key = int(stream(config.root_seed, "training", train_size, seed).integers(2**31))
     k_model, k_train = jax.random.split(jax.random.key(key))
-    model = MLPDenoiser(k_model, config.vocab_size, config.seq_len, config.width, config.n_blocks)
+    model = make_model(config, k_model)
     return train(k_train, model, jnp.asarray(problem.stored), train_size, config.training)
 
 

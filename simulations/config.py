@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any
+from typing import Any, Literal
 
 from models.train_config import TrainConfig
 from simulations.problem import Problem, SourceName, make_problem
@@ -14,9 +14,12 @@ from simulations.problem import Problem, SourceName, make_problem
 NUMERICS = 3
 TOOLKIT = "0.1"
 
+ModelName = Literal["mlp", "dit"]
+
 DENOISERS = ("trained", "empirical", "population")
 DECODERS = ("ancestral", "argmax", "best_change")
 SPLITS = ("train", "heldout", "generated", "random")
+MODELS = ("mlp", "dit")
 LAWS = ("loo", "full")
 EPSILONS = (0.01, 0.05, 0.2)  # nats; below the entropy is said to vanish
 SMALL_LEVEL = 1e-5  # t at which conditional entropies are read, as in the paper's code
@@ -42,13 +45,15 @@ class Config:
         nelbo_queries: sequences on which the NELBO is measured.
         nelbo_draws: stratified noise levels per sequence for the NELBO.
         nelbo_start: t_0; the NELBO runs from t_0 to 1.
-        width: hidden width of the MLP.
-        n_blocks: residual blocks of the MLP.
+        model: the network that is trained: mlp, or dit (the paper's transformer).
+        width: hidden width of the network.
+        n_blocks: residual blocks, or blocks of attention and MLP.
+        n_heads: attention heads of the transformer.
         threshold: of the rate that defines a basin radius.
         tolerance: gap below which train and held-out recovery have converged (K_conv).
         replicates: bootstrap replicates.
         pattern_sets: independent sets of stored sequences in the exact checks.
-        training: how the MLP is trained.
+        training: how the network is trained.
     """
 
     source: SourceName = "markov"
@@ -64,8 +69,10 @@ class Config:
     nelbo_queries: int = 512
     nelbo_draws: int = 8
     nelbo_start: float = 0.05
+    model: ModelName = "mlp"
     width: int = 256
     n_blocks: int = 1
+    n_heads: int = 4
     threshold: float = 0.5
     tolerance: float = 0.05
     replicates: int = 1000
@@ -95,6 +102,7 @@ def _problem(config: Config) -> str | None:
         "nelbo_queries": 1,
         "nelbo_draws": 1,
         "width": 1,
+        "n_heads": 1,
         "replicates": 100,
         "pattern_sets": 200,
     }
@@ -111,6 +119,11 @@ def _problem(config: Config) -> str | None:
         return (
             f"`levels` are noise levels t and must lie in (0, 1]; got {list(levels)}. "
             "A step index must be divided by the number of steps."
+        )
+    if config.model == "dit" and config.width % (2 * config.n_heads):
+        return (
+            f"`width` must be a multiple of 2 `n_heads` = {2 * config.n_heads} for model dit; "
+            f"got {config.width}."
         )
     if not 0 < config.nelbo_start < 1:
         return f"`nelbo_start` must lie in (0, 1); got {config.nelbo_start}."
@@ -134,8 +147,26 @@ def problem_of(config: Config, seed: int, text: str | None) -> Problem:
     )
 
 
-def preset(name: str, source: SourceName = "markov") -> Config:
-    """The configuration of a preset: smoke (seconds), small (minutes) or paper (a day)."""
+def preset(name: str, source: SourceName = "markov", model: ModelName = "mlp") -> Config:
+    """The configuration of a preset: smoke (seconds), small (minutes) or paper (a day).
+
+    With the transformer a model costs several times as much, so `small` has fewer K.
+    """
+    config = _mlp_preset(name, source)
+    if model == "mlp":
+        return config
+    sizes: dict[str, dict[str, Any]] = {
+        "smoke": {"width": 32, "n_blocks": 1},
+        "small": {"width": 64, "n_blocks": 2, "train_sizes": (16, 64, 256, 1024, 4096, 16384)},
+        "paper": {"width": 256, "n_blocks": 8, "n_heads": 8},
+    }
+    size = sizes[name]
+    if name == "small":
+        size["training"] = TrainConfig(steps=4000, learning_rate=4e-3)
+    return dataclasses.replace(config, model=model, **size)
+
+
+def _mlp_preset(name: str, source: SourceName) -> Config:
     text = {"vocab_size": 32} if source == "text" else {}
     if name == "small":
         return Config(source=source, **text)  # type: ignore[arg-type]

@@ -2,10 +2,12 @@
 
     python simulations/phase_diagram.py --preset smoke
     python simulations/phase_diagram.py --source text --text book.txt
+    python simulations/phase_diagram.py --model dit
 
 Trains one small uniform-state diffusion model for every training-set size K and seed, measures
 it next to the two exact denoisers that bound it, and writes data, a report and a figure to
-results/phase_diagram/<source>-<preset>/. Interrupted runs resume.
+results/phase_diagram/<source>-<preset>/ (the transformer's: <source>-dit-<preset>). Interrupted
+runs resume.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ from rich.console import Console
 
 from simulations import command
 from simulations.command import choice, complete, entry, option, refuse
-from simulations.config import NUMERICS, TOOLKIT, Config, preset, problem_of
+from simulations.config import MODELS, NUMERICS, TOOLKIT, Config, preset, problem_of
 from simulations.results import digest, read_dataset
 from simulations.sweep import Cell, SweepOutcome
 
@@ -43,7 +45,7 @@ class Arguments:
     Args:
         preset: smoke (a minute), small (a quarter of an hour), paper (a day).
         text: UTF-8 file for --source text.
-        out: results folder; default results/phase_diagram/<source>-<preset>.
+        out: results folder; default results/phase_diagram/<source>[-dit]-<preset>.
         workers: cells computed at a time, one thread each; default the number of cores.
         check: exit with status 1 if a simulation deviates from an exact prediction.
         config: every setting of the preset can be overridden.
@@ -99,7 +101,11 @@ def _cost(config: Config, cell: Cell) -> float:
     if cell.coordinates["kind"] == BIAS:
         return 1.0
     inputs = config.vocab_size * config.seq_len
-    weights = inputs * (2 * config.width + inputs) + config.n_blocks * config.width**2
+    if config.model == "dit":  # products of all tokens; they and the rest at half of the rate
+        tokens = 2 * config.seq_len
+        weights = tokens * config.width * (12 * config.n_blocks * config.width + config.vocab_size)
+    else:
+        weights = inputs * (2 * config.width + inputs) + config.n_blocks * config.width**2
     queries = 4 * config.queries * len(config.levels)
     evaluations = 3 * config.training.steps * config.training.batch + queries * config.n_steps
     pairs = queries * config.seq_len * cell.coordinates["train_size"]
@@ -127,7 +133,8 @@ def parse(arguments: list[str]) -> Arguments:
     """Command line to Arguments; a wrong preset or value ends with one sentence and status 2."""
     name = choice(PROGRAM, "preset", option(arguments, "--preset", "small"), PRESETS)
     source = choice(PROGRAM, "source", option(arguments, "--source", "markov"), SOURCES)
-    default = Arguments(preset=name, config=preset(name, source))  # type: ignore[arg-type]
+    model = choice(PROGRAM, "model", option(arguments, "--model", "mlp"), MODELS)
+    default = Arguments(preset=name, config=preset(name, source, model))  # type: ignore[arg-type]
     return command.parse(PROGRAM, arguments, default, __doc__)
 
 
@@ -147,7 +154,9 @@ def run(arguments: Arguments, console: Console) -> int:
     started = time.monotonic()
     config = arguments.config
     text = check_inputs(arguments)
-    out = arguments.out or Path("results/phase_diagram") / f"{config.source}-{arguments.preset}"
+    model = "" if config.model == "mlp" else f"-{config.model}"
+    name = f"{config.source}{model}-{arguments.preset}"
+    out = arguments.out or Path("results/phase_diagram") / name
     cells = make_cells(config)
     # what `finish` needs takes seconds to import: while the workers compute
     threading.Thread(
