@@ -162,7 +162,7 @@ def preset(name: str, source: SourceName = "markov", model: ModelName = "mlp") -
     }
     size = sizes[name]
     if name == "small":
-        size["training"] = TrainConfig(steps=4000, learning_rate=4e-3)
+        size["training"] = TrainConfig(steps=6000, learning_rate=3e-3)
     return dataclasses.replace(config, model=model, **size)
 
 

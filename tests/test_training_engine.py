@@ -125,6 +125,7 @@ def test_parts_of_a_batch_add_up_to_it(whole):
     np.testing.assert_allclose(parts.losses, whole.losses, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_bfloat16_products_keep_float32_weights_and_come_close(whole):
     low = run(dataclasses.replace(SHORT, compute="bfloat16"))
     assert all(leaf.dtype == np.float32 for leaf in leaves(low.raw))
@@ -132,6 +133,7 @@ def test_bfloat16_products_keep_float32_weights_and_come_close(whole):
     assert not same(low.raw, whole.raw)
 
 
+@pytest.mark.slow
 def test_dropout_acts_in_training_alone():
     one = train(KEY, network(0.5), STORED, 20, SHORT)
     two = train(KEY, network(0.0), STORED, 20, SHORT)
@@ -141,6 +143,7 @@ def test_dropout_acts_in_training_alone():
     np.testing.assert_array_equal(law, one.model.log_loo(STORED[:2], 0.3))
 
 
+@pytest.mark.slow
 def test_an_ensemble_is_its_members():
     keys = [jax.random.key(k) for k in (1, 2, 3)]
     models = [DiT(jax.random.key(k), 3, Shape(8, 1, 2, 8), 4) for k in range(3)]
@@ -340,6 +343,7 @@ def test_one_compilation_serves_every_size_of_the_transformer():
     assert run_steps._cache_size() == before
 
 
+@pytest.mark.slow
 def test_mlp_and_transformer_share_the_engine(tmp_path):
     model = MLPDenoiser(jax.random.key(0), 3, 4, width=8)
     whole = train(KEY, model, STORED, 20, SHORT)
