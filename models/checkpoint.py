@@ -172,7 +172,10 @@ def load_model(path: str | Path) -> tuple[Any, dict[str, Any]]:
         raise CheckpointError(
             f"{file} does not fit its .json: tensor `{name}` has shape {has}, expected {needs}."
         )
-    frame = kind.frame(sizes, header["schedule"])  # sizes are bounded by the file, as shapes agree
+    try:  # the sizes are bounded by the file, since the shapes agree
+        frame = kind.frame(sizes, header["schedule"])
+    except ValueError as error:
+        raise CheckpointError(f"{path}.json describes no model: {error}") from error
     arrays, rest = eqx.partition(frame, eqx.is_array)
     values = [jnp.asarray(tensors[name]) for name in named_tensors(arrays)]
     model = eqx.combine(jax.tree.unflatten(jax.tree.structure(arrays), values), rest)

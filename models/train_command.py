@@ -105,7 +105,13 @@ def parse(words: Sequence[str]) -> Arguments:
         dropout=0.1 if paper else 0.0,
         training=PAPER if paper else LAPTOP,
     )
-    return tyro.cli(Arguments, args=list(words), default=default, description=__doc__)
+    return tyro.cli(
+        Arguments,
+        prog="python -m models.train",
+        args=list(words),
+        default=default,
+        description=__doc__,
+    )
 
 
 def make_data(arguments: Arguments) -> tuple[Any, int, int]:
@@ -240,7 +246,9 @@ def run(arguments: Arguments) -> Trained:
     def started(step: int) -> None:
         log.resume(step)
         replace_file(folder / "run.json", json.dumps(about, indent=1).encode())
-        if step:
+        if step == arguments.training.steps:
+            print(f"already trained: all {step} steps are saved in {folder}", flush=True)
+        elif step:
             print(f"going on from step {step}, saved in {folder}", flush=True)
 
     done = train(

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from am_theory.channel import Linear
+from models.dit import DiT, Shape
 from models.empirical import EmpiricalDenoiser
 from models.linear import LinearDenoiser
 from models.mlp import MLPDenoiser
@@ -91,5 +92,6 @@ DENOISERS = {
         SOURCES["chain, forbidden transitions"].population_denoiser().jax()
     ),
     "mlp": Compiled(MLPDenoiser(jax.random.key(0), 3, 4, width=8)),
+    "transformer": Compiled(DiT(jax.random.key(0), 3, Shape(8, 1, 2, 4), 4)),
     "mlp, no blocks": Compiled(MLPDenoiser(jax.random.key(0), 2, 1, width=4, n_blocks=0)),
 }

@@ -103,26 +103,29 @@ def weights_from(model) -> dict[str, torch.Tensor]:
 
 
 def nelbo(log_x, x_t, x_0, alpha, alpha_rate):
-    """Mean NELBO rate a token; log_x (B, L, V), alpha and its rate (B, 1)."""
-    vocab = log_x.shape[-1]
-    x_bar = vocab * alpha[..., None] * log_x.exp() + 1 - alpha[..., None]
-    bar_z = x_bar.gather(-1, x_t[..., None])[..., 0]
-    bar_0 = x_bar.gather(-1, x_0[..., None])[..., 0]
-    clean = vocab * alpha + 1 - alpha
-    kept = (x_t == x_0).float()
-    kappa_clean = 1 - alpha
-    ratio_z = kept * clean + (1 - kept) * kappa_clean  # V times the true x_bar at z
-    log_bar = x_bar.log()
-    moved = (clean / kappa_clean).log() * (1 - kept) * clean / kappa_clean
-    base = (vocab - 1) * kept * kappa_clean / clean + (1 - kept) * (vocab - 2 + clean / kappa_clean)
-    constant = kept * (vocab - 1) * (kappa_clean / clean) * (kappa_clean / clean).log() + moved
-    first = x_bar.sum(-1) / bar_z - 1
-    spread = log_bar.sum(-1) - vocab * bar_z.log()
-    jump = bar_0.log() - bar_z.log()
-    weight = torch.where(kept > 0, kappa_clean / clean, torch.ones_like(kept))
-    cross = weight * spread + (1 - kept) * (clean / kappa_clean - 1) * jump
-    del ratio_z
-    return (-alpha_rate / (vocab * alpha) * (first - cross + constant - base)).mean()
+    """Mean NELBO rate a token (theory sheet 1.5, summed without its stable regrouping).
+
+    log_x (B, L, V), alpha (B, 1): with g_y = log(V alpha x_y + 1 - alpha) and the true g* of
+    x = one-hot x_0, the rate is -alpha' / (V alpha) sum_{y != z} e^{w_y} (e^{D_y} - 1 - D_y),
+    w_y = g*_y - g*_z, D_y = g_y - g_z - w_y. Sums over y are taken in closed form.
+    """
+    vocab, clean, noisy = log_x.shape[-1], vocab_times(alpha, log_x.shape[-1]), 1 - alpha
+    g = (vocab * alpha[..., None] * log_x.exp() + 1 - alpha[..., None]).log()
+    g_z = g.gather(-1, x_t[..., None])
+    g_0 = g.gather(-1, x_0[..., None])[..., 0] - g_z[..., 0]
+    kept = x_t == x_0
+    beta = (clean / noisy).log()
+    rise = (g - g_z).exp().sum(-1) - 1  # sum over y != z of e^{w + D}
+    drift = (g - g_z).sum(-1)
+    weight = torch.where(kept, noisy / clean, torch.ones_like(g_0))
+    others = weight * drift + torch.where(kept, 0.0, (clean / noisy - 1) * g_0)
+    base = torch.where(kept, (vocab - 1) * noisy / clean, vocab - 2 + clean / noisy)
+    turn = torch.where(kept, -(vocab - 1) * noisy / clean * beta, clean / noisy * beta)
+    return (-alpha_rate / (vocab * alpha) * (rise - base - others + turn)).mean()
+
+
+def vocab_times(alpha, vocab):
+    return vocab * alpha + 1 - alpha
 
 
 def training_step(model, optimizer, ema, x_0, t, generator=None):
