@@ -241,7 +241,8 @@ def run(arguments: Arguments) -> Trained:
         "numpy": np.__version__,
         "device": f"{len(devices)} x {devices[0].device_kind}",
     }
-    log = Log(folder, arguments.training, seq_len, _events(arguments.tensorboard, folder))
+    events = _events(arguments.tensorboard, folder)
+    log = Log(folder, arguments.training, seq_len, events)
 
     def started(step: int) -> None:
         log.resume(step)
@@ -251,16 +252,20 @@ def run(arguments: Arguments) -> Trained:
         elif step:
             print(f"going on from step {step}, saved in {folder}", flush=True)
 
-    done = train(
-        k_train,
-        model,
-        stored,
-        size,
-        arguments.training,
-        log,
-        saving=Saving(folder, minutes=arguments.save_minutes, on_start=started),
-        steps_per_call=arguments.log_every,
-    )
+    try:
+        done = train(
+            k_train,
+            model,
+            stored,
+            size,
+            arguments.training,
+            log,
+            saving=Saving(folder, minutes=arguments.save_minutes, on_start=started),
+            steps_per_call=arguments.log_every,
+        )
+    finally:
+        if events is not None:
+            events.close()
     for name, weights in (("model", done.model), ("model-raw", done.raw)):
         save_model(weights, folder / name, {"train_size": size, "steps": done.steps})
     print(f"saved {folder / 'model.safetensors'} (moving average) and model-raw.safetensors")
