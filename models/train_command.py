@@ -62,6 +62,7 @@ class Arguments:
         seed: every random number follows from it.
         log_every: steps between two lines of the log.
         save_minutes: minutes between two saved states.
+        save_steps: also save whenever so many steps are done.
         tensorboard: also write event files (needs the extra `tensorboard`).
         training: how it is trained; for tiny, small and medium as in the paper.
     """
@@ -78,6 +79,7 @@ class Arguments:
     seed: int = 0
     log_every: int = 100
     save_minutes: float = 5.0
+    save_steps: int | None = None
     tensorboard: bool = False
     training: Annotated[TrainConfig, tyro.conf.OmitArgPrefixes] = field(
         default_factory=lambda: LAPTOP
@@ -141,6 +143,8 @@ def make_data(arguments: Arguments) -> tuple[Any, int, int]:
         if stored.ndim != 2:
             raise ValueError(f"{name} must hold an array (K, L); it has shape {stored.shape}.")
         size = arguments.train_size or len(stored) * repeats
+    if (arguments.save_steps or 1) < 1 or arguments.log_every < 1:
+        raise ValueError("`save_steps` and `log_every` must be at least 1.")
     if size < 1 or repeats < 1:
         raise ValueError(f"`train_size` and `repeats` must be at least 1; got {size}, {repeats}.")
     if repeats > 1:
@@ -260,7 +264,7 @@ def run(arguments: Arguments) -> Trained:
             size,
             arguments.training,
             log,
-            saving=Saving(folder, minutes=arguments.save_minutes, on_start=started),
+            saving=Saving(folder, arguments.save_steps, arguments.save_minutes, started),
             steps_per_call=arguments.log_every,
         )
     finally:

@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
@@ -39,7 +40,16 @@ def test_the_memory_example_restores_what_theory_says_it_can(capsys):
     assert float(restored[2]) > 0.99
 
 
+def test_the_transformer_example_memorizes_and_comes_back(capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    names: dict = {}
+    exec(compile(example("transformer"), "README", "exec"), names)
+    assert float(capsys.readouterr().out.split()[-1]) > 0.9
+    law = names["again"].log_loo(names["x_t"], 0.3)
+    np.testing.assert_array_equal(law, names["trained"].model.log_loo(names["x_t"], 0.3))
+
+
 @pytest.mark.parametrize("name", re.findall(r"`([\w/]+\.py)`", README))
 def test_files_named_in_the_readme_exist(name):
     root = Path(__file__).parents[1]
-    assert (root / name).exists() or (root / "simulations" / name).exists()
+    assert any((root / folder / name).exists() for folder in ("", "models", "simulations"))
