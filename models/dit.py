@@ -253,7 +253,7 @@ class DiT(eqx.Module):
         """Logits (..., V) of rows (..., width) of the residual stream and their conditions."""
         shift, scale = jnp.split(self.final_modulation(condition), 2, axis=-1)
         rows = layer_norm(hidden, self.final_norm) * (1 + scale) + shift
-        return self.readout(rows).astype(self.real_dtype)
+        return self.readout.wide(rows)
 
     def _dropout(self, key: Array | None) -> Callable[[Array, int], Array]:
         if key is None or self.dropout == 0:

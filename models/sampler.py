@@ -94,7 +94,7 @@ def ancestral(
     """
     tokens = check_tokens(x_t, denoiser.vocab_size, denoiser.seq_len)
     n = steps_from(t, n_steps)
-    if hasattr(denoiser, "trunk") and thinning.pays(denoiser.vocab_size, tokens.shape[1], n):
+    if hasattr(denoiser, "head") and thinning.pays(denoiser.vocab_size, tokens.shape[1], n):
         grid = thinning.Grid.uniform(denoiser.schedule, t, n)
         return thinning.ancestral_thinned(denoiser, rng, tokens, grid)
     if isinstance(denoiser, eqx.Module):

@@ -30,10 +30,11 @@ def rows_of_step(key: Array, batch: int, train_size: Any) -> Int[Array, " batch"
 
 
 def check_store(stored: Any, vocab_size: int, seq_len: int | None, train_size: int) -> Any:
-    """Stored tokens (K_max, L) in the smallest type; a mapped file stays mapped.
+    """Stored tokens (K_max, L) in the smallest type; of a mapped file its first `train_size` rows,
+    still mapped.
 
-    Raises TokenRangeError for tokens out of range (of a mapped file the first `train_size` rows
-    are looked at), ValueError for a `train_size` that the store does not have.
+    Raises TokenRangeError for tokens out of range among these, ValueError for a `train_size` that
+    the store does not have.
     """
     if not hasattr(stored, "shape"):
         stored = np.asarray(stored)
@@ -48,7 +49,7 @@ def check_store(stored: Any, vocab_size: int, seq_len: int | None, train_size: i
     for first in range(0, train_size, 1 << 20):
         part = stored[first : min(first + (1 << 20), train_size)]
         check_tokens(part, vocab_size, seq_len, "stored")
-    return stored
+    return stored[:train_size]
 
 
 def repeated(
