@@ -1,250 +1,299 @@
-"""Networks in the tensor layout of the paper's authors, to and from ours.
+"""Networks that other people trained, from the files they publish, with nothing executed.
 
-The layout is that of the checkpoints of arXiv:2604.26841 and, with the same names, of UDLM (Schiff
-et al. 2024, arXiv:2412.10193): matrices are (fan_out, fan_in), each block has tensors of its own.
-Ours are (fan_in, fan_out), all blocks stacked. Only safetensors files are read, since nothing in
-one is ever executed; a torch checkpoint is a pickle, which can run any code when it is opened.
+Read, and told apart by what they hold, not by their names:
+
+* `.safetensors` in the authors' layout (`models.authors_layout`);
+* checkpoints of PyTorch Lightning, such as those of arXiv:2604.26841 (Duo's code), and a state
+  dict alone as torch.save writes it. They are pickles, which can run any code when they are opened
+  with torch or Python; our own reader runs none (`models.pickle_reader`);
+* folders of UDLM in Hugging Face's layout, `config.json` and `model.safetensors`;
+* our own checkpoints, `<path>.safetensors` and `<path>.json` (`models.checkpoint`).
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator, Mapping
-from operator import attrgetter
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
-import equinox as eqx
 import jax
-import jax.numpy as jnp
 import numpy as np
-from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
 from am_theory.channel import LogLinear
-from models.dit import N_FREQUENCIES, DiT, Shape
-from models.dit_layers import SLOWEST
+from models.authors_layout import EMBEDDING, as_weights, shadow_named
+from models.authors_layout import from_named as from_named
+from models.authors_layout import to_named as to_named
+from models.checkpoint import load_model
+from models.dit import DiT
 from models.errors import CheckpointError
-from models.tokens import check_vocabulary
+from models.pickle_reader import read_checkpoint
+from models.pickle_values import Inert
+from models.torch_archive import open_file
+from models.torch_tensors import Tensor, check_reading
 
-EMBEDDING = "vocab_embed.embedding"
-TIME_IN = "sigma_map.mlp.0"
-INV_FREQ = "rotary_emb.inv_freq"  # a buffer, not a parameter: rotary frequencies of one head
-LABELS = "cond_map.embedding_table.weight"
-SHOWN = 5  # findings in a message
-
-
-class Place(NamedTuple):
-    """One tensor: the authors' name and shape; our field, block and whether we transpose."""
-
-    name: str
-    shape: tuple[int, ...]
-    field: str
-    block: int | None
-    transposed: bool
+Weights = Literal["ema", "raw"]
+CONFIG = 1 << 20  # bytes of a config.json
+NESTED = 8  # of settings within settings
+# Settings under which the authors' code computes something else than our network.
+NEEDED = {"time_conditioning": True, "causal_attention": False, "causal": False}
 
 
-def places(vocab_size: int, width: int, n_blocks: int, cond: int, classes: int) -> Iterator[Place]:
-    """Every tensor, in the order of the authors' parameters; `classes` counts rows of labels."""
+@dataclass(frozen=True)
+class Released:
+    """A network and where it comes from.
 
-    def linear(
-        name: str, fan_in: int, fan_out: int, field: str, k: int | None = None
-    ) -> Iterator[Place]:
-        yield Place(f"{name}.weight", (fan_out, fan_in), f"{field}.weight", k, True)
-        if not name.endswith(("attn_qkv", "attn_out")):
-            yield Place(f"{name}.bias", (fan_out,), f"{field}.bias", k, False)
+    weights: "ema" or "raw", or "sole" where the file has one kind and does not say which.
+    source_kind: "safetensors", "lightning", "torch state dict", "udlm" or "ours".
+    details: plain values from the file, such as epoch, global_step and ema_decay; and, where the
+        weights are not those asked for, a sentence under "note".
+    """
 
-    yield Place(EMBEDDING, (vocab_size, width), "embedding", None, False)
-    yield from linear(TIME_IN, 2 * N_FREQUENCIES, cond, "time_in")
-    yield from linear("sigma_map.mlp.2", cond, cond, "time_out")
-    if classes:
-        yield Place(LABELS, (classes, cond), "labels", None, False)
-    for k in range(n_blocks):
-        at = f"blocks.{k}"
-        yield Place(f"{at}.norm1.weight", (width,), "blocks.norm1", k, False)
-        yield from linear(f"{at}.attn_qkv", width, 3 * width, "blocks.qkv", k)
-        yield from linear(f"{at}.attn_out", width, width, "blocks.out", k)
-        yield Place(f"{at}.norm2.weight", (width,), "blocks.norm2", k, False)
-        yield from linear(f"{at}.mlp.0", width, 4 * width, "blocks.up", k)
-        yield from linear(f"{at}.mlp.2", 4 * width, width, "blocks.down", k)
-        yield from linear(f"{at}.adaLN_modulation", cond, 6 * width, "blocks.modulation", k)
-    yield Place("output_layer.norm_final.weight", (width,), "final_norm", None, False)
-    yield from linear("output_layer.linear", width, vocab_size, "readout")
-    yield from linear("output_layer.adaLN_modulation", cond, 2 * width, "final_modulation")
+    model: DiT
+    weights: str
+    source_kind: str
+    details: Mapping[str, Any]
+
+
+class Asked(NamedTuple):
+    """What the caller says of the network; None for what the file is to say."""
+
+    n_heads: int | None
+    seq_len: int | None
+    schedule: Any
+    dtype: Any
+    weights: Weights
 
 
 def read_released(
     path: str | Path,
     n_heads: int | None = None,
     seq_len: int | None = None,
-    schedule: Any = LogLinear(),
+    schedule: Any = None,
     dtype: Any = None,
+    weights: Weights = "ema",
 ) -> DiT:
-    """The network in a safetensors file of the authors' layout.
+    """The network of `open_released`, which has the same parameters and errors."""
+    return open_released(path, n_heads, seq_len, schedule, dtype, weights).model
 
-    Parameters and errors as `from_named`; CheckpointError also where the file cannot be read, is
-    cut short or of another kind.
+
+def open_released(
+    path: str | Path,
+    n_heads: int | None = None,
+    seq_len: int | None = None,
+    schedule: Any = None,
+    dtype: Any = None,
+    weights: Weights = "ema",
+) -> Released:
+    """Read a released network, with nothing in its files executed.
+
+    Parameters
+    ----------
+    path : a file or a folder of the kinds above; ours also without `.safetensors`.
+    n_heads, seq_len, dtype : as `from_named`, each only needed where the file does not say.
+    schedule : alpha(t) of its training; None for that of the file, else LogLinear with eps = 1e-3.
+    weights : "ema", the moving average, or "raw", those of the last step. Only Lightning
+        checkpoints have both; of others, and of one without an average, the ones there are.
+
+    Raises
+    ------
+    CheckpointError, one sentence, where the file cannot be read, is cut short, of another kind or
+    contradicts the arguments, and as `from_named`. ValueError for other `weights`, or for weights
+    of a type that JAX is not set to.
+
+    Notes
+    -----
+    Of a Lightning checkpoint only the tensors asked for are read: about 1.4 times their bytes of
+    memory, the network itself included. Pickles: see `pickle_reader.read_checkpoint`.
+
+    >>> open_released("no such file")
+    Traceback (most recent call last):
+    models.errors.CheckpointError: no such file cannot be read: No such file or directory.
     """
-    file = Path(path)
-    try:
-        with open(file, "rb") as stream:
-            start = stream.read(4)
-        if start == b"PK\x03\x04" or start[:3] == b"\x80\x02\x8a":
+    if weights not in ("ema", "raw"):
+        raise ValueError(f"`weights` must be 'ema' or 'raw'; got {weights!r}.")
+    file, asked = Path(path), Asked(n_heads, seq_len, schedule, dtype, weights)
+    if file.is_dir():
+        return _udlm(file, asked)
+    if not file.exists() and Path(f"{file}.json").exists():
+        return _ours(file, asked)
+    with open_file(file) as stream:
+        start = stream.read(9)
+        size = stream.seek(0, 2)
+    header = int.from_bytes(start[:8], "little")  # where the file is of safetensors
+    if not (start[8:] == b"{" and header + 8 <= size):
+        if start[:4] in (b"PK\x03\x04", b"PK\x05\x06"):
+            return _torch(file, asked)
+        if start[:1] == b"\x80" and start[1:2] <= b"\x05" and start[5:8] != bytes(3):
             raise CheckpointError(
-                f"{file} is a torch checkpoint, a pickle that may run any code when opened: where "
-                "you trust it, save its `state_dict` (or its EMA weights under the same names) "
-                "by safetensors.torch.save_file, and read that file here."
+                f"{file} is a pickle without the zip container that torch.save has written since "
+                "torch 1.6: load and save it again with torch, where you trust it."
             )
+        if start[:1] == b"{":
+            return _ours(file.with_suffix(""), asked)
+    named = _safetensors(file)
+    if "blocks.qkv.weight" in named and file.suffix == ".safetensors":
+        return _ours(file.with_suffix(""), asked)
+    model = _network(file, named, asked)
+    return Released(model, "sole", "safetensors", {"note": f"{file.name} has one kind of weights."})
+
+
+def _network(file: Path, named: Mapping[str, Any], asked: Asked) -> DiT:
+    schedule = LogLinear() if asked.schedule is None else asked.schedule
+    try:
+        return from_named(named, asked.n_heads, asked.seq_len, schedule, asked.dtype)
+    except CheckpointError as error:
+        raise _named_after(file, error) from error
+
+
+def _named_after(file: Path, error: CheckpointError) -> CheckpointError:
+    text = str(error)
+    return error if text.startswith(str(file)) else CheckpointError(f"{file}: {text}")
+
+
+def _safetensors(file: Path) -> dict[str, Any]:
+    open_file(file).close()
+    try:
         with safe_open(file, framework="numpy") as tensors:
-            named = {name: tensors.get_tensor(name) for name in tensors.keys()}
+            return {name: tensors.get_tensor(name) for name in tensors.keys()}
     except OSError as error:
         raise CheckpointError(f"{file} cannot be read: {error.strerror or error}.") from error
     except (SafetensorError, AttributeError, KeyError, TypeError) as error:
         # AttributeError: a number type that NumPy lacks, such as float8
         raise CheckpointError(f"{file} holds no tensors that can be read: {error}.") from error
-    try:
-        return from_named(named, n_heads, seq_len, schedule, dtype)
-    except CheckpointError as error:
-        raise CheckpointError(f"{file}: {error}") from error
 
 
-def from_named(
-    tensors: Mapping[str, NDArray[Any]],
-    n_heads: int | None = None,
-    seq_len: int | None = None,
-    schedule: Any = LogLinear(),
-    dtype: Any = None,
-) -> DiT:
-    """Our network from the authors' tensors by name; the inverse of `to_named`.
-
-    Parameters
-    ----------
-    tensors : arrays by name, all names with one prefix (`backbone.`, or any other, or none).
-        Width, depth, width of the noise embedding, vocabulary and classes follow from them.
-    n_heads : attention heads; only needed without the buffer `rotary_emb.inv_freq`.
-    seq_len : length the network was trained on; None for not known.
-    schedule : alpha(t) of its training; the authors have LogLinear with eps = 1e-3.
-    dtype : of the weights; None keeps that of the tensors. float64 needs `jax.enable_x64(True)`.
-
-    Raises
-    ------
-    CheckpointError naming each tensor that is missing, misshapen, not floating or not part of the
-    network, or where the number of heads is not known or does not fit.
-    """
-    prefix = _prefix(tensors)
-    named = {name.removeprefix(prefix): np.asarray(a) for name, a in tensors.items()}
-    inv_freq = named.pop(INV_FREQ, None)
-    vocab_size, width, n_blocks, cond, _ = sizes = _sizes(named, prefix)
-    _check(named, wanted := list(places(*sizes)), prefix)
-    n_heads = _heads(inv_freq, n_heads, width, prefix)
-    try:
-        Shape(width, n_blocks, n_heads, cond)
-        check_vocabulary(vocab_size)
-        # The smallest network of these settings; all of its arrays are then replaced.
-        blank = DiT(jax.random.key(0), 2, Shape(2 * n_heads, 1, n_heads, 1), seq_len, schedule)
-    except ValueError as error:
-        raise CheckpointError(f"the tensors make no network: {error}") from error
-    stacks: dict[str, list[NDArray[Any]]] = {}
-    for place in wanted:
-        array = named[place.name]
-        stacks.setdefault(place.field, []).append(array.T if place.transposed else array)
-    fields = list(stacks)
-    values = [_weights(stacks[f], f.startswith("blocks."), dtype) for f in fields]
-    return eqx.tree_at(
-        lambda m: [attrgetter(f)(m) for f in fields], blank, values, is_leaf=lambda x: x is None
-    )
-
-
-def to_named(model: DiT, prefix: str = "backbone.", buffers: bool = False) -> dict[str, Any]:
-    """The authors' tensors by name, as NumPy arrays, of a network or of a gradient in its form.
-
-    With `buffers` the rotary frequencies are among them, from which the number of heads follows.
-    """
-    (vocab_size, width), (cond, _) = model.embedding.shape, model.time_out.weight.shape
-    classes = 0 if model.labels is None else model.labels.shape[0]
-    sizes = vocab_size, width, model.blocks.norm1.shape[0], cond, classes
-    named = {}
-    for name, _, field, block, transposed in places(*sizes):
-        array = np.asarray(attrgetter(field)(model))[... if block is None else block]
-        named[prefix + name] = np.ascontiguousarray(array.T) if transposed else array
-    if buffers:
-        named[prefix + INV_FREQ] = _rates(width // model.n_heads).astype(np.float32)
-    return named
-
-
-def _rates(head_dim: int) -> NDArray[np.float64]:
-    return np.asarray(SLOWEST ** (-np.arange(0, head_dim, 2) / head_dim))
-
-
-def _prefix(tensors: Iterable[str]) -> str:
-    found = [name.removesuffix(EMBEDDING) for name in tensors if name.endswith(EMBEDDING)]
-    if not found:
-        raise CheckpointError(f"tensor `backbone.{EMBEDDING}` is missing.")
-    return min(found, key=len)  # a second network, such as a teacher's, is then reported as extra
-
-
-def _sizes(named: Mapping[str, Any], prefix: str) -> tuple[int, int, int, int, int]:
-    """The arguments of `places`, by the tensors that set them."""
-
-    def shape(name: str) -> tuple[int, ...]:
-        found = named[name].shape if name in named else None
-        if found is None or len(found) != 2:
-            what = "is missing" if found is None else f"has shape {found}, expected two axes"
-            raise CheckpointError(f"tensor `{prefix}{name}` {what}.")
-        return found
-
-    numbers = {found[1] for name in named if (found := re.match(r"blocks\.(\d+)\.", name))}
-    n_blocks = max(1, len(numbers))  # of the names present: a large number in one costs nothing
-    (vocab_size, width), (cond, _) = shape(EMBEDDING), shape(f"{TIME_IN}.weight")
-    return vocab_size, width, n_blocks, cond, shape(LABELS)[0] if LABELS in named else 0
-
-
-def _check(named: Mapping[str, Any], wanted: list[Place], prefix: str) -> None:
-    shapes = {place.name: place.shape for place in wanted}
-    problems = [f"tensor `{prefix}{name}` is missing." for name in shapes if name not in named]
-    for name, array in named.items():
-        what = f"tensor `{prefix}{name}`"
-        if name not in shapes:
-            problems.append(f"{what} is no part of this network.")
-        elif array.shape != shapes[name]:
-            problems.append(f"{what} has shape {array.shape}, expected {shapes[name]}.")
-        elif not jnp.issubdtype(array.dtype, jnp.floating):
-            problems.append(f"{what} has dtype {array.dtype}, expected floats.")
-    if len(problems) > SHOWN:
-        problems[SHOWN:] = [f"And {len(problems) - SHOWN} more."]
-    if problems:
-        raise CheckpointError(" ".join(problems))
-
-
-def _heads(inv_freq: Any, n_heads: int | None, width: int, prefix: str) -> int:
-    """Attention heads, from the rotary frequencies of one head, the caller, or both."""
-    if inv_freq is None:
-        if n_heads is None:
-            raise CheckpointError(
-                f"the tensors do not say how many attention heads there are (the buffer "
-                f"`{prefix}{INV_FREQ}` is absent): give `n_heads`, as the model's config states."
-            )
-        return n_heads
-    half, what = inv_freq.size, f"tensor `{prefix}{INV_FREQ}`"
-    if inv_freq.ndim != 1 or half == 0 or width % (2 * half):
+def _ours(path: Path, asked: Asked) -> Released:
+    model, extra = load_model(path)
+    if not isinstance(model, DiT):
+        kind = type(model).__name__
         raise CheckpointError(
-            f"{what} has shape {inv_freq.shape}; it must be half as long as the width of a head, "
-            f"which divides the width {width}."
+            f"{path} holds an {kind}, no transformer: read it by models.checkpoint.load_model."
         )
-    real = jnp.issubdtype(inv_freq.dtype, jnp.floating)
-    if not real or not np.allclose(inv_freq.astype(float), _rates(2 * half), rtol=1e-2, atol=0):
-        raise CheckpointError(f"{what} holds other frequencies than this network turns by.")
-    found: int = width // (2 * half)
-    if n_heads not in (None, found):
-        raise CheckpointError(f"the file has {found} attention heads; `n_heads` is {n_heads}.")
-    return found
+    for name in ("n_heads", "seq_len", "schedule"):
+        _agreed(path, name, getattr(asked, name), getattr(model, name))
+    if asked.dtype is not None:
+        model = jax.tree.map(lambda a: as_weights(np.asarray(a).astype(asked.dtype)), model)
+    note = {"note": "a checkpoint of ours has one kind of weights."}
+    return Released(model, "sole", "ours", {"extra": extra} | note)
 
 
-def _weights(arrays: list[NDArray[Any]], stacked: bool, dtype: Any) -> jax.Array:
-    array = (np.stack(arrays) if stacked else arrays[0]).astype(dtype or arrays[0].dtype)
-    weights = jnp.asarray(array)
-    if weights.dtype != array.dtype:
-        raise ValueError(
-            f"{array.dtype} weights need `jax.enable_x64(True)`; or give dtype=np.float32."
-        )
-    return weights
+def _udlm(folder: Path, asked: Asked) -> Released:
+    config = _config(folder / "config.json")
+    _refuse_other_networks(folder, config)
+    heads = _agreed(folder, "n_heads", asked.n_heads, _whole(config.get("n_heads")))
+    length = _agreed(folder, "seq_len", asked.seq_len, _whole(config.get("model_length")))
+    file = folder / "model.safetensors"
+    model = _network(file, _safetensors(file), asked._replace(n_heads=heads, seq_len=length))
+    found = {
+        "vocab_size": model.vocab_size,
+        "hidden_dim": model.shape.width,
+        "n_blocks": model.shape.n_blocks,
+        "cond_dim": model.shape.cond_dim,
+        "cfg": model.labels is not None,
+    }
+    if model.labels is not None:
+        found["cfg_num_classes"] = model.labels.shape[0] - 1
+    for name, value in found.items():
+        if config.get(name, value) != value:
+            raise CheckpointError(
+                f"{folder}: config.json has another `{name}` than the tensors, which have {value}."
+            )
+    note = {"note": f"{file.name} has one kind of weights."}
+    return Released(model, "sole", "udlm", found | note)
+
+
+def _config(file: Path) -> dict[str, Any]:
+    with open_file(file) as stream:
+        content = stream.read(CONFIG + 1)
+    try:
+        config = json.loads(content) if len(content) <= CONFIG else None
+    except (ValueError, RecursionError) as error:
+        raise CheckpointError(f"{file} is no JSON that can be read.") from error
+    if not isinstance(config, dict):
+        raise CheckpointError(f"{file} holds no settings.")
+    return config
+
+
+def _torch(file: Path, asked: Asked) -> Released:
+    tree = read_checkpoint(file)
+    whole = tree if isinstance(tree, dict) else {}
+    bare = "state_dict" not in whole
+    state, ema = (whole, None) if bare else (whole["state_dict"], whole.get("ema"))
+    names = [name for name in state if isinstance(name, str)] if isinstance(state, dict) else []
+    if not any(name.endswith(EMBEDDING) for name in names) or len(names) < len(state):
+        raise CheckpointError(f"{file} holds no `state_dict` with a tensor `...{EMBEDDING}`.")
+    settings = _settings(whole)
+    _refuse_other_networks(file, settings)
+    details = {
+        name: whole[name]
+        for name in ("epoch", "global_step", "pytorch-lightning_version")
+        if isinstance(whole.get(name), int | float | str)
+    }
+    named, weights = dict(state), "raw"
+    if ema is None:
+        if bare or asked.weights == "ema":
+            details["note"] = f"{file.name} has no moving average, only one kind of weights."
+        weights = "sole" if bare else "raw"
+    elif asked.weights == "ema":
+        try:
+            named = shadow_named(state, ema.get("shadow_params") if isinstance(ema, dict) else None)
+        except CheckpointError as error:
+            raise _named_after(file, error) from error
+        weights = "ema"
+        decay = ema.get("decay")
+        details |= {"ema_decay": decay} if isinstance(decay, int | float) else {}
+    for name, tensor in named.items():
+        if not isinstance(tensor, Tensor):
+            raise CheckpointError(f"{file}: `{name[:80]}` of its weights is no tensor.")
+    check_reading(named)
+    heads, length = asked.n_heads, _whole(settings.get("length"))
+    if not any(name.endswith("rotary_emb.inv_freq") for name in named):
+        heads = _agreed(file, "n_heads", heads, _whole(settings.get("n_heads")))
+    length = _agreed(file, "seq_len", asked.seq_len, length)
+    model = _network(file, named, asked._replace(n_heads=heads, seq_len=length))
+    return Released(model, weights, "torch state dict" if bare else "lightning", details)
+
+
+def _settings(tree: dict[Any, Any]) -> dict[str, Any]:
+    """Settings of the network in Lightning's hyperparameters, as plain dicts or omegaconf's."""
+    found = _plain(tree.get("hyper_parameters"))
+    config = _plain(found.get("config")) or found
+    parts = [found, _plain(config.get("algo")), _plain(config.get("model"))]
+    return {name: _plain_value(value) for part in parts for name, value in part.items()}
+
+
+def _plain_value(value: Any) -> Any:
+    """What an omegaconf node, read as an Inert, holds; anything else as it is."""
+    for _ in range(NESTED):
+        state = value.state if isinstance(value, Inert) else None
+        if not isinstance(state, dict):
+            return value
+        value = state.get("_content", state.get("_val"))
+    return None
+
+
+def _plain(value: Any) -> dict[Any, Any]:
+    found = _plain_value(value)
+    return found if isinstance(found, dict) else {}
+
+
+def _refuse_other_networks(file: Path, settings: Mapping[str, Any]) -> None:
+    for name, value in NEEDED.items():
+        if type(settings.get(name)) is bool and settings[name] != value:
+            raise CheckpointError(
+                f"{file} is of another network: its setting `{name}` is {settings[name]}."
+            )
+
+
+def _whole(value: Any) -> int | None:
+    return value if type(value) is int and value > 0 else None
+
+
+def _agreed(file: Path, name: str, given: Any, found: Any) -> Any:
+    """What the caller or the file says; CheckpointError where both do and differ."""
+    if given is not None and found is not None and given != found:
+        raise CheckpointError(f"{file} says {name} = {found}; `{name}` is {given}.")
+    return found if given is None else given

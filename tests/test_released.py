@@ -1,6 +1,7 @@
 """The authors' tensor layout: there and back, and files that hold something else."""
 
 import json
+import pickle
 import struct
 import warnings
 
@@ -250,14 +251,16 @@ def test_a_header_that_lies_is_refused(entry, tmp_path):
         read_released(path)
 
 
-def test_a_torch_checkpoint_is_not_opened_but_explained(tmp_path):
+def test_pickles_without_the_container_of_torch_are_refused(tmp_path):
     path = tmp_path / "model.ckpt"
-    for start in (b"PK\x03\x04\x00\x00", b"\x80\x02\x8a\nl\xfc\x9cF"):
-        path.write_bytes(start + bytes(100))
-        with pytest.raises(CheckpointError, match="a pickle that may run any code"):
+    legacy = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.\x80\x02M\xe9\x03."
+    for content in (legacy + bytes(100), pickle.dumps({"state_dict": [1] * 99}, 2), legacy[:9]):
+        path.write_bytes(content)
+        with pytest.raises(CheckpointError, match="is a pickle without the zip container"):
             read_released(path)
-    with pytest.raises(CheckpointError, match="a pickle that may run any code"):
-        read_released(shared("golden/dit_small.ckpt"))
+    path.write_bytes(pickle.dumps({"state_dict": [1] * 99}, 0))
+    with pytest.raises(CheckpointError, match="holds no tensors that can be read"):
+        read_released(path)
 
 
 @pytest.mark.parametrize("length", [0x0280, 0x4B50])
