@@ -67,18 +67,6 @@ class Asked(NamedTuple):
     weights: Weights
 
 
-def read_released(
-    path: str | Path,
-    n_heads: int | None = None,
-    seq_len: int | None = None,
-    schedule: Any = None,
-    dtype: Any = None,
-    weights: Weights = "ema",
-) -> DiT:
-    """The network of `open_released`, which has the same parameters and errors."""
-    return open_released(path, n_heads, seq_len, schedule, dtype, weights).model
-
-
 def open_released(
     path: str | Path,
     n_heads: int | None = None,

@@ -16,7 +16,7 @@ from safetensors.numpy import load_file, save_file
 from am_theory import channel
 from models.dit import DiT, Shape
 from models.errors import CheckpointError
-from models.released import from_named, read_released, to_named
+from models.released import from_named, open_released, to_named
 from tests.helpers import shared
 
 SIZE = Shape(width=16, n_blocks=2, n_heads=2, cond_dim=8)
@@ -50,7 +50,7 @@ def test_there_and_back(classes, prefix, tmp_path):
     assert named[f"{prefix}output_layer.linear.weight"].shape == (5, 16)
     assert_same(from_named(named, seq_len=7), model)
     save_file(named, tmp_path / "model.safetensors")
-    read = read_released(tmp_path / "model.safetensors", seq_len=7)
+    read = open_released(tmp_path / "model.safetensors", seq_len=7).model
     assert_same(read, model)
     assert read.shape == SIZE and read.vocab_size == 5 and read.seq_len == 7
     x_t = np.array([[0, 4, 2, 2, 1, 3, 0]])
@@ -191,7 +191,7 @@ def test_tensors_that_make_no_network_are_named(what, tmp_path):
     if named:
         save_file(named, tmp_path / "m.safetensors")
         with pytest.raises(CheckpointError, match=r"m\.safetensors"):
-            read_released(tmp_path / "m.safetensors")
+            open_released(tmp_path / "m.safetensors")
 
 
 @pytest.fixture(scope="module")
@@ -208,7 +208,7 @@ def test_a_file_cut_short_is_refused(whole, tmp_path):
         with pytest.raises(
             CheckpointError, match=r"m\.safetensors holds no tensors that can be read"
         ):
-            read_released(path)
+            open_released(path)
 
 
 def test_a_header_with_a_wrong_byte_never_fails_from_deep_inside(whole, tmp_path):
@@ -221,7 +221,7 @@ def test_a_header_with_a_wrong_byte_never_fails_from_deep_inside(whole, tmp_path
         content[rng.integers(header)] = rng.integers(256)
         path.write_bytes(content)
         try:
-            read_released(path)
+            open_released(path)
         except CheckpointError:
             refused += 1
     assert refused > 100
@@ -248,7 +248,7 @@ def test_a_header_that_lies_is_refused(entry, tmp_path):
     path = tmp_path / "m.safetensors"
     header_file(path, {"vocab_embed.embedding": entry}, bytes(entry.get("data_offsets", [0, 0])[1]))
     with pytest.raises(CheckpointError, match=r"m\.safetensors"):
-        read_released(path)
+        open_released(path)
 
 
 def test_pickles_without_the_container_of_torch_are_refused(tmp_path):
@@ -257,10 +257,10 @@ def test_pickles_without_the_container_of_torch_are_refused(tmp_path):
     for content in (legacy + bytes(100), pickle.dumps({"state_dict": [1] * 99}, 2), legacy[:9]):
         path.write_bytes(content)
         with pytest.raises(CheckpointError, match="is a pickle without the zip container"):
-            read_released(path)
+            open_released(path)
     path.write_bytes(pickle.dumps({"state_dict": [1] * 99}, 0))
     with pytest.raises(CheckpointError, match="holds no tensors that can be read"):
-        read_released(path)
+        open_released(path)
 
 
 @pytest.mark.parametrize("length", [0x0280, 0x4B50])
@@ -269,13 +269,13 @@ def test_a_header_whose_length_looks_like_a_pickle_is_read(length, tmp_path):
     entry = {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}
     header_file(path, {"other": entry}, bytes(4), pad=length)
     with pytest.raises(CheckpointError, match="embedding` is missing"):
-        read_released(path)
+        open_released(path)
 
 
 def test_places_that_hold_no_file(tmp_path):
     for path in (tmp_path, tmp_path / "none.safetensors"):
         with pytest.raises(CheckpointError, match="cannot be read"):
-            read_released(path)
+            open_released(path)
 
 
 def test_golden_files_come_back_as_they_were():
@@ -283,7 +283,7 @@ def test_golden_files_come_back_as_they_were():
         file = shared(f"golden/{folder}")
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            named = to_named(read_released(file), buffers=True)
+            named = to_named(open_released(file).model, buffers=True)
         theirs = load_file(file)
         inv_freq = "backbone.rotary_emb.inv_freq"
         assert set(named) | {inv_freq} == set(theirs) | {inv_freq}

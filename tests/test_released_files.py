@@ -18,7 +18,7 @@ from models.dit import DiT, Shape
 from models.errors import CheckpointError
 from models.mlp import MLPDenoiser
 from models.paper_protocol import law_of
-from models.released import open_released, read_released, to_named
+from models.released import open_released, to_named
 from tests import torch_files as tf
 from tests.helpers import shared
 from tests.test_released import assert_same, random_model
@@ -52,7 +52,7 @@ def test_raw_weights_and_their_average(classes, tmp_path):
     found = open_released(path, seq_len=7, weights="raw")
     assert_same(found.model, raw)
     assert found.weights == "raw" and "note" not in found.details
-    assert_same(read_released(path, seq_len=7), ema)
+    assert_same(open_released(path, seq_len=7).model, ema)
     with pytest.raises(dataclasses.FrozenInstanceError):
         found.model = ema
     with pytest.raises(ValueError, match="`weights` must be 'ema' or 'raw'; got 'best'"):
@@ -82,14 +82,14 @@ def test_types_and_schedules(tmp_path):
     model = random_model()
     half = jax.tree.map(lambda a: a.astype(jnp.bfloat16), model)
     path = tf.write(tmp_path / "m.ckpt", lightning(half, half))
-    assert_same(read_released(path, seq_len=7), half)
-    assert read_released(path, dtype=np.float32).embedding.dtype == jnp.float32
-    assert read_released(path).schedule == LogLinear()
-    assert read_released(path, schedule=Linear()).schedule == Linear()
+    assert_same(open_released(path, seq_len=7).model, half)
+    assert open_released(path, dtype=np.float32).model.embedding.dtype == jnp.float32
+    assert open_released(path).model.schedule == LogLinear()
+    assert open_released(path, schedule=Linear()).model.schedule == Linear()
     with jax.enable_x64(True):
-        assert read_released(path, dtype=np.float64).embedding.dtype == jnp.float64
+        assert open_released(path, dtype=np.float64).model.embedding.dtype == jnp.float64
     with pytest.raises(ValueError, match=r"jax\.enable_x64"):
-        read_released(path, dtype=np.float64)
+        open_released(path, dtype=np.float64)
 
 
 def node(value) -> Ops:
@@ -116,26 +116,26 @@ def test_hyperparameters_of_the_file(wrap, tmp_path):
     tree = lightning(model, hyper_parameters={"config": wrap(settings())})
     del tree["state_dict"]["backbone.rotary_emb.inv_freq"]
     path = tf.write(tmp_path / "m.ckpt", tree)
-    found = read_released(path)
+    found = open_released(path).model
     assert found.n_heads == 2 and found.seq_len == 9
     for wrong in ({"n_heads": 4}, {"seq_len": 8}):
         with pytest.raises(CheckpointError, match=r"m\.ckpt says .* = \d; `.*` is"):
-            read_released(path, **wrong)
+            open_released(path, **wrong)
     for other in ({"time_conditioning": False}, {"causal_attention": True}, {"causal": True}):
         tree["hyper_parameters"] = {"config": wrap(settings(**other))}
         tf.write(path, tree)
         with pytest.raises(CheckpointError, match="is of another network: its setting"):
-            read_released(path)
+            open_released(path)
     tree["hyper_parameters"] = {"config": wrap(settings(n_heads="two"))}
     tf.write(path, tree)
     with pytest.raises(CheckpointError, match="do not say how many attention heads"):
-        read_released(path)
+        open_released(path)
 
 
 def test_settings_that_contain_themselves(tmp_path):
     loop = Ops(call("a", "B") + b"q\x00" + ops({"_val": Ops(b"h\x00")}) + b"b")
     tree = lightning(random_model(), hyper_parameters={"config": loop})
-    assert read_released(tf.write(tmp_path / "m.ckpt", tree)).seq_len is None
+    assert open_released(tf.write(tmp_path / "m.ckpt", tree)).model.seq_len is None
 
 
 def changed(**parts):
@@ -182,7 +182,7 @@ def test_checkpoints_that_hold_no_network(what, tmp_path):
     tree, message = BAD[what]
     path = tf.write(tmp_path / "m.ckpt", tree)
     with pytest.raises(CheckpointError, match=message) as caught:
-        read_released(path)
+        open_released(path)
     assert str(caught.value).count(str(path)) == 1
 
 
@@ -192,13 +192,13 @@ def test_missing_and_extra_tensors_of_raw_weights_are_named(tmp_path):
     )
     path = tf.write(tmp_path / "m.ckpt", tree)
     with pytest.raises(CheckpointError, match=f"`{FIRST}` of its weights is no tensor"):
-        read_released(path, weights="raw")
+        open_released(path, weights="raw")
     tree = changed(state_dict=lambda s: (s.pop("backbone.blocks.0.mlp.0.bias"),
                                          s.update({"teacher.x": np.zeros(2)})))  # fmt: skip
     tf.write(path, tree)
     both = "`backbone.blocks.0.mlp.0.bias` is missing.*`backbone.teacher.x` is no part"
     with pytest.raises(CheckpointError, match=both):
-        read_released(path, weights="raw")
+        open_released(path, weights="raw")
 
 
 def test_one_storage_for_many_tensors_costs_no_memory(tmp_path):
@@ -213,7 +213,7 @@ def test_one_storage_for_many_tensors_costs_no_memory(tmp_path):
     state = {k: v for k, v in state.items() if "adaLN_modulation.weight" not in k}
     path = tf.archive(tmp_path / "m.ckpt", tf.program(state), {"0": bytes(4 * numbers)})
     with pytest.raises(CheckpointError, match=r"its tensors would take \d+ bytes, and the file"):
-        read_released(path)
+        open_released(path)
 
 
 UDLM = {
@@ -260,27 +260,27 @@ def test_a_folder_of_udlm(tmp_path):
 def test_settings_of_udlm_that_do_not_fit(config, message, tmp_path):
     folder = udlm(tmp_path / "m", random_model(), **config)
     with pytest.raises(CheckpointError, match=message):
-        read_released(folder)
+        open_released(folder)
 
 
 def test_folders_that_hold_no_network(tmp_path):
     folder = udlm(tmp_path / "m", random_model())
     with pytest.raises(CheckpointError, match="says seq_len = 7; `seq_len` is 8"):
-        read_released(folder, seq_len=8)
+        open_released(folder, seq_len=8)
     for text, message in (
         ("[1]", "holds no settings"), ("{", "is no JSON"), ("[" * 100_000, "is no JSON"),
         (" " * (2 << 20), "holds no settings"), ("\x00", "is no JSON"),
     ):  # fmt: skip
         (folder / "config.json").write_text(text)
         with pytest.raises(CheckpointError, match=message):
-            read_released(folder)
+            open_released(folder)
     (folder / "config.json").unlink()
     with pytest.raises(CheckpointError, match=r"config\.json cannot be read"):
-        read_released(folder)
+        open_released(folder)
     udlm(folder, random_model())
     (folder / "model.safetensors").unlink()
     with pytest.raises(CheckpointError, match=r"model\.safetensors cannot be read"):
-        read_released(folder)
+        open_released(folder)
 
 
 def test_checkpoints_of_ours(tmp_path):
@@ -291,25 +291,25 @@ def test_checkpoints_of_ours(tmp_path):
         assert_same(found.model, model)
         assert (found.weights, found.source_kind) == ("sole", "ours")
         assert found.details["extra"] == {"step": 5} and "one kind" in found.details["note"]
-    assert read_released(tmp_path / "m.best", 2, 7, LogLinear(eps=0.01)).seq_len == 7
-    half = read_released(tmp_path / "m.best", dtype=jnp.bfloat16)
+    assert open_released(tmp_path / "m.best", 2, 7, LogLinear(eps=0.01)).model.seq_len == 7
+    half = open_released(tmp_path / "m.best", dtype=jnp.bfloat16).model
     assert half.embedding.dtype == jnp.bfloat16
     for wrong in ({"n_heads": 4}, {"seq_len": 8}, {"schedule": LogLinear()}):
         with pytest.raises(CheckpointError, match=r"m\.best says"):
-            read_released(tmp_path / "m.best", **wrong)
+            open_released(tmp_path / "m.best", **wrong)
     (tmp_path / "m.best.json").unlink()
     with pytest.raises(CheckpointError, match=r"m\.best\.json cannot be read"):
-        read_released(tmp_path / "m.best.safetensors")
+        open_released(tmp_path / "m.best.safetensors")
     save_model(MLPDenoiser(jax.random.key(0), 4, 6, 8, 1), tmp_path / "mlp")
     with pytest.raises(CheckpointError, match=r"read it by models\.checkpoint\.load_model"):
-        read_released(tmp_path / "mlp")
+        open_released(tmp_path / "mlp")
 
 
 def test_places_that_are_no_files(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path / "pipe", "/dev/zero", "a\x00b"):
         with pytest.raises(CheckpointError, match="cannot be read"):
-            read_released(path)
+            open_released(path)
 
 
 def test_the_authors_checkpoint_equals_its_twins():

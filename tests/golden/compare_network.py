@@ -18,7 +18,7 @@ from am_theory import channel
 from models import dit_layers
 from models.dit import N_FREQUENCIES, DiT
 from models.paper_protocol import law_of
-from models.released import read_released, to_named
+from models.released import open_released, to_named
 from tests.golden.compare_diffusion import REAL, nelbo_rows
 from tests.golden.records import Archive, Check, Group, error, relative
 from tests.helpers import shared
@@ -29,7 +29,7 @@ AT_T = "(relative to 1 + abs(sigma))"
 
 
 def network(weights: str, real: Any) -> DiT:
-    return read_released(shared(f"golden/dit_small_{weights}.safetensors"), dtype=real)
+    return open_released(shared(f"golden/dit_small_{weights}.safetensors"), dtype=real).model
 
 
 def logits(model: DiT, x: Any, sigma: Any, label: Any = None) -> jax.Array:
@@ -190,7 +190,10 @@ def udlm(g: Archive) -> Iterator[Check]:
             label = jnp.asarray(g["cond_cfg"]) if suffix else None
             x, sigma = g[f"input_ids{suffix}"], g[f"timesteps{suffix}"]
             for precision, real in REAL.items():
-                short, model = precision.replace("float", "f"), read_released(file, dtype=real)
+                short, model = (
+                    precision.replace("float", "f"),
+                    open_released(file, dtype=real).model,
+                )
                 assert (model.labels is not None) == bool(suffix)
                 ours = jitted_logits(model, x, sigma.astype(real), label)
                 name = f"logits_{short}{suffix}"

@@ -99,8 +99,8 @@ def test_expanded_tensors_are_read_by_nobody_and_refused(tmp_path):
 
 
 def test_the_format_before_the_container_is_refused(tmp_path):
-    from models.released import read_released
+    from models.released import open_released
 
     torch.save({"x": torch.ones(1)}, tmp_path / "m.ckpt", _use_new_zipfile_serialization=False)
     with pytest.raises(CheckpointError, match="is a pickle without the zip container"):
-        read_released(tmp_path / "m.ckpt")
+        open_released(tmp_path / "m.ckpt")
