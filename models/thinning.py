@@ -60,7 +60,7 @@ class Grid:
     def uniform(cls, schedule: Any, t: float, n: int) -> Grid:
         """n equal steps from t to 0; the last one goes to alpha = 1 exactly."""
         levels = t * (1 - np.arange(n + 1) / n)
-        alpha = np.array([float(schedule.alpha(level)) for level in levels])
+        alpha = np.array(schedule.alpha(levels))
         alpha[-1] = 1.0
         return cls(levels[:-1], alpha[:-1], alpha[1:])
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import hashlib
 import signal
 import threading
 import time
@@ -28,7 +29,7 @@ from jaxtyping import Array
 from numpy.typing import NDArray
 
 from models.train_config import TrainConfig
-from models.train_data import Stream, check_store, fingerprint, fits_on_device
+from models.train_data import check_store, fingerprint, fits_on_device, gathered
 from models.train_state import SavedState, identity, load_state, save_state
 from models.train_step import StepLog, learning_rate, rows_ahead, run_steps, start
 
@@ -133,11 +134,11 @@ def train(
     block = steps_per_call or STEPS_PER_CALL
     spans = [(k, min(block, config.steps - k)) for k in range(done, config.steps, block)]
     wanted = (rows_ahead(key, jnp.int32(k), config.batch, n, size) for k, n in spans)
-    gathered = Stream(checked, model.vocab_size).blocks(wanted) if stream else None
+    ahead = gathered(checked, model.vocab_size, wanted) if stream else None
     last_save = time.monotonic()
     with _interrupt_later(saving is not None) as interrupted:
         for first, n_steps in spans:
-            rows = None if gathered is None else next(gathered)
+            rows = None if ahead is None else next(ahead)
             if mesh is not None and rows is not None:
                 rows = jax.device_put(rows, NamedSharding(mesh, PartitionSpec(None, "data")))
             begun = time.monotonic()
@@ -226,16 +227,19 @@ def _identity(
         config=dataclasses.asdict(config),
         key=np.asarray(jax.random.key_data(key)).tolist(),
         shapes=[str(leaf.shape) for leaf in jax.tree.leaves(state)],
-        start=hash_of_leaves(state[0]),
+        start=_hash_of_leaves(state[0]),
         schedule=repr(static.schedule),
         dropout=getattr(static, "dropout", 0.0),
         data=fingerprint(stored, train_size),
     )
 
 
-def hash_of_leaves(params: Any) -> str:
+def _hash_of_leaves(params: Any) -> str:
     """Hash of the weights that a run starts from."""
-    return identity(sums=[np.asarray(leaf).sum(dtype=float) for leaf in jax.tree.leaves(params)])
+    digest = hashlib.sha256()
+    for leaf in jax.tree.leaves(params):
+        digest.update(np.asarray(leaf).tobytes())
+    return digest.hexdigest()
 
 
 def _due(saving: Saving, before: int, done: int, seconds: float, steps: int) -> bool:
@@ -246,6 +250,12 @@ def _due(saving: Saving, before: int, done: int, seconds: float, steps: int) -> 
 def _save(
     saving: Saving, saved: SavedState, run: str, config: TrainConfig, train_size: int
 ) -> None:
+    # a step's loss is that of the weights before it: those after it were not tried yet
+    if not all(bool(jnp.isfinite(leaf).all()) for leaf in jax.tree.leaves(saved.state[0])):
+        raise TrainingDiverged(
+            f"a weight became infinite or nan in step {saved.step - 1} of {config.steps}; lower "
+            "`learning_rate` or raise `warmup`."
+        )
     saving.folder.mkdir(parents=True, exist_ok=True)
     losses = [float(x) for x in saved.losses]
     about = {"train_size": train_size, **dataclasses.asdict(config)}

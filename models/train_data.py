@@ -106,29 +106,26 @@ def fingerprint(stored: Any, train_size: int) -> str:
     return digest.hexdigest()
 
 
-class Stream:
-    """Blocks of rows gathered on the host by a second thread while the device computes."""
+def gathered(
+    stored: Any, vocab_size: int, indices: Iterator[Int[Array, "n batch"]]
+) -> Iterator[Int[Array, "n batch L"]]:
+    """For each array of row indices, the rows, gathered on the host by a second thread while the
+    device computes: one block is read ahead."""
+    file, dtype = check_file(stored), token_dtype(vocab_size)
 
-    def __init__(self, stored: Any, vocab_size: int) -> None:
-        self._stored = stored
-        self._file = check_file(stored)
-        self._dtype = token_dtype(vocab_size)
+    def gather(wanted: np.ndarray) -> Array:
+        check_unchanged(file)
+        order = np.argsort(wanted, axis=None)  # a mapped file is read from front to back
+        rows = np.empty((wanted.size, stored.shape[1]), dtype)
+        rows[order] = stored[wanted.reshape(-1)[order]]
+        return jnp.asarray(rows.reshape(*wanted.shape, -1))
 
-    def blocks(self, indices: Iterator[Int[Array, "n batch"]]) -> Iterator[Int[Array, "n batch L"]]:
-        """For each array of row indices (n, batch), the rows; one block is read ahead."""
-        with ThreadPoolExecutor(1) as pool:
-            ahead = None
-            for wanted in indices:
-                following = pool.submit(self._gather, np.asarray(wanted))
-                if ahead is not None:
-                    yield ahead.result()
-                ahead = following
+    with ThreadPoolExecutor(1) as pool:
+        ahead = None
+        for wanted in indices:
+            following = pool.submit(gather, np.asarray(wanted))
             if ahead is not None:
                 yield ahead.result()
-
-    def _gather(self, wanted: np.ndarray) -> Array:
-        check_unchanged(self._file)
-        order = np.argsort(wanted, axis=None)  # a mapped file is read from front to back
-        rows = np.empty((wanted.size, self._stored.shape[1]), self._dtype)
-        rows[order] = self._stored[wanted.reshape(-1)[order]]
-        return jnp.asarray(rows.reshape(*wanted.shape, -1))
+            ahead = following
+        if ahead is not None:
+            yield ahead.result()
