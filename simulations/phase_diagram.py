@@ -43,7 +43,7 @@ class Arguments:
     """Measure the memorization-to-generalization transition of a uniform-state diffusion model.
 
     Args:
-        preset: smoke (a minute), small (a quarter of an hour), paper (a day).
+        preset: smoke (a minute), small (a quarter or, dit, half of an hour), paper (a day).
         text: UTF-8 file for --source text.
         out: results folder; default results/phase_diagram/<source>[-dit]-<preset>.
         workers: cells computed at a time, one thread each; default the number of cores.
