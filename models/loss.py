@@ -32,7 +32,10 @@ SMALLEST_LEVEL = 1e-4  # 1 - alpha keeps three digits in float32
 
 def levels(key: Array, batch: int, loss: LossName) -> Float[Array, " batch"]:
     """One noise level per sequence, stratified over the interval."""
-    uniform = (jnp.arange(batch) + jax.random.uniform(key, (batch,))) / batch
+    return _level_of((jnp.arange(batch) + jax.random.uniform(key, (batch,))) / batch, loss)
+
+
+def _level_of(uniform: Array, loss: LossName) -> Array:
     return SMALLEST_LEVEL + (1 - SMALLEST_LEVEL) * uniform ** LEVEL_POWER[loss]
 
 
@@ -69,6 +72,33 @@ def corrupt(
     weights = jnp.where(rare, forced, resampled / jnp.sqrt(jnp.maximum(rate * seq_len, 1.0)))
     tokens = jax.random.randint(k_token, x_0.shape, 0, vocab_size)
     return Corrupted(jnp.where(resampled | (rare & forced), tokens, x_0), weights)
+
+
+def kept_noise(
+    key: Array,
+    row: Int[Array, " batch"],
+    copy: Int[Array, " batch"],
+    copies: int,
+    x_0: Int[Array, "batch L"],
+    schedule: Any,
+    vocab_size: int,
+    loss: LossName,
+) -> tuple[Corrupted, Float[Array, " batch"]]:
+    """Noisy copy number `copy` of the stored sequence number `row`, and its noise level.
+
+    The same in every step, for training on a finite number of noise draws: level and noise follow
+    from the key of the run, the row and the copy. The levels of the copies of a sequence are
+    stratified over the interval.
+    """
+
+    def one(row: Array, copy: Array, tokens: Array) -> tuple[Corrupted, Array]:
+        k_level, k_noise = jax.random.split(jax.random.fold_in(jax.random.fold_in(key, row), copy))
+        t = _level_of((copy + jax.random.uniform(k_level, (1,))) / copies, loss)
+        alpha = schedule.alpha(t)
+        noisy = corrupt(k_noise, tokens[None], alpha, vocab_size, force=loss == "loo")
+        return jax.tree.map(lambda a: a[0], (noisy, t))
+
+    return jax.vmap(one)(row, copy, x_0)
 
 
 def pick(log_law: Float[Array, "batch L V"], tokens: Int[Array, "batch L"]) -> Array:

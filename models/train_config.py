@@ -27,6 +27,8 @@ class TrainConfig:
         beta2: AdamW's memory of squared gradients.
         ema_decay: of the moving average of the weights.
         clip: largest global norm of a gradient.
+        noise_draws: noisy copies of a stored sequence that training ever sees; 0 for fresh noise in
+            every step.
         loss: loo (cross-entropy of the leave-one-out law), full (of the token posterior) or nelbo.
         accumulate: parts that a batch is computed in, one after the other, to save memory.
         compute: type of the products; the weights that are updated stay float32.
@@ -41,6 +43,7 @@ class TrainConfig:
     beta2: float = 0.99
     ema_decay: float = 0.998
     clip: float = 1.0
+    noise_draws: int = 0
     loss: LossName = "loo"
     accumulate: int = 1
     compute: ComputeName = "float32"
@@ -69,6 +72,7 @@ class TrainConfig:
             "weight_decay": self.weight_decay >= 0,
             "beta2": 0 < self.beta2 < 1,
             "ema_decay": 0 <= self.ema_decay < 1,
+            "noise_draws": self.noise_draws >= 0,
         }
         for name, holds in limits.items():
             if not holds:

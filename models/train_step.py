@@ -15,9 +15,11 @@ import optax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Int
 
-from models.loss import LOSSES, corrupt, levels
+from models.loss import LOSSES, corrupt, kept_noise, levels
 from models.train_config import TrainConfig
 from models.train_data import rows_of_step
+
+KEPT = 2**31  # the key of kept noise, apart from those of the steps
 
 
 class StepLog(NamedTuple):
@@ -58,15 +60,27 @@ def cast(params: Any, config: TrainConfig) -> Any:
     return jax.tree.map(lambda x: x.astype(jnp.bfloat16) if eqx.is_inexact_array(x) else x, params)
 
 
-def value_and_gradient(
-    params: Any, static: Any, config: TrainConfig, x_0: Int[Array, "batch L"], key: Array
-) -> tuple[Array, Any]:
-    """Loss of a batch and its gradient; noise and levels are drawn for the batch as a whole, which
-    is then computed in `config.accumulate` parts."""
-    schedule, vocab_size = static.schedule, eqx.combine(params, static).vocab_size
+def fresh_noise(
+    static: Any, config: TrainConfig, vocab_size: int, x_0: Int[Array, "batch L"], key: Array
+) -> tuple[Any, Array]:
+    """Noisy tokens of a batch and their levels, drawn for the batch as a whole."""
     k_level, k_noise = jax.random.split(key)
     t = levels(k_level, config.batch, config.loss)
-    noisy = corrupt(k_noise, x_0, schedule.alpha(t), vocab_size, force=config.loss == "loo")
+    alpha = static.schedule.alpha(t)
+    return corrupt(k_noise, x_0, alpha, vocab_size, force=config.loss == "loo"), t
+
+
+def value_and_gradient(
+    params: Any,
+    static: Any,
+    config: TrainConfig,
+    x_0: Int[Array, "batch L"],
+    noise: tuple[Any, Array],
+    key: Array,
+) -> tuple[Array, Any]:
+    """Loss of a batch, given its noisy tokens and levels, and its gradient, computed in
+    `config.accumulate` parts."""
+    noisy, t = noise
     k_drop = jax.random.fold_in(key, 2) if getattr(static, "dropout", 0.0) > 0 else None
 
     def loss(params: Any, part: Any, k: Array | int) -> Array:
@@ -115,14 +129,22 @@ def run_steps(
     def member(state: Any, key: Array, train_size: Array, stored: Any, k: Array, rows: Any) -> Any:
         params, ema, opt_state = state
         k_batch, k_loss = jax.random.split(jax.random.fold_in(key, k))
-        if rows is None:
-            rows = stored[rows_of_step(k_batch, config.batch, train_size)]
-        x_0 = rows.astype(jnp.int32)
+        index = rows_of_step(k_batch, config.batch, train_size)
+        x_0 = (stored[index] if rows is None else rows).astype(jnp.int32)
         if mesh is not None:
             x_0 = jax.lax.with_sharding_constraint(
                 x_0, NamedSharding(mesh, PartitionSpec(*mesh.axis_names))
             )
-        value, grads = value_and_gradient(params, static, config, x_0, k_loss)
+        vocab_size = eqx.combine(params, static).vocab_size
+        if config.noise_draws:
+            copy = jax.random.randint(
+                jax.random.fold_in(k_loss, 3), (config.batch,), 0, config.noise_draws
+            )
+            drawn = (config.noise_draws, x_0, static.schedule, vocab_size, config.loss)
+            noise = kept_noise(jax.random.fold_in(key, KEPT), index, copy, *drawn)
+        else:
+            noise = fresh_noise(static, config, vocab_size, x_0, k_loss)
+        value, grads = value_and_gradient(params, static, config, x_0, noise, k_loss)
         norm = optax.tree.norm(grads)
         updates, opt_state = optimizer.update(grads, opt_state, params)
         params = optax.apply_updates(params, updates)

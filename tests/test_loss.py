@@ -11,8 +11,17 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from am_theory.channel import Linear
-from models.loss import LEVEL_POWER, LOSSES, SMALLEST_LEVEL, Corrupted, corrupt, levels, pick
+from am_theory.channel import Linear, LogLinear
+from models.loss import (
+    LEVEL_POWER,
+    LOSSES,
+    SMALLEST_LEVEL,
+    Corrupted,
+    corrupt,
+    kept_noise,
+    levels,
+    pick,
+)
 from tests import oracles
 
 V, L = 3, 2
@@ -175,3 +184,47 @@ def test_levels_are_one_to_a_stratum(name):
 def test_pick():
     law = np.log(np.array([[[0.1, 0.2, 0.7], [0.3, 0.3, 0.4]]], np.float32))
     np.testing.assert_allclose(pick(law, np.array([[2, 0]])), np.log([[0.7, 0.3]]), rtol=1e-6)
+
+
+# --- noise that is kept
+
+COPIES = 4
+
+
+def kept(row, copy, x_0):
+    schedule = LogLinear()
+    return jax.jit(kept_noise, static_argnums=(3, 5, 6, 7))(
+        jax.random.key(3), jnp.asarray(row), jnp.asarray(copy), COPIES, x_0, schedule, V, "nelbo"
+    )
+
+
+def test_kept_noise_depends_on_the_row_and_the_copy_alone():
+    rng = np.random.default_rng(4)
+    row, copy = rng.integers(50, size=400), rng.integers(COPIES, size=400)
+    x_0 = jnp.asarray(SEQS[row % len(SEQS)])
+    noisy, t = kept(row, copy, x_0)
+    order = rng.permutation(400)
+    again, t_again = kept(row[order], copy[order], x_0[order])
+    assert np.array_equal(np.asarray(noisy.x_t)[order], again.x_t)
+    assert np.array_equal(np.asarray(t)[order], t_again)
+    distinct = {(int(a), int(b)) for a, b in zip(row, copy, strict=True)}
+    assert len(np.unique(np.asarray(t))) == len(distinct)
+
+
+def test_levels_of_kept_copies_are_one_to_a_stratum():
+    row, copy = (a.ravel() for a in np.meshgrid(np.arange(100), np.arange(COPIES)))
+    t = np.asarray(kept(row, copy, jnp.asarray(SEQS[row % len(SEQS)]))[1])
+    uniform = (t - SMALLEST_LEVEL) / (1 - SMALLEST_LEVEL)
+    assert np.array_equal(np.floor(uniform * COPIES), copy)
+    assert np.unique(uniform * COPIES - copy).size > 390
+
+
+def test_kept_noise_is_the_channel_over_many_rows():
+    n = 40_000
+    row, copy = np.arange(n), np.full(n, 1)
+    index = np.random.default_rng(5).choice(len(SEQS), size=n, p=LAW)
+    noisy, t = kept(row, copy, jnp.asarray(SEQS[index]))
+    changed = np.asarray(noisy.x_t) != SEQS[index]
+    expected = (1 - np.asarray(LogLinear().alpha(np.asarray(t)))) * (V - 1) / V
+    gap = changed.mean(1) - expected
+    assert abs(gap.mean()) < 5 * gap.std() / n**0.5

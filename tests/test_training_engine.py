@@ -127,6 +127,26 @@ def test_parts_of_a_batch_add_up_to_it(whole):
     np.testing.assert_allclose(parts.losses, whole.losses, rtol=1e-4)
 
 
+def test_kept_noise_is_that_of_the_stored_row_however_rows_arrive(tmp_path):
+    """Streamed, or stopped and resumed, a run on few noise draws is the same run."""
+    config = dataclasses.replace(SHORT, noise_draws=2)
+    kept = run(config)
+    assert not same(kept.raw, run().raw)
+    assert same(kept.raw, run(config, stream=True).raw)
+    saving = Saving(tmp_path, steps=4)
+    with pytest.raises(KeyboardInterrupt):
+        run(config, saving=saving, on_progress=_stop_at(8))
+    assert same(kept.raw, run(config, saving=saving).raw)
+
+
+def _stop_at(step):
+    def stop(progress):
+        if progress.step == step:
+            raise KeyboardInterrupt
+
+    return stop
+
+
 @pytest.mark.slow
 def test_bfloat16_products_keep_float32_weights_and_come_close(whole):
     low = run(dataclasses.replace(SHORT, compute="bfloat16"))
