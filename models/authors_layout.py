@@ -230,7 +230,7 @@ def _weights(named: Mapping[str, Any], group: list[Place], dtype: Any) -> jax.Ar
     first = named[group[0].name]
     shape = first.shape[::-1] if group[0].transposed else first.shape
     lead = () if group[0].block is None else (len(group),)
-    filled = _aligned((*lead, *shape), np.dtype(dtype or first.dtype))
+    filled = aligned((*lead, *shape), np.dtype(dtype or first.dtype))
     for k, place in enumerate(group):
         array = np.asarray(named[place.name])
         filled[k if lead else ...] = array.T if place.transposed else array
@@ -238,7 +238,7 @@ def _weights(named: Mapping[str, Any], group: list[Place], dtype: Any) -> jax.Ar
     return as_weights(filled)
 
 
-def _aligned(shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
+def aligned(shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
     """An empty array that JAX takes over: its memory begins at a multiple of 64."""
     size = math.prod(shape) * dtype.itemsize
     memory = np.empty(size + 64, np.uint8)

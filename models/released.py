@@ -7,23 +7,21 @@ Read, and told apart by what they hold, not by their names:
   dict alone as torch.save writes it. They are pickles, which can run any code when they are opened
   with torch or Python; our own reader runs none (`models.pickle_reader`);
 * folders of UDLM in Hugging Face's layout, `config.json` and `model.safetensors`;
-* our own checkpoints, `<path>.safetensors` and `<path>.json` (`models.checkpoint`).
+* our own checkpoints, `<path>.safetensors` and `<path>.json` (`models.checkpoint`);
+* any of these on the Hugging Face hub, at a pinned revision (`models.hub`).
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-import jax
-import numpy as np
-from safetensors import SafetensorError, safe_open
-
 from am_theory.channel import LogLinear
-from models.authors_layout import EMBEDDING, as_weights, shadow_named
+from models import hub
+from models.authors_layout import EMBEDDING, shadow_named
 from models.authors_layout import from_named as from_named
 from models.authors_layout import to_named as to_named
 from models.checkpoint import load_model
@@ -31,6 +29,7 @@ from models.dit import DiT
 from models.errors import CheckpointError
 from models.pickle_reader import read_checkpoint
 from models.pickle_values import Inert
+from models.safe_tensors import open_tensors
 from models.torch_archive import open_file
 from models.torch_tensors import Tensor, check_reading
 
@@ -47,8 +46,8 @@ class Released:
 
     weights: "ema" or "raw", or "sole" where the file has one kind and does not say which.
     source_kind: "safetensors", "lightning", "torch state dict", "udlm" or "ours".
-    details: plain values from the file, such as epoch, global_step and ema_decay; and, where the
-        weights are not those asked for, a sentence under "note".
+    details: plain values from the file, such as epoch, global_step and ema_decay; where the
+        weights are not those asked for, a sentence under "note"; of the hub, "hub" and "commit".
     """
 
     model: DiT
@@ -79,7 +78,9 @@ def open_released(
 
     Parameters
     ----------
-    path : a file or a folder of the kinds above; ours also without `.safetensors`.
+    path : a file or a folder of the kinds above; ours also without `.safetensors`. A name that
+        no local file has may be one of the hub's, `owner/name@revision` or
+        `owner/name@revision:FILE`: see `models.hub`.
     n_heads, seq_len, dtype : as `from_named`, each only needed where the file does not say.
     schedule : alpha(t) of its training; None for that of the file, else LogLinear with eps = 1e-3.
     weights : "ema", the moving average, or "raw", those of the last step. Only Lightning
@@ -93,8 +94,8 @@ def open_released(
 
     Notes
     -----
-    Of a Lightning checkpoint only the tensors asked for are read: about 1.4 times their bytes of
-    memory, the network itself included. Pickles: see `pickle_reader.read_checkpoint`.
+    Only the tensors asked for are read, one after another: about 1.4 times their bytes of memory,
+    the network itself included. Pickles: see `pickle_reader.read_checkpoint`.
 
     >>> open_released("no such file")
     Traceback (most recent call last):
@@ -105,8 +106,15 @@ def open_released(
     file, asked = Path(path), Asked(n_heads, seq_len, schedule, dtype, weights)
     if file.is_dir():
         return _udlm(file, asked)
-    if not file.exists() and Path(f"{file}.json").exists():
-        return _ours(file, asked)
+    if not file.exists():
+        if Path(f"{file}.json").exists():
+            return _ours(file, asked)
+        if hub.is_hub_name(str(file)):
+            place = hub.parse(str(file))
+            local, commit = hub.fetch(place)
+            found = open_released(local, *asked)
+            source = {"hub": str(place), "commit": commit}
+            return replace(found, details={**found.details, **source})
     with open_file(file) as stream:
         start = stream.read(9)
         size = stream.seek(0, 2)
@@ -121,7 +129,7 @@ def open_released(
             )
         if start[:1] == b"{":
             return _ours(file.with_suffix(""), asked)
-    named = _safetensors(file)
+    named = open_tensors(file)
     if "blocks.qkv.weight" in named and file.suffix == ".safetensors":
         return _ours(file.with_suffix(""), asked)
     model = _network(file, named, asked)
@@ -141,20 +149,8 @@ def _named_after(file: Path, error: CheckpointError) -> CheckpointError:
     return error if text.startswith(str(file)) else CheckpointError(f"{file}: {text}")
 
 
-def _safetensors(file: Path) -> dict[str, Any]:
-    open_file(file).close()
-    try:
-        with safe_open(file, framework="numpy") as tensors:
-            return {name: tensors.get_tensor(name) for name in tensors.keys()}
-    except OSError as error:
-        raise CheckpointError(f"{file} cannot be read: {error.strerror or error}.") from error
-    except (SafetensorError, AttributeError, KeyError, TypeError) as error:
-        # AttributeError: a number type that NumPy lacks, such as float8
-        raise CheckpointError(f"{file} holds no tensors that can be read: {error}.") from error
-
-
 def _ours(path: Path, asked: Asked) -> Released:
-    model, extra = load_model(path)
+    model, extra = load_model(path, asked.dtype)
     if not isinstance(model, DiT):
         kind = type(model).__name__
         raise CheckpointError(
@@ -162,8 +158,6 @@ def _ours(path: Path, asked: Asked) -> Released:
         )
     for name in ("n_heads", "seq_len", "schedule"):
         _agreed(path, name, getattr(asked, name), getattr(model, name))
-    if asked.dtype is not None:
-        model = jax.tree.map(lambda a: as_weights(np.asarray(a).astype(asked.dtype)), model)
     note = {"note": "a checkpoint of ours has one kind of weights."}
     return Released(model, "sole", "ours", {"extra": extra} | note)
 
@@ -174,7 +168,7 @@ def _udlm(folder: Path, asked: Asked) -> Released:
     heads = _agreed(folder, "n_heads", asked.n_heads, _whole(config.get("n_heads")))
     length = _agreed(folder, "seq_len", asked.seq_len, _whole(config.get("model_length")))
     file = folder / "model.safetensors"
-    model = _network(file, _safetensors(file), asked._replace(n_heads=heads, seq_len=length))
+    model = _network(file, open_tensors(file), asked._replace(n_heads=heads, seq_len=length))
     found = {
         "vocab_size": model.vocab_size,
         "hidden_dim": model.shape.width,

@@ -139,7 +139,7 @@ DAMAGE = {
         lambda base: rewrite(base, header=lambda h: h.update(seq_len=-4)),
         "`seq_len` is -4",
     ),
-    "not safetensors": (not_safetensors, "model.safetensors is not a safetensors file"),
+    "not safetensors": (not_safetensors, "model.safetensors holds no tensors that can be read"),
     "missing tensor": (
         lambda base: rewrite(base, tensors=lambda t: t.pop("readout")),
         "tensor `readout` has shape none, expected (5, 12)",

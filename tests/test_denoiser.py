@@ -191,3 +191,18 @@ def test_any_length_is_asked_for_by_none():
 
 def test_a_vocabulary_that_is_no_number_is_reported():
     assert "`vocab_size` must be an integer" in contract_problems(Probe(None, vocab_size=None))[0]
+
+
+def test_the_check_of_a_large_vocabulary_asks_for_few_laws():
+    """All values of an own token at once would be V^2 L numbers: 22 GB at V = 30,522 and L = 6."""
+
+    class Wide:
+        vocab_size, seq_len, schedule, largest = 30522, None, LogLinear(), 0
+
+        def log_loo(self, x_t, t):
+            self.largest = max(self.largest, len(x_t))
+            return np.broadcast_to(-np.log(np.float32(self.vocab_size)), (*np.shape(x_t), 30522))
+
+    denoiser = Wide()
+    check_denoiser(denoiser)
+    assert denoiser.largest <= 4

@@ -1,0 +1,126 @@
+"""The adapter for PyTorch, as it is printed, around a network whose laws are known."""
+
+from __future__ import annotations
+
+import re
+import sys
+import textwrap
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from am_theory import channel
+from models import adapters
+from models.adapters import AdapterError, load_denoiser
+from models.denoiser import check_denoiser, contract_problems, log_full
+from models.sampler import generate
+
+torch = pytest.importorskip("torch", reason="torch, a peer, is not installed: make bench has it")
+
+README = (Path(__file__).parents[2] / "README.md").read_text()
+V, L = 5, 6
+
+
+def printed() -> dict[str, str]:
+    """The code, from the module and, where it stands there, from the README."""
+    block = re.search(r" {4}# example: torch\n((?: {4}.*\n|\n)*)", adapters.__doc__)
+    found = {"module": textwrap.dedent(block[1])}
+    if block := re.search(r"<!-- example: torch -->\n```python\n(.*?)```", README, flags=re.S):
+        found["README"] = block[1]
+    return found
+
+
+class Net(torch.nn.Module):
+    """Logits of a law that no site's own token enters, and, for `law="full"`, the evidence of it.
+
+    Adding log(1 + V alpha / (1 - alpha)) on the own token is Bayes' rule, so these two networks
+    have one leave-one-out law.
+    """
+
+    def __init__(self, law: str) -> None:
+        super().__init__()
+        generator = torch.Generator().manual_seed(0)
+        self.table = torch.nn.Parameter(torch.randn(V, V, generator=generator))
+        self.dropout = torch.nn.Dropout(0.5)
+        self.law = law
+
+    def forward(self, x_t, t):
+        assert x_t.dtype == torch.int64 and t.dtype == torch.float32 and t.shape == x_t.shape[:1]
+        assert not torch.is_grad_enabled()
+        each = self.table[x_t]
+        logits = self.dropout(each.sum(1, keepdim=True) - each) * (1 - t)[:, None, None]
+        if self.law == "full":
+            alpha = torch.from_numpy(channel.LogLinear().alpha(t.double().numpy()))
+            beta = torch.log1p(V * alpha / (1 - alpha)).float()[:, None, None]
+            logits = logits + beta * torch.nn.functional.one_hot(x_t, V)
+        return logits
+
+    def exact(self, x_t: np.ndarray, t: np.ndarray) -> np.ndarray:
+        """Log leave-one-out law in float64, by NumPy."""
+        each = self.table.detach().numpy().astype(float)[x_t]
+        logits = (each.sum(1, keepdims=True) - each) * (1 - t)[:, None, None]
+        return logits - np.log(np.exp(logits).sum(-1, keepdims=True))
+
+
+@pytest.fixture(params=sorted(printed()))
+def adapter(request):
+    names: dict = {}
+    exec(compile(printed()[request.param], request.param, "exec"), names)
+    return names["TorchDenoiser"]
+
+
+def test_the_adapter_is_ten_lines_and_its_imports():
+    for code in printed().values():
+        body = code[code.index("class TorchDenoiser") :]
+        lines = body.split("\n\n\n")[0].splitlines()
+        assert 0 < sum(bool(line.strip()) for line in lines) <= 10
+
+
+@pytest.mark.parametrize("law", ["loo", "full"])
+def test_both_kinds_of_network_give_the_leave_one_out_law(law, adapter):
+    net = Net(law)
+    denoiser = adapter(net, V, L, law)
+    check_denoiser(denoiser)
+    rng = np.random.default_rng(0)
+    x_t, t = rng.integers(V, size=(7, L)).astype(np.uint8), rng.uniform(0.01, 1, size=7)
+    ours = denoiser.log_loo(x_t, t)
+    assert type(ours) is np.ndarray and ours.dtype == np.float32
+    # beta, up to 6 nats at t = 0.01, is added and taken off again in float32
+    np.testing.assert_allclose(ours, net.exact(x_t, t), atol=1e-5)
+    np.testing.assert_allclose(
+        denoiser.log_loo(x_t, 0.3), net.exact(x_t, np.full(7, 0.3)), atol=1e-5
+    )
+    posterior = channel.full_from_loo(net.exact(x_t, t), x_t, denoiser.schedule.alpha(t))
+    np.testing.assert_allclose(log_full(denoiser, x_t, t), posterior, atol=1e-5)
+
+
+def test_a_posterior_that_is_called_loo_is_refused(adapter):
+    (problem,) = contract_problems(adapter(Net("full"), V, L, "loo"))
+    assert "it is the posterior `full`" in problem
+    with pytest.raises(AssertionError):  # and the reverse is another law
+        np.testing.assert_allclose(
+            adapter(Net("loo"), V, L, "full").log_loo(np.zeros((1, L), int), 0.3),
+            adapter(Net("loo"), V, L, "loo").log_loo(np.zeros((1, L), int), 0.3),
+            atol=1e-2,
+        )
+
+
+def test_the_adapter_runs_in_the_sampler(adapter):
+    tokens = generate(adapter(Net("loo"), V, L), np.random.default_rng(0), 8, L, n_steps=4)
+    assert tokens.shape == (8, L) and tokens.max() < V
+
+
+@pytest.mark.parametrize("law, problem", [("loo", None), ("full", "the posterior `full`")])
+def test_a_module_with_the_adapter_is_loaded_by_its_name(law, problem, tmp_path, monkeypatch):
+    (tmp_path / "their_torch.py").write_text(
+        f"{printed()['module']}\n\nfrom tests.peers.test_torch_adapter import Net\n\n"
+        f"def load():\n    return TorchDenoiser(Net({law!r}), {V}, {L})\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "their_torch", raising=False)
+    if problem is None:
+        assert load_denoiser("their_torch:load").seq_len == L
+    else:
+        with pytest.raises(AdapterError, match=problem):
+            load_denoiser("their_torch:load")
