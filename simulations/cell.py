@@ -105,7 +105,7 @@ def _compiled_laws() -> Any:
     return eqx.filter_jit(lambda model, x_t, t: (model.log_loo(x_t, t), log_full(model, x_t, t)))
 
 
-class _Trained:
+class Laws:
     """The trained model, its laws computed in blocks of one size: one shape to compile."""
 
     def __init__(self, model: Any, block: int) -> None:
@@ -143,7 +143,7 @@ def measure(config: Config, train_size: int, seed: int, text: str | None = None)
         trained.model, rng, config.queries, config.seq_len, config.generation_steps
     )
     splits = make_queries(config, problem, train_size, generated)
-    model = _Trained(trained.model, config.queries)
+    model = Laws(trained.model, config.queries)
     store = EmpiricalDenoiser(problem.stored[:train_size], config.vocab_size, model.schedule)
     population = problem.source.population_denoiser(model.schedule) if problem.source else None
     out = _empty(config)
@@ -167,7 +167,7 @@ def _measure_level(
     queries: Queries,
     t: float,
     rng: np.random.Generator,
-    model: _Trained,
+    model: Laws,
     store: EmpiricalDenoiser,
     population: Any,
 ) -> None:
@@ -258,7 +258,7 @@ def _measure_nelbo(
     split: str,
     queries: Queries,
     rng: np.random.Generator,
-    model: _Trained,
+    model: Laws,
     store: EmpiricalDenoiser,
     population: Any,
 ) -> None:

@@ -1,19 +1,24 @@
 """Comparisons of simulated with predicted numbers; needs neither JAX nor a denoiser.
 
 A `Check` is held against an exact value and can fail a run; a `Row` against a model's
-prediction, with the interval of the gap: a finding.
+prediction, with the interval of the gap: a finding. A hypothesis ends with a `Verdict`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
 MAX_Z = 5.0
+
+Verdict = Literal["supported", "not supported", "not decidable at this size"]
+SUPPORTED: Verdict = "supported"
+NOT_SUPPORTED: Verdict = "not supported"
+NOT_DECIDABLE: Verdict = "not decidable at this size"
 
 
 @dataclass(frozen=True)
