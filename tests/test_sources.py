@@ -88,6 +88,17 @@ def test_chain_entropies_equal_enumeration(source):
             assert_close(np.float64(entropies.fraction_below(threshold)), expected)
 
 
+@given(chains())
+def test_loo_entropy_moments_of_a_chain_equal_enumeration(source):
+    law, seqs = law_of(source), oracles.all_sequences(source.vocab_size, source.seq_len)
+    possible = law > 0  # the others may have contexts of no law
+    seen = oracles.loo(law, seqs[possible], 1.0, source.vocab_size)  # tokens without noise
+    means, law = oracles.entropy(seen).mean(1), law[possible]
+    mean, variance = source.loo_entropy_moments()
+    assert_close(np.float64(mean), law @ means)
+    assert_close(np.float64(variance), law @ (means - law @ means) ** 2)
+
+
 @pytest.mark.parametrize("name", cases(SOURCES))
 def test_log_prob_of_every_sequence(name):
     source = SOURCES[name]
@@ -210,6 +221,8 @@ def test_entropies_of_the_chain():
 def test_small_noise_entropies_of_the_chain():
     source = SOURCES["chain"]
     assert_digits(source.loo_entropy(), "0.83307438")
+    assert_digits(source.loo_entropy_moments()[0], "0.83307438")
+    assert IidSource(5, 3).loo_entropy_moments() == (pytest.approx(np.log(5)), 0.0)
     law = source.loo_entropy_law()
     sites = [3, 9, 9, 3]  # contexts: one neighbour at the ends, two inside
     starts = np.cumsum([0, *sites])

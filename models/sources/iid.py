@@ -64,6 +64,10 @@ class IidSource:
         """Entropy of one token given the others, nats: that of `probs`. Exact."""
         return float(entropy_of(self.probs))
 
+    def loo_entropy_moments(self) -> tuple[float, float]:
+        """Mean (nats) and variance over sequences of the `loo` entropy of a sequence. Exact."""
+        return self.loo_entropy(), 0.0
+
     def mutual_information(
         self, alpha: float, rng: np.random.Generator | None = None, n: int = 0
     ) -> MutualInformation:

@@ -44,6 +44,12 @@ def stationary_law(transition: Floats) -> Floats:
     return law / law.sum()
 
 
+def _middle_entropy(joint: Floats) -> Floats:
+    """Entropy (a, c), nats, of the middle of joint (a, b, c) given its ends."""
+    context = joint.sum(1)
+    return entropy_of(np.moveaxis(joint, 1, 2) / np.where(context > 0, context, 1)[..., None])
+
+
 @dataclass(frozen=True, eq=False)
 class MarkovSource:
     """A chain p(x) = initial[x_1] prod_i transition[x_{i-1}, x_i] of length `seq_len`.
@@ -130,16 +136,36 @@ class MarkovSource:
                 if i < self.seq_len - 1
                 else before[:, :, None]
             )  # (a, b, c)
-            context = joint.sum(1)
-            law = np.moveaxis(joint, 1, 2) / np.where(context > 0, context, 1)[..., None]
-            values.append(entropy_of(law).ravel())
-            weights.append(context.ravel() / self.seq_len)
+            values.append(_middle_entropy(joint).ravel())
+            weights.append(joint.sum(1).ravel() / self.seq_len)
         return EntropyLaw(np.concatenate(values), np.concatenate(weights))
 
     def loo_entropy(self) -> float:
         """Mean over sites of H(X_i | X without i), nats a token: the t -> 0 limit of the
         `loo` entropy of the population denoiser. Exact."""
         return self.loo_entropy_law().mean()
+
+    def loo_entropy_moments(self) -> tuple[float, float]:
+        """Mean (nats) and variance (nats squared) over sequences of the per-token entropy of
+        `loo` averaged over the sites of a sequence, as t -> 0. Exact.
+
+        A sum along the chain of h_i(x_{i-1}, x_{i+1}) = H(X_i | neighbours), whose moments are
+        carried over the pairs (x_{i-1}, x_i), as in a transfer matrix. O(L V^3).
+        """
+        if self.seq_len == 1:
+            return self.loo_entropy(), 0.0
+        step, last = self.transition, entropy_of(self.transition)[:, None]
+        weight = self.initial[:, None] * step  # of the pair (x_{i-1}, x_i)
+        first, inner = _middle_entropy(weight[None])[0], _middle_entropy(step[:, :, None] * step)
+        sums, squares = weight * first, weight * first**2  # site 1 is told by its right neighbour
+        for _ in range(self.seq_len - 2):
+            squares = squares.sum(0)[:, None] + 2 * sums.T @ inner + weight.T @ inner**2
+            sums = sums.sum(0)[:, None] + weight.T @ inner
+            sums, squares = sums * step, squares * step
+            weight = weight.sum(0)[:, None] * step
+        squares = squares + 2 * sums * last + weight * last**2
+        mean = float((sums + weight * last).sum() / self.seq_len)
+        return mean, float(squares.sum() / self.seq_len**2 - mean**2)
 
     def mutual_information(
         self, alpha: float, rng: np.random.Generator | None = None, n: int = 20_000
