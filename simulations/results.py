@@ -234,6 +234,8 @@ def _attribute(key: str, value: Any) -> str | list[Any]:
         return value
     items = np.atleast_1d(np.asarray(value))
     words = items.ravel().tolist()
+    if len(words) == 1 and isinstance(words[0], str):
+        return words[0]  # HDF5 gives a list of one text back as a text
     if words and (items.dtype.kind in "iuf" or all(isinstance(word, str) for word in words)):
         return words
     raise TypeError(

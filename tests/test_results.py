@@ -73,6 +73,13 @@ def is_one_sentence(error: BaseException) -> bool:
     return text.endswith(".") and "\n" not in text and "Traceback" not in text and ";" in text
 
 
+@pytest.mark.parametrize("words", [[""], ["one"], ["one", "two"]])
+def test_a_list_of_texts_comes_back_intact(tmp_path, words):
+    ds = xr.Dataset({"rate": ("k", [0.5])}, attrs={"warnings": words})
+    write_dataset(ds, tmp_path / "words.nc")
+    assert np.atleast_1d(read_dataset(tmp_path / "words.nc").attrs["warnings"]).tolist() == words
+
+
 def test_round_trip(tmp_path: Path) -> None:
     ds, path = rich_dataset(), tmp_path / "a.nc"
     before = ds.copy(deep=True)
