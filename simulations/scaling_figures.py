@@ -98,7 +98,9 @@ def _logs(axis: Any, x_label: str, y_label: str, title: str, legend: bool = True
     axis.set_xscale("log")
     axis.set_yscale("log")
     for part in (axis.xaxis, axis.yaxis):
-        part.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        low, high = part.get_view_interval()
+        wide = high > 1000 * low
+        part.set_major_locator(LogLocator(subs=(1,) if wide else (1, 2, 5)))
         part.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
         part.set_minor_formatter(NullFormatter())
     axis.set_xlabel(x_label)

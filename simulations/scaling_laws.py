@@ -217,7 +217,7 @@ def draws_laws(parts: Sequence[Measured]) -> list[Law]:
                 law(
                     "noise draws",
                     "no perplexity peak with fresh noise in every step",
-                    "height of the peak above the smallest K, nats a sequence",
+                    "height of the peak, nats a sequence",
                     *(0.0, 1.0, height, len(part.train_sizes)),
                     "smaller K, where a peak could hide",
                 )

@@ -167,8 +167,8 @@ def _peak_lines(analysis: ScalingAnalysis) -> list[str]:
         )
     header = ["draws n", "K_peak", "n K_peak", "height, nats a sequence"]
     text = (
-        "Peak of the held-out code length (log-perplexity) over K: place by a parabola through its "
-        "three highest points, height above the smallest K."
+        "Peak of the held-out code length (log-perplexity) over K: the inner point that stands "
+        "highest above the lowest one at smaller K, refined by a parabola; its height above that."
     )
     return ["## Perplexity peak", "", text, "", *markdown(header, rows)]
 

@@ -130,23 +130,26 @@ def memorized(part: Measured) -> Floats:
 
 
 def peak_by_seed(part: Measured) -> tuple[Floats, Floats]:
-    """K of the highest held-out code length, and its height above the smallest K, by seed.
+    """K of the peak of the held-out code length, and its height, nats a sequence, by seed.
 
-    A parabola in log K through the highest point and its neighbours; +-inf where the highest point
-    is an end of the grid: no peak is seen (height 0 at the lower end).
+    The peak is the inner point, not below its neighbours, that stands highest above the lowest
+    point at smaller K (small K may have long codes too), refined by a parabola in log K through it
+    and its neighbours. Without one the height is 0 and the place -inf, or +inf where the curve
+    still rises at its end.
     """
     logs, curves = np.log(part.train_sizes), part.code_length["heldout"]
     places, heights = [], []
     for curve in curves:
-        top = int(np.argmax(curve))
-        if top in (0, len(curve) - 1):
-            places.append(-np.inf if top == 0 else np.inf)
-            heights.append(float(curve[top] - curve[0]))
+        inner = [k for k in range(1, len(curve) - 1) if curve[k] >= max(curve[k - 1], curve[k + 1])]
+        if not inner:
+            places.append(np.inf if curve[-1] > curve[-2] else -np.inf)
+            heights.append(0.0)
             continue
+        top = max(inner, key=lambda k: curve[k] - curve[:k].min())
         near = slice(top - 1, top + 2)
         bend, slope, _ = np.polyfit(logs[near] - logs[top], curve[near] - curve[top], 2)
         places.append(float(np.exp(logs[top] - slope / (2 * bend))))
-        heights.append(float(curve[top] - slope**2 / (4 * bend) - curve[0]))
+        heights.append(float(curve[top] - slope**2 / (4 * bend) - curve[:top].min()))
     return np.array(places), np.array(heights)
 
 
