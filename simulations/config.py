@@ -147,6 +147,21 @@ def problem_of(config: Config, seed: int, text: str | None) -> Problem:
     )
 
 
+def networks_of(settings: Any, queries: int) -> Config:
+    """The configuration whose data, networks and training are those of other settings, which have
+    fields of the same names; with `queries` sequences held out."""
+    names: tuple[str, ...] = (
+        "source",
+        "vocab_size",
+        "seq_len",
+        "train_sizes",
+        "seeds",
+        "root_seed",
+    )
+    names += ("model", "width", "n_blocks", "n_heads", "replicates", "training")
+    return Config(**{name: getattr(settings, name) for name in names}, queries=queries)
+
+
 def preset(name: str, source: SourceName = "markov", model: ModelName = "mlp") -> Config:
     """The configuration of a preset: smoke (seconds), small (minutes) or paper (a day).
 

@@ -99,21 +99,7 @@ class EntropyConfig:
 
 def main_config(config: EntropyConfig) -> main_job.Config:
     """The main job's configuration with these data, networks and training."""
-    return main_job.Config(
-        source=config.source,
-        vocab_size=config.vocab_size,
-        seq_len=config.seq_len,
-        train_sizes=config.train_sizes,
-        seeds=config.seeds,
-        root_seed=config.root_seed,
-        queries=config.sequences,
-        model=config.model,
-        width=config.width,
-        n_blocks=config.n_blocks,
-        n_heads=config.n_heads,
-        replicates=config.replicates,
-        training=config.training,
-    )
+    return main_job.networks_of(config, queries=config.sequences)
 
 
 def _problem(config: EntropyConfig) -> str | None:

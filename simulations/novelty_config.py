@@ -87,21 +87,7 @@ class NoveltyConfig:
 
 def main_config(config: NoveltyConfig) -> main_job.Config:
     """The main job's configuration with these data, networks and training; nothing is held out."""
-    return main_job.Config(
-        source=config.source,
-        vocab_size=config.vocab_size,
-        seq_len=config.seq_len,
-        train_sizes=config.train_sizes,
-        seeds=config.seeds,
-        root_seed=config.root_seed,
-        queries=1,
-        model=config.model,
-        width=config.width,
-        n_blocks=config.n_blocks,
-        n_heads=config.n_heads,
-        replicates=config.replicates,
-        training=config.training,
-    )
+    return main_job.networks_of(config, queries=1)
 
 
 def _problem(config: NoveltyConfig) -> str | None:
