@@ -240,6 +240,12 @@ def definitions(data: xr.Dataset, found: Statistics) -> Section:
             f"Intervals: 95 %, {found.replicates} bootstrap replicates over sequences, never "
             "tokens; Clopper and Pearson's for shares of sequences, and for rates of exactly 0 "
             "or 1. They speak of other sequences, not of other trainings of the model.",
+            "Verdict without training data: fitted to small MLPs (V = 8 to 16, L = 12 to 16) of "
+            "three sources and judged on others of six; for any other model it extrapolates.",
+            "What makes a verdict wrong: a source of little entropy, where there is nothing to "
+            "separate; repeated sequences; training sequences among the held-out ones; a network "
+            "whose softmax is full and not loo (cross-entropy to the clean token). Each is looked "
+            "for, and named beside the verdict where it is seen.",
         ),
     )
 
