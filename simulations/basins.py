@@ -65,11 +65,7 @@ def configuration_hash(config: Config) -> str:
 
 def parse(arguments: list[str]) -> Arguments:
     """Command line to Arguments; a wrong preset or value ends with one sentence and status 2."""
-
-    def default(name: str) -> Arguments:
-        return Arguments(preset=name, config=preset(name))  # type: ignore[arg-type]
-
-    return command.with_preset(PROGRAM, arguments, PRESETS, default, __doc__)
+    return command.with_preset(PROGRAM, arguments, PRESETS, Arguments, preset, __doc__)
 
 
 def run(arguments: Arguments, console: Console) -> int:

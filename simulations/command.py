@@ -69,12 +69,13 @@ def with_preset(
     program: str,
     words: Sequence[str],
     presets: Sequence[str],
-    default: Callable[[str], A],
+    arguments: Callable[..., A],
+    preset: Callable[[str], Any],
     description: str | None,
 ) -> A:
-    """`parse` with the defaults of the preset that the words name, "small" if none."""
+    """`parse` with the configuration of the preset that the words name, "small" if none."""
     name = choice(program, "preset", option(words, "--preset", "small"), presets)
-    return parse(program, words, default(name), description)
+    return parse(program, words, arguments(preset=name, config=preset(name)), description)
 
 
 def complete(console: Console, *sweep: Any, **settings: Any) -> SweepOutcome | None:

@@ -127,18 +127,20 @@ def _cost(config: ScalingConfig, cell: Cell) -> float:
     )
 
 
-def merge(out: Path, cells: dict[Condition, list[Cell]], linear: dict[Case, Cell]) -> xr.Dataset:
+def merge(
+    networks: dict[Condition, list[xr.Dataset]], linear: dict[Case, xr.Dataset]
+) -> xr.Dataset:
     """All cells as one dataset: conditions and seeds along dimensions, K as a numbered point
     (grids differ in length: -1 and NaN fill the shorter ones), linear cases beside them."""
-    parts = []
-    for mine in cells.values():
-        seeds = [_numbered(cell) for cell in load_cells(out, mine)]
-        parts.append(xr.concat(seeds, xr.Variable("seed", range(len(mine)))))
-    name = xr.Variable("condition", [condition.name for condition in cells])
+    parts = [
+        xr.concat([_numbered(cell) for cell in seeds], xr.Variable("seed", range(len(seeds))))
+        for seeds in networks.values()
+    ]
+    name = xr.Variable("condition", [condition.name for condition in networks])
     fill: Any = {v: -1 for v in parts[0].data_vars if parts[0][v].dtype.kind == "i"}
     merged = xr.concat(parts, name, join="outer", fill_value=fill)
-    cases = [cell.drop_attrs(deep=False) for cell in load_cells(out, list(linear.values()))]
-    words = [cell.name for cell in linear.values()]
+    words = [f"V={v} L={length} alpha={alpha:g}" for v, length, alpha in linear]
+    cases = [cell.drop_attrs(deep=False) for cell in linear.values()]
     table = xr.concat(cases, xr.Variable("case", words))
     renamed = {v: f"linear_{v}" for v in (*table.data_vars,)}
     return xr.merge([merged, table.rename(renamed)], join="outer")
@@ -159,11 +161,7 @@ def _numbered(cell: xr.Dataset) -> xr.Dataset:
 
 def parse(arguments: list[str]) -> Arguments:
     """Command line to Arguments; a wrong preset or value ends with one sentence and status 2."""
-
-    def default(name: str) -> Arguments:
-        return Arguments(preset=name, config=preset(name))  # type: ignore[arg-type]
-
-    return command.with_preset(PROGRAM, arguments, PRESETS, default, __doc__)
+    return command.with_preset(PROGRAM, arguments, PRESETS, Arguments, preset, __doc__)
 
 
 def run(arguments: Arguments, console: Console) -> int:
@@ -193,13 +191,14 @@ def finish(
     from simulations.scaling_report import print_laws, write_report
 
     config = arguments.config
-    networks, linear = network_cells(config), linear_cells(config)
     with console.status("merging the cells and fitting the laws"):
-        data = merge(out, networks, linear)
+        networks = {c: load_cells(out, cells) for c, cells in network_cells(config).items()}
+        linear = {case: load_cells(out, [cell])[0] for case, cell in linear_cells(config).items()}
+        data = merge(networks, linear)
         title = "Transition sizes against parameters, steps, structure and noise draws"
         key = configuration_hash(config)
         command.save(data, out / "scaling.nc", title, config.as_dict(), key, outcome)
-        analysis = analyse(config, out, networks, linear)
+        analysis = analyse(config, networks, linear)
         scaling_figure(analysis, out / "scaling")
         write_report(analysis, out, arguments.preset, time.monotonic() - started, outcome)
     print_laws(analysis, console)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 import xarray as xr
@@ -14,7 +13,7 @@ from am_theory.linear import convergence_size
 from simulations.check import Row, compare
 from simulations.linear_config import Case
 from simulations.passage import crossing_size
-from simulations.scaling_collapse import Collapse, collapse
+from simulations.scaling_collapse import Collapse
 from simulations.scaling_config import (
     SOURCES,
     Condition,
@@ -25,6 +24,7 @@ from simulations.scaling_config import (
 )
 from simulations.scaling_hypothesis import Law
 from simulations.scaling_laws import (
+    collapses_of,
     draws_laws,
     growth_laws,
     hierarchy_laws,
@@ -40,7 +40,6 @@ from simulations.scaling_sizes import (
     size_by_seed,
     student_interval,
 )
-from simulations.sweep import Cell, load_cells
 
 Floats = NDArray[np.float64]
 HALF = 0.5  # corrupted train recovery at which the linear denoiser stops memorizing
@@ -156,29 +155,19 @@ def _linear_laws(linear: dict[Case, Floats]) -> list[Law]:
     return found
 
 
-def _collapses(parts: list[Measured]) -> list[Collapse]:
-    counts = [part.n_parameters for part in parts]
-    gaps = [part.gap["ancestral"] / part.gap["ancestral"][:, :1] for part in parts]
-    return [
-        collapse(parts[0].train_sizes, counts, np.stack([gap[seed] for gap in gaps]))
-        for seed in range(len(gaps[0]))
-    ]
-
-
 def analyse(
     config: ScalingConfig,
-    out: Path,
-    by_condition: dict[Condition, list[Cell]],
-    by_case: dict[Case, Cell],
+    networks: dict[Condition, list[xr.Dataset]],
+    linear_cells: dict[Case, xr.Dataset],
 ) -> ScalingAnalysis:
-    """Read the cells and fit every law that the configuration has conditions for."""
-    parts = {c: measured(c, load_cells(out, cells)) for c, cells in by_condition.items()}
-    linear = {case: linear_sizes(load_cells(out, [cell])[0]) for case, cell in by_case.items()}
+    """Fit every law that the configuration has conditions for, from the datasets of its cells."""
+    parts = {condition: measured(condition, cells) for condition, cells in networks.items()}
+    linear = {case: linear_sizes(cell) for case, cell in linear_cells.items()}
     laws, collapses, capacities = [], {}, {}
     for source in SOURCES:
         family = [parts[c] for c in widths_of(config, source)]
-        laws += parameter_laws(family)
-        collapses[source] = _collapses(family)
+        collapses[source] = collapses_of(family)
+        laws += parameter_laws(family, collapses[source])
         capacities[source] = [capacity_of(part) for part in family]
         ends = [
             [parts[c] for c in steps_of(config, source, width)]

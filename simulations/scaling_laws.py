@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from simulations.scaling_collapse import collapse
+from simulations.scaling_collapse import Collapse, collapse
 from simulations.scaling_hypothesis import Law, law, slopes
 from simulations.scaling_sizes import (
     SIZES,
@@ -29,8 +29,20 @@ def _sizes(parts: Sequence[Measured], name: SizeName) -> Floats:
     return np.stack([size_by_seed(part, name) for part in parts], axis=1)
 
 
-def parameter_laws(parts: Sequence[Measured]) -> list[Law]:
-    """K* and memorized information against the number of parameters, one source, last T."""
+def collapses_of(parts: Sequence[Measured]) -> list[Collapse]:
+    """The collapse of the recovery gaps, each over its first value, of networks of all sizes, seed
+    by seed."""
+    counts = [part.n_parameters for part in parts]
+    gaps = [part.gap["ancestral"] / part.gap["ancestral"][:, :1] for part in parts]
+    return [
+        collapse(parts[0].train_sizes, counts, np.stack([gap[seed] for gap in gaps]))
+        for seed in range(len(gaps[0]))
+    ]
+
+
+def parameter_laws(parts: Sequence[Measured], collapses: Sequence[Collapse]) -> list[Law]:
+    """K*, memorized information and collapse against the number of parameters, one source, last
+    T; `collapses` as `collapses_of` gives them."""
     source, steps = parts[0].condition.source, parts[0].condition.steps
     counts = np.array([part.n_parameters for part in parts], dtype=np.float64)
     where = f"{source}, T = {steps:,}"
@@ -67,17 +79,12 @@ def parameter_laws(parts: Sequence[Measured]) -> list[Law]:
                 headline=False,
             )
         )
-    gaps = [part.gap["ancestral"] / part.gap["ancestral"][:, :1] for part in parts]
-    exponents = [
-        collapse(parts[0].train_sizes, counts, np.stack([gap[seed] for gap in gaps])).exponent
-        for seed in range(len(gaps[0]))
-    ]
     found.append(
         law(
             "collapse",
             f"gaps of all networks are one function of K / N ({where})",
             "exponent eta of K / N^eta that collapses them best",
-            *(1.0, 0.0, np.array(exponents), len(parts), decide),
+            *(1.0, 0.0, np.array([c.exponent for c in collapses]), len(parts), decide),
         )
     )
     return found

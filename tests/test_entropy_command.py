@@ -4,7 +4,6 @@ import dataclasses
 import io
 import json
 import re
-import sys
 
 import numpy as np
 import pytest
@@ -43,7 +42,7 @@ from simulations.entropy_separation import (
     sequences_needed,
 )
 from tests import oracles
-from tests.helpers import within_standard_errors
+from tests.helpers import assert_refused, within_standard_errors
 
 WORDS = (
     "--preset smoke --train-sizes 4 16 64 --seeds 2 --sequences 24 --n-steps 8 --levels 0.125 0.25 "
@@ -481,14 +480,7 @@ REFUSALS = [
 def test_bad_arguments_get_one_sentence_and_status_2(
     arguments, fragment, tmp_path, monkeypatch, capsys
 ):
-    out = tmp_path / "out"
-    words = arguments if "--preset" in arguments else ["--preset", "smoke", *arguments]
-    monkeypatch.setattr(sys, "argv", ["entropy.py", *words, "--out", str(out)])
-    with pytest.raises(SystemExit) as stopped:
-        entropy.main()
-    assert stopped.value.code == 2
-    assert fragment in " ".join(capsys.readouterr().err.replace("│", " ").split())
-    assert not out.exists()
+    assert_refused(entropy, arguments, fragment, tmp_path / "out", monkeypatch, capsys)
 
 
 def test_presets_cells_and_the_hash():

@@ -18,7 +18,7 @@ from simulations.linear_cells import curve_point
 from simulations.linear_config import LinearConfig, dimension, preset, train_sizes
 from simulations.linear_curves import configuration_hash, make_cells, merge, parse
 from simulations.linear_report import by_size, families, finite_size
-from tests.helpers import within_standard_errors
+from tests.helpers import assert_refused, within_standard_errors
 
 ROOT = Path(__file__).parents[1]
 WORDS = (
@@ -169,14 +169,7 @@ REFUSALS = [
 def test_bad_arguments_get_one_sentence_and_status_2(
     arguments, fragment, tmp_path, monkeypatch, capsys
 ):
-    out = tmp_path / "out"
-    words = arguments if "--preset" in arguments else ["--preset", "smoke", *arguments]
-    monkeypatch.setattr(sys, "argv", ["linear_curves.py", *words, "--out", str(out)])
-    with pytest.raises(SystemExit) as stopped:
-        linear_curves.main()
-    assert stopped.value.code == 2
-    assert fragment in " ".join(capsys.readouterr().err.replace("│", " ").split())
-    assert not out.exists()
+    assert_refused(linear_curves, arguments, fragment, tmp_path / "out", monkeypatch, capsys)
 
 
 def test_presets_and_the_hash():

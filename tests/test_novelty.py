@@ -44,7 +44,7 @@ from simulations.novelty_findings import (
 from simulations.novelty_report import write_report
 from simulations.sweep import SweepOutcome
 from tests import oracles, strategies
-from tests.helpers import assert_close
+from tests.helpers import assert_close, assert_refused
 
 ROOT = Path(__file__).parents[1]
 WORDS = (
@@ -423,14 +423,7 @@ REFUSALS = [
 def test_bad_arguments_get_one_sentence_and_status_2(
     arguments, fragment, tmp_path, monkeypatch, capsys
 ):
-    out = tmp_path / "out"
-    words = arguments if "--preset" in arguments else ["--preset", "smoke", *arguments]
-    monkeypatch.setattr(sys, "argv", ["novelty.py", *words, "--out", str(out)])
-    with pytest.raises(SystemExit) as stopped:
-        novelty.main()
-    assert stopped.value.code == 2
-    assert fragment in " ".join(capsys.readouterr().err.replace("│", " ").split())
-    assert not out.exists()
+    assert_refused(novelty, arguments, fragment, tmp_path / "out", monkeypatch, capsys)
 
 
 def test_presets_folders_and_the_hash():

@@ -33,6 +33,7 @@ from simulations.scaling_collapse import collapse, falling_fit, residual
 from simulations.scaling_config import Condition, ScalingConfig, conditions
 from simulations.scaling_hypothesis import judge, slopes
 from simulations.scaling_laws import (
+    collapses_of,
     draws_laws,
     growth_laws,
     linear_laws,
@@ -211,7 +212,11 @@ def test_parameter_laws_see_proportionality_and_its_absence():
     grown = [made_up(n / 40, n_parameters=n) for n in counts]
     flat = [made_up(100.0, n_parameters=n) for n in counts]
     for parts, slope, verdict in ((grown, 1.0, "supported"), (flat, 0.0, "not supported")):
-        laws = [law for law in parameter_laws(parts) if law.statement.startswith("K* prop")]
+        laws = [
+            law
+            for law in parameter_laws(parts, collapses_of(parts))
+            if law.statement.startswith("K* prop")
+        ]
         assert [law.verdict for law in laws] == [verdict] * 3
         assert [law.estimate for law in laws] == pytest.approx([slope] * 3, abs=0.03)
         assert all(law.points == 3 and law.seeds == SEEDS for law in laws)
@@ -225,8 +230,12 @@ def test_memorized_information_and_bits_a_parameter():
     found = capacity_of(part)
     assert found.bits == pytest.approx(0.5)
     pair = [part, made_up(200.0, n_parameters=40_000, bits=2.0)]  # the second is never full
-    assert sum(law.headline for law in parameter_laws([part, part])) == 4
-    saturated = [law for law in parameter_laws(pair) if "saturates" in law.statement]
+    assert (
+        sum(law.headline for law in parameter_laws([part, part], collapses_of([part, part]))) == 4
+    )
+    saturated = [
+        law for law in parameter_laws(pair, collapses_of(pair)) if "saturates" in law.statement
+    ]
     assert [law.verdict for law in saturated] == ["supported", "not supported"]
     assert found.nominal == pytest.approx(20_000 * 3.6 * np.log(2) / 30)
 
@@ -305,7 +314,8 @@ def test_draws_laws_tell_interpolation_from_capacity():
 
 
 def test_the_table_holds_every_law():
-    laws = parameter_laws([made_up(n / 40, n_parameters=n) for n in (1000, 4000)])
+    parts = [made_up(n / 40, n_parameters=n) for n in (1000, 4000)]
+    laws = parameter_laws(parts, collapses_of(parts))
     lines = law_table(laws)
     assert len(lines) == len(laws) + 3
     assert all(law.verdict in line for law, line in zip(laws, lines[2:], strict=False))
