@@ -81,8 +81,8 @@ def _of_data(data: xr.Dataset) -> list[str]:
         repeated = n - len(np.unique(rows["tokens"].values, axis=0))
         if repeated and name != "generated":
             found.append(
-                f"{repeated} of the {n} {word} sequences measured repeat another one: they count "
-                "several times, and a text that repeats itself is memorized sooner."
+                f"Repeats among the {n} {word} sequences measured: {repeated}. They count several "
+                "times, and a text that repeats itself is memorized sooner."
             )
     found += _overlap(data)
     return found

@@ -78,15 +78,15 @@ def as_sequences(given: Any, name: str) -> Sequences | None:
 
 
 def warnings_of(train: Sequences | None, test: Sequences | None, notes: str) -> list[str]:
-    """What a reader should know of the data before any number; empty texts fill up to two, as a
-    netCDF file gives a list of one text back as a text."""
+    """What a reader should know of the data before any number; one empty text where that is
+    nothing, as a file cannot hold an empty list."""
     found = [note for note in notes.split("\n") if note]
     for name, data in (("test", test), ("training", train)):
         if data is None:
             continue
         n = len(data.tokens)
         if data.n_distinct < n:
-            found.append(f"{n - data.n_distinct} of the {n} {name} sequences repeat another one.")
+            found.append(f"Repeats among the {n} {name} sequences: {n - data.n_distinct}.")
     if train is not None and test is not None:
         shared = overlap(train, test)
         if shared:
@@ -100,7 +100,7 @@ def warnings_of(train: Sequences | None, test: Sequences | None, notes: str) -> 
                 "training and test sequences were packed differently, which alone changes "
                 f"the numbers: {train.packing} {test.packing}"
             )
-    return found + [""] * (2 - len(found))
+    return found or [""]
 
 
 def file_line(data: Sequences | None) -> str:

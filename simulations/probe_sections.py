@@ -75,12 +75,14 @@ def verdict_words(verdict: Verdict) -> str:
 
 
 def verdict_sections(verdicts: Sequence[Verdict]) -> list[Section]:
-    """Reasons and caveats of the headline, and of the other verdicts."""
-    found = []
+    """Reasons and caveats of the headline, and of the other verdicts; a caveat is told once."""
+    found, told = [], set[str]()
     for k, verdict in enumerate(verdicts):
         words = f"{verdict.label}: {verdict_words(verdict)}."
         points = [f"Because: {reason}" for reason in verdict.reasons]
-        points += [f"What could make it wrong: {caveat}" for caveat in verdict.caveats]
+        new = [caveat for caveat in verdict.caveats if caveat not in told]
+        points += [f"What could make it wrong: {caveat}" for caveat in new]
+        told.update(new)
         title = "Why" if k == 0 else "The verdict without training data"
         found.append(Section(title, (words,) if k else (), tuple(points)))
     return found

@@ -433,8 +433,8 @@ def test_warnings(stand_ins):
     test[4], test[5], train[7] = test[3], train[9], train[9]
     found = probe(network(), test, train, **FIXED, about={"notes": "a note"}).data.attrs["warnings"]
     assert found[0] == "a note"
-    assert found[1].startswith("1 of the 20 test sequences repeat")
-    assert found[2].startswith("1 of the 30 training sequences repeat")
+    assert found[1] == "Repeats among the 20 test sequences: 1."
+    assert found[2] == "Repeats among the 30 training sequences: 1."
     assert found[3].startswith("1 of the 20 test sequences are in the training file")
     assert len(found) == 4
 

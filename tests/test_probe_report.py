@@ -19,7 +19,7 @@ from simulations.probe_excerpts import most_memorized, restored, visible
 from simulations.probe_figures import draw_all
 from simulations.probe_membership import membership
 from simulations.probe_report import write_reports
-from simulations.probe_sections import result_sections
+from simulations.probe_sections import result_sections, verdict_sections
 from simulations.probe_statistics import statistics
 from simulations.probe_tables import csv_text, write_tables
 from simulations.results import read_dataset, write_dataset
@@ -568,3 +568,9 @@ def test_same_data_give_the_same_report(tmp_path):
 
 def test_the_cap_in_the_definitions_is_the_one_in_use(report):
     assert f"capped at {LOG_LOSS_CAP:g} nats" in (report / "report.md").read_text()
+
+
+def test_a_caveat_of_both_verdicts_is_told_once():
+    assert VERDICTS[0].caveats == VERDICTS[1].caveats
+    told = [p for section in verdict_sections(VERDICTS) for p in section.points if "wrong" in p]
+    assert len(told) == len(VERDICTS[0].caveats) > 0

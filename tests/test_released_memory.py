@@ -56,6 +56,7 @@ def files(tmp_path_factory) -> Path:
     return folder
 
 
+# The peak is VmHWM of /proc, which other systems lack; the reader is the same code there.
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="peak memory is read in /proc")
 @pytest.mark.parametrize(
