@@ -20,7 +20,8 @@ from simulations.probe_calibration_fit import (
     resampled_fits,
     wilson,
 )
-from simulations.probe_features import Features, features_of, split_rows
+from simulations.probe_dataset import split_rows
+from simulations.probe_features import Features, features_of
 from simulations.probe_verdict import (
     GAP_BOUNDS,
     UNDECIDABLE,

@@ -9,7 +9,8 @@ import numpy as np
 import xarray as xr
 
 from simulations.config import SMALL_LEVEL
-from simulations.probe_features import features_of, nearest_level, split_rows
+from simulations.probe_dataset import split_rows
+from simulations.probe_features import features_of, nearest_level
 
 LOW_ENTROPY = 0.1  # nats a token of held-out log loss; below, a memory and a good model look alike
 NOTHING_LEARNT = 0.95  # held-out log loss over log V

@@ -110,3 +110,8 @@ def with_examples(
         example_noisy=(dims, tokens[:, 0]),
         example_output=(dims, tokens[:, 1]),
     )
+
+
+def split_rows(data: xr.Dataset, split: str) -> xr.Dataset:
+    """The sequences of one split."""
+    return data.isel(sequence=np.flatnonzero(data["split"].values == split))

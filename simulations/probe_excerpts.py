@@ -16,7 +16,8 @@ import numpy as np
 import xarray as xr
 from scipy.stats import rankdata
 
-from simulations.probe_statistics import changed_tokens, part_of
+from simulations.probe_dataset import split_rows
+from simulations.probe_statistics import changed_tokens
 
 Decode = Callable[[Any], str]
 
@@ -85,9 +86,9 @@ def most_memorized(data: xr.Dataset, decode: Decode) -> dict[str, list[Memorized
     """
     found = {}
     if "train" in data["split"].values:
-        found["train"] = _of_train(part_of(data, "train"), decode)
+        found["train"] = _of_train(split_rows(data, "train"), decode)
     if "generated" in data["split"].values:
-        found["generated"] = _of_generated(data, part_of(data, "generated"), decode)
+        found["generated"] = _of_generated(data, split_rows(data, "generated"), decode)
     return {name: rows for name, rows in found.items() if rows}
 
 
@@ -153,7 +154,7 @@ def _of_generated(data: xr.Dataset, part: xr.Dataset, decode: Decode) -> list[Me
 
 def _training_rows(data: xr.Dataset) -> dict[int, Any]:
     """Tokens of those rows of the training file that were measured."""
-    part = part_of(data, "train")
+    part = split_rows(data, "train")
     return dict(zip(part["index"].values.tolist(), part["tokens"].values, strict=True))
 
 

@@ -16,7 +16,9 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from simulations.bootstrap import bootstrap_ratio
 from simulations.config import SMALL_LEVEL
+from simulations.probe_dataset import split_rows
 
 Floats = NDArray[np.float64]
 
@@ -70,11 +72,6 @@ def feature_replicates(data: xr.Dataset, rng: np.random.Generator, n: int) -> di
     return _features(data, (rng, n))
 
 
-def split_rows(data: xr.Dataset, split: str) -> xr.Dataset:
-    """The sequences of one split."""
-    return data.isel(sequence=np.flatnonzero(data["split"].values == split))
-
-
 def nearest_level(levels: Any, wanted: float) -> int:
     """Index of the level next to `wanted`; the lower one of two as near."""
     return int(np.argmin(np.abs(np.asarray(levels, np.float64) - wanted)))
@@ -120,25 +117,13 @@ def _sums(
     if resample is None:
         return {name: np.array([_mean(values)]) for name, values in columns.items()}
     rng, n = resample
-    found = {}
-    count = len(columns["loss"])
-    weights = _weights(rng, n, count) if count > 1 else None
-    for name, values in columns.items():
-        known = np.isfinite(values)
-        if weights is None or known.sum() < 2:
-            found[name] = np.full(n, np.nan)
-            continue
-        mass = weights[:, known]
-        with np.errstate(divide="ignore", invalid="ignore"):
-            found[name] = mass @ values[known] / mass.sum(1)
-    return found
-
-
-def _weights(rng: np.random.Generator, n: int, count: int) -> Floats:
-    """How often each of `count` sequences is drawn, (n, count), in n resamplings."""
-    drawn = rng.integers(count, size=(n, count)) + count * np.arange(n)[:, None]
-    drawn_of_each = np.bincount(drawn.ravel(), minlength=n * count)
-    return drawn_of_each.reshape(n, count).astype(np.float64)
+    table = np.stack(list(columns.values()), axis=1)
+    known = np.isfinite(table)
+    if not len(table):
+        return {name: np.full(n, np.nan) for name in columns}
+    _, drawn = bootstrap_ratio(rng, np.where(known, table, 0), known, np.arange(len(table)), n)
+    drawn[:, known.sum(0) < 2] = np.nan  # a single sequence says nothing of their spread
+    return dict(zip(columns, drawn.T, strict=True))
 
 
 def _mean(values: Floats) -> float:

@@ -14,9 +14,10 @@ import numpy as np
 import xarray as xr
 
 from simulations.figures import STYLE, save
+from simulations.probe_dataset import split_rows
 from simulations.probe_estimate import Estimate
 from simulations.probe_membership import Membership
-from simulations.probe_statistics import SPLITS, Statistics, part_of
+from simulations.probe_statistics import SPLITS, Statistics
 
 COLOURS = {"train": "#0b6e99", "heldout": "#d1495b", "generated": "#4f7f3a", "random": "#6b6b6b"}
 MARKERS = {"train": "o", "heldout": "s", "generated": "^", "random": "D"}
@@ -176,7 +177,7 @@ def _distributions(data: xr.Dataset, out: Path) -> Picture:
     flat = np.ravel(axes)
     for axis, (k, t) in zip(flat, enumerate(levels), strict=False):
         for split in SPLITS:
-            counts = part_of(data, split)["entropy_histogram"].sel(law="loo").values[:, k].sum(0)
+            counts = split_rows(data, split)["entropy_histogram"].sel(law="loo").values[:, k].sum(0)
             if counts.sum():
                 share = np.r_[counts, counts[-1]] / counts.sum()
                 style = {"color": COLOURS[split], "ls": DASHES[split], "label": NAMES[split]}

@@ -16,6 +16,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from simulations.bootstrap import bootstrap_ratio
+from simulations.probe_dataset import split_rows
 from simulations.probe_estimate import Estimate, estimate, proportion
 from simulations.probe_membership import Membership, memberships
 
@@ -100,7 +101,7 @@ class Statistics:
 def statistics(data: xr.Dataset, rng: np.random.Generator, n_replicates: int = 1000) -> Statistics:
     """All rates of a probe's dataset with their intervals."""
     names = [name for name in SPLITS if name in data["split"].values]
-    parts = {name: part_of(data, name) for name in names}
+    parts = {name: split_rows(data, name) for name in names}
     rates: list[Rates] = []
     laws: list[LawRow] = []
     draws: dict[tuple[str, str], Draws] = {}
@@ -122,11 +123,6 @@ def statistics(data: xr.Dataset, rng: np.random.Generator, n_replicates: int = 1
         tuple(data["epsilon"].values.tolist()),
         n_replicates,
     )
-
-
-def part_of(data: xr.Dataset, split: str) -> xr.Dataset:
-    """The sequences of one split."""
-    return data.isel(sequence=np.flatnonzero(data["split"].values == split))
 
 
 def changed_tokens(part: xr.Dataset, decoder: str) -> NDArray[np.int64]:
