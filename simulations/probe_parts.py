@@ -56,6 +56,10 @@ class SavedParts:
         path = self._path(name)
         return self._read(path) if path.exists() else None
 
+    def holds(self, name: str) -> bool:
+        """Whether a part is finished; damaged ones were removed when the folder was opened."""
+        return self._path(name).exists()
+
     def put(self, name: str, part: xr.Dataset) -> None:
         """Keep a finished part, whole."""
         write_dataset(part.assign_attrs(config_hash=self.config_hash), self._path(name))
@@ -91,7 +95,7 @@ class Parts:
             self.reporter.tick()
 
     def has(self, name: str) -> bool:
-        return self.saved is not None and self.saved.get(name) is not None
+        return self.saved is not None and self.saved.holds(name)
 
     def run(self, name: str, compute: Callable[[], xr.Dataset]) -> xr.Dataset:
         """The part `name`."""
