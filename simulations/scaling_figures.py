@@ -66,8 +66,7 @@ def scaling_figure(analysis: ScalingAnalysis, stem: Path) -> None:
             f"MLP denoisers, V = {config.vocab_size}, L = {config.seq_len} (but for hierarchies "
             "and the linear denoiser). iid: nothing to learn but the sequences; markov: a chain. "
             f"Means over {config.seeds} seeds, bars Student's 95 % intervals over seeds (linear: "
-            f"{config.linear_sets} training sets), panels (d) to (f) one line a mean. Dotted: "
-            "slope 1.",
+            f"{config.linear_sets} training sets); (e) and (f) means alone. Dotted: slope 1.",
             fontsize=8,
             x=0.01,
             ha="left",
