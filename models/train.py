@@ -67,13 +67,14 @@ class Progress:
 
 @dataclass(frozen=True)
 class Saving:
-    """Where a run is kept, and how often: after so many steps or minutes, whichever is first;
-    `on_start` is told the step that the run goes on from, 0 for a new one."""
+    """Where a run is kept, and how often: after so many steps or minutes, whichever is first, and
+    `at_end`; `on_start` is told the step that the run goes on from, 0 for a new one."""
 
     folder: Path
     steps: int | None = None
     minutes: float = 5.0
     on_start: Callable[[int], None] | None = None
+    at_end: bool = True
 
 
 def data_mesh(config: TrainConfig) -> Mesh | None:
@@ -244,7 +245,8 @@ def _hash_of_leaves(params: Any) -> str:
 
 def _due(saving: Saving, before: int, done: int, seconds: float, steps: int) -> bool:
     by_steps = saving.steps is not None and done // saving.steps > before // saving.steps
-    return by_steps or seconds >= 60 * saving.minutes or done == steps
+    at_end = saving.at_end and done == steps
+    return by_steps or seconds >= 60 * saving.minutes or at_end
 
 
 def _save(
@@ -270,6 +272,9 @@ def _interrupt_later(wanted: bool) -> Iterator[threading.Event]:
         yield event
         return
     before = signal.getsignal(signal.SIGINT)
+    if before is signal.SIG_IGN:  # somebody else answers Ctrl-C for this process
+        yield event
+        return
 
     def note(signum: int, frame: Any) -> None:
         event.set()
