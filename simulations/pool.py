@@ -1,4 +1,4 @@
-"""The launcher's side of a sweep: hand tasks to executors and survive the death of workers."""
+"""The launcher's side of a sweep: hand tasks to an executor and survive the death of workers."""
 
 from __future__ import annotations
 
@@ -6,27 +6,51 @@ import multiprocessing
 import signal
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import (
-    FIRST_COMPLETED,
-    BrokenExecutor,
-    Executor,
-    Future,
-    ProcessPoolExecutor,
-    wait,
-)
+from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from multiprocessing.process import BaseProcess
+from queue import Empty, SimpleQueue
 
 from simulations.progress import Reporter
 from simulations.results import ResultsError
+from simulations.threads import single_thread_environment
 from simulations.worker import CellReport, Task, first_line, prepare_worker, run_cell
 
 ExecutorFactory = Callable[[int], Executor]
+Take = Callable[[CellReport], None]
+
+TRIES = 3  # of a cell whose worker was lost
+SMALL = 65536  # bytes of a recipe that may travel with every cell
 
 _TICK = 0.5  # seconds between two looks at the clock of the progress bar
 _PATIENCE = 1.5  # seconds given to killed workers, and to the executor, to be gone
+
+
+class WorkerRefused(ResultsError):
+    """Workers cannot compute cells of this sweep; the message says why and what to do."""
+
+
+@dataclass
+class Work:
+    """What one sweep runs, and what came of it.
+
+    `take` stores a report that is final; `tick` is called about twice a second.
+    """
+
+    tasks: Sequence[Task]
+    recipe: bytes
+    workers: int
+    reporter: Reporter
+    take: Take
+    tick: Callable[[], None]
+    tries: Counter[str] = field(default_factory=Counter)
+
+    def give_up(self, task: Task, message: str) -> None:
+        """Report a cell that cannot be computed."""
+        self.take(CellReport(task.name, error=message))
 
 
 def process_pool(workers: int) -> Executor:
@@ -36,96 +60,160 @@ def process_pool(workers: int) -> Executor:
     )
 
 
-def run_tasks(
-    tasks: Sequence[Task], factory: ExecutorFactory, workers: int, reporter: Reporter
-) -> list[CellReport]:
-    """Run every task, at most `workers` at a time, and return one report each, in order of finish.
+def run_tasks(work: Work, factory: ExecutorFactory) -> None:
+    """Run every task and take one report each, in order of finish.
 
-    Tasks in flight when a worker dies are tried once more at the end, each alone in an executor of
-    one worker; one that breaks that too gets a report with an error. Raises ResultsError as soon
-    as the results folder refuses a cell, KeyboardInterrupt on Ctrl-C; in both cases the workers are
-    gone.
+    An executor is given `workers` tasks at a time, or half as many more as it computes at once by
+    its own `width()`, which may change. One whose factory does not say `places_gpus` gets the tasks
+    for a GPU after the others, one at a time.
+
+    Tasks in flight when an executor breaks are tried once more at the end, each alone in an
+    executor of one worker; one that breaks that too is given up. Raises what `take` and `tick`
+    raise, and KeyboardInterrupt on Ctrl-C; in any case the workers are gone.
     """
-    reports: list[CellReport] = []
+    if getattr(factory, "places_gpus", False):
+        _run_all(work.tasks, work, factory, work.workers)
+        return
+    _run_all([task for task in work.tasks if not task.gpu], work, factory, work.workers)
+    with single_thread_environment(gpu=True):
+        _run_all([task for task in work.tasks if task.gpu], work, factory, 1)
+
+
+def _run_all(tasks: Sequence[Task], work: Work, factory: ExecutorFactory, workers: int) -> None:
     suspects: list[Task] = []
     pending = deque(tasks)
     while pending:
-        lost = _run_pool(pending, factory, workers, reporter, reports)
+        lost = _run_pool(pending, work, factory, workers)
         for task in lost:
-            reporter.postponed(task.name)
+            work.reporter.postponed(task.name)
         suspects += lost
     for task in suspects:
-        if _run_pool(deque([task]), factory, 1, reporter, reports):
-            message = "a worker died at it, and again when it ran alone (killed, or out of memory)"
-            _take(CellReport(task.name, 0.0, 0.0, message), reporter, reports)
-    return reports
+        if _run_pool(deque([task]), work, factory, 1):
+            work.give_up(
+                task, "a worker died at it, and again when it ran alone (killed, or out of memory)"
+            )
 
 
 def _run_pool(
-    pending: deque[Task],
-    factory: ExecutorFactory,
-    workers: int,
-    reporter: Reporter,
-    reports: list[CellReport],
+    pending: deque[Task], work: Work, factory: ExecutorFactory, workers: int
 ) -> list[Task]:
     """Work `pending` off with one executor; return the tasks in flight when it broke, if it did.
 
-    No more tasks than workers are handed over at a time, so that tasks in flight are running ones.
+    No more tasks than the executor has room for are handed over at a time, so that tasks in flight
+    are running ones, or about to.
     """
     others = multiprocessing.active_children()
     executor = factory(workers)
-    in_flight: dict[Future[CellReport], Task] = {}
-    lost: list[Task] = []
+    flight = _Flight(executor, work, workers)
     try:
-        while pending or in_flight:
-            while pending and len(in_flight) < workers and not lost:
-                task = pending.popleft()
-                try:
-                    with _interrupts_held():
-                        in_flight[executor.submit(run_cell, task)] = task
-                except BrokenExecutor:
-                    lost.append(task)
-                else:
-                    reporter.started(task.name)
-            if lost and not in_flight:
+        while pending or flight.tasks:
+            flight.fill(pending)
+            if flight.lost and not flight.tasks:
                 break
-            for future in wait(in_flight, _TICK, FIRST_COMPLETED).done:
-                task = in_flight.pop(future)
-                report = _report(future, task)
-                if report is None:
-                    lost.append(task)
-                else:
-                    _take(report, reporter, reports)
-            reporter.tick()
-        if not lost:
+            reports = flight.landed(pending)
+            flight.fill(pending)  # before what came back is written
+            for report in reports:
+                work.take(report)
+            work.reporter.tick()
+            work.tick()
+        if not flight.lost:
             executor.shutdown()
     except BaseException:
         with interrupts_ignored():
             _abandon(executor, others)
         raise
-    if lost:
+    if flight.lost:
         _abandon(executor, others)
-    return lost
+    return flight.lost
 
 
-def _report(future: Future[CellReport], task: Task) -> CellReport | None:
-    """Return what a future brought, or None if its worker died."""
-    error = future.exception()
-    if error is None:
-        return future.result()
-    if isinstance(error, BrokenExecutor):
+class _Flight:
+    """The tasks that one executor has in hand."""
+
+    def __init__(self, executor: Executor, work: Work, workers: int) -> None:
+        self.tasks: dict[Future[CellReport], Task] = {}
+        self.lost: list[Task] = []
+        self._executor, self._work, self._workers = executor, work, workers
+        self._arrived: SimpleQueue[Future[CellReport]] = SimpleQueue()
+        self._asked: set[str] = set()
+
+    def fill(self, pending: deque[Task]) -> None:
+        """Hand over as many tasks as there is room for."""
+        room = self._room()
+        while pending and len(self.tasks) < room and not self.lost:
+            task = pending.popleft()
+            recipe = self._work.recipe
+            carried = recipe if len(recipe) < SMALL or task.name in self._asked else None
+            try:
+                with _interrupts_held():
+                    future = self._executor.submit(run_cell, task, carried)
+                    self.tasks[future] = task
+            except BrokenExecutor:
+                self.lost.append(task)
+            else:
+                self._work.reporter.started(task.name)
+                future.add_done_callback(self._arrived.put)
+
+    def _room(self) -> int:
+        width = getattr(self._executor, "width", None)
+        if width is None:
+            return self._workers
+        count: int = width()
+        self._work.reporter.width(count)
+        return count + (count + 1) // 2
+
+    def landed(self, pending: deque[Task]) -> list[CellReport]:
+        """Wait a little; return final reports, and put tasks to be tried again into `pending`."""
+        reports = []
+        try:
+            future = self._arrived.get(timeout=_TICK)
+            while True:
+                task = self.tasks.pop(future)
+                report = self._judge(future, task, pending)
+                if report is not None:
+                    reports.append(report)
+                future = self._arrived.get_nowait()
+        except Empty:
+            return reports
+
+    def _judge(
+        self, future: Future[CellReport], task: Task, pending: deque[Task]
+    ) -> CellReport | None:
+        """The final report of a task, or None where it is lost or tried again."""
+        if future.cancelled():
+            return self._again(task, pending, "the connection to its worker was lost")
+        error = future.exception()
+        if isinstance(error, BrokenExecutor):
+            self.lost.append(task)
+            return None
+        if error is not None:
+            return CellReport(task.name, error=first_line(error))
+        report = future.result()
+        if report.asks:
+            self._asked.add(task.name)
+            pending.appendleft(task)
+            return None
+        if report.refusal is not None:
+            self._exclude(report)
+            pending.appendleft(task)
+            return None
+        return report
+
+    def _again(self, task: Task, pending: deque[Task], why: str) -> CellReport | None:
+        self._work.tries[task.name] += 1
+        if self._work.tries[task.name] >= TRIES:
+            return CellReport(task.name, error=f"given up after {TRIES} tries; {why}")
+        pending.appendleft(task)
         return None
-    return CellReport(task.name, 0.0, 0.0, first_line(error))
 
-
-def _take(report: CellReport, reporter: Reporter, reports: list[CellReport]) -> None:
-    if report.unwritable:
-        raise ResultsError(report.error)
-    reports.append(report)
-    if report.error is None:
-        reporter.finished(report.name, report.seconds)
-    else:
-        reporter.failed(report.name, report.error)
+    def _exclude(self, report: CellReport) -> None:
+        """Send no more cells to a worker that refuses them, and say so."""
+        sentence = f"worker {report.worker} is left out: {report.refusal}"
+        exclude = getattr(self._executor, "exclude", None)
+        if exclude is None:
+            raise WorkerRefused(f"{sentence}.")
+        if exclude(report.worker):
+            self._work.reporter.say(sentence)
 
 
 def _abandon(executor: Executor, others: list[BaseProcess]) -> None:

@@ -31,7 +31,8 @@ def time_left(
 
 
 def format_seconds(seconds: float | None) -> str:
-    """Return a duration for people: `8 s`, `2 min 05 s`, `3 h 07 min`, or `unknown`.
+    """Return a duration for people: `8 s`, `2 min 05 s`, `3 h 07 min`, `233 h`, or
+    `unknown`.
 
     >>> format_seconds(125.2)
     '2 min 05 s'
@@ -43,7 +44,9 @@ def format_seconds(seconds: float | None) -> str:
         return f"{whole} s"
     if whole < 3600:
         return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+    if whole < 360000:
+        return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+    return f"{whole // 3600:,} h"
 
 
 class Reporter:
@@ -56,7 +59,7 @@ class Reporter:
         self._console = console
         self._waiting = dict(costs)
         self._costs = dict(costs)
-        self._workers = max(1, min(workers, len(costs)))
+        self._workers = workers
         self._started: dict[str, float] = {}
         self._done = 0
         self._seconds = 0.0
@@ -86,6 +89,12 @@ class Reporter:
     def say(self, text: str) -> None:
         """Print one line, above the bar if there is one."""
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    def width(self, workers: int) -> None:
+        """Note how many cells are computed at once; 0 is told, once until there are some again."""
+        if workers == 0 and self._workers > 0:
+            self.say("no worker is there; waiting for one to join")
+        self._workers = workers
 
     def started(self, name: str) -> None:
         """Note that a worker has taken this cell."""
@@ -127,4 +136,5 @@ class Reporter:
         now = time.monotonic()
         running = {name: (self._costs[name], now - t) for name, t in self._started.items()}
         rate = self._seconds / self._finished_cost if self._finished_cost else None
-        return time_left(sum(self._waiting.values()), running, rate, self._workers)
+        workers = max(1, min(self._workers, len(self._waiting) + len(running)))
+        return time_left(sum(self._waiting.values()), running, rate, workers)

@@ -20,6 +20,7 @@ PROVENANCE_KEYS = (
     "python_version",
     *(f"{name}_version" for name in _PACKAGES),
     "commit",
+    "code_version",
     "start_time",
     "host_class",
 )
@@ -55,17 +56,24 @@ def provenance() -> dict[str, str]:
 
     Keys: `toolkit_version`, `python_version`, one `<package>_version` each for numpy, scipy, numba,
     jax, xarray ("absent" if not installed; none is imported), `commit` (with "-dirty" if tracked
-    files are modified, "unknown" outside a git checkout), `start_time` (UTC, ISO 8601, seconds),
-    `host_class` (architecture, number of CPUs, operating system). No host name and no path.
+    files are modified, "unknown" outside a git checkout), `code_version` (see there), `start_time`
+    (UTC, ISO 8601, seconds), `host_class` (architecture, number of CPUs, operating system). No host
+    name and no path.
     """
     return {
         "toolkit_version": _version("am-theory", "unknown"),
         "python_version": platform.python_version(),
         **{f"{name}_version": _version(name, "absent") for name in _PACKAGES},
         "commit": commit(Path(__file__).resolve().parents[1]),
-        "start_time": datetime.now(UTC).isoformat(timespec="seconds"),
+        "code_version": code_version(),
+        "start_time": now(),
         "host_class": f"{platform.machine()}, {os.cpu_count()} CPUs, {platform.system()}",
     }
+
+
+def now() -> str:
+    """The time in UTC, ISO 8601, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def _version(distribution: str, fallback: str) -> str:
@@ -73,6 +81,25 @@ def _version(distribution: str, fallback: str) -> str:
         return metadata.version(distribution)
     except metadata.PackageNotFoundError:
         return fallback
+
+
+@functools.cache
+def code_version() -> str:
+    """Return a hash of the code that computes: 16 hex digits, one per process.
+
+    Counts every source file of am_theory, models and simulations and the versions of Python and
+    of the packages beneath; two processes with the same hash give the same numbers on one kind of
+    processor.
+    """
+    root = Path(__file__).resolve().parents[1]
+    total = hashlib.sha256(platform.python_version().encode())
+    for name in (*_PACKAGES, "jaxlib"):
+        total.update(f"{name}=={_version(name, 'absent')}\n".encode())
+    for package in ("am_theory", "models", "simulations"):
+        for path in sorted((root / package).rglob("*.py")):
+            total.update(f"{path.relative_to(root).as_posix()}\n".encode())
+            total.update(hashlib.sha256(path.read_bytes()).digest())
+    return total.hexdigest()[:16]
 
 
 @functools.cache

@@ -13,28 +13,32 @@ import errno
 import hashlib
 import io
 import itertools
-import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import xarray as xr
 
-from simulations.provenance import PROVENANCE_KEYS, digest, provenance
+from simulations.content import content_digest
+from simulations.provenance import digest, provenance
 
 __all__ = [
     "DamagedFileError",
     "ResultsError",
     "content_digest",
+    "dataset_bytes",
     "digest",
+    "parse_dataset",
     "prepare_folder",
     "provenance",
     "read_dataset",
     "remove_temporaries",
     "replacing",
+    "sealed_bytes",
+    "sha256_of",
+    "write_bytes",
     "write_dataset",
     "write_text",
 ]
@@ -43,7 +47,6 @@ _TEMPORARY = ".tmp-"
 _counter = itertools.count()
 _SEAL = b"\nsha256 "
 _SEAL_SIZE = len(_SEAL) + 64 + 1
-_UNSIGNED = frozenset({"content_digest", "wall_time_s", "peak_rss_mb", *PROVENANCE_KEYS})
 
 _FULL = "free some space or choose another output folder (--out), and run again"
 _ELSEWHERE = "choose another output folder (--out)"
@@ -112,15 +115,14 @@ def _flush_folder(folder: Path) -> None:
             os.close(descriptor)
 
 
-def _write_bytes(path: Path, *parts: bytes | memoryview) -> None:
+def _write(path: Path, content: bytes) -> None:
     with open(path, "wb") as file:
-        file.writelines(parts)
+        file.write(content)
 
 
 def write_text(text: str, path: str | os.PathLike[str]) -> None:
     """Write a text file (UTF-8) whole. Raises ResultsError."""
-    with replacing(path) as temporary:
-        _write_bytes(temporary, text.encode())
+    write_bytes(text.encode(), path)
 
 
 def write_dataset(ds: xr.Dataset, path: str | os.PathLike[str]) -> None:
@@ -129,11 +131,21 @@ def write_dataset(ds: xr.Dataset, path: str | os.PathLike[str]) -> None:
     Variables hold integers, floats, booleans or strings; attributes hold strings, numbers or
     non-empty lists of these. Raises TypeError for others, ResultsError if it cannot be written.
     """
+    write_bytes(dataset_bytes(ds), path)
+
+
+def dataset_bytes(ds: xr.Dataset) -> bytes:
+    """The file that `write_dataset` writes, seal included. Raises TypeError."""
     plain = ds.drop_encoding().assign_attrs(content_digest=content_digest(ds))
     encoding = {name: _encoding(variable) for name, variable in plain.variables.items()}
+    data = plain.to_netcdf(engine="h5netcdf", encoding=encoding)
+    return b"".join((data, _seal(data)))
+
+
+def write_bytes(content: bytes, path: str | os.PathLike[str]) -> None:
+    """Write a file whole. Raises ResultsError."""
     with replacing(path) as temporary:
-        data = plain.to_netcdf(engine="h5netcdf", encoding=encoding)
-        _write_bytes(temporary, data, _seal(data))
+        _write(temporary, content)
 
 
 def _encoding(variable: xr.Variable) -> dict[str, Any]:
@@ -157,25 +169,40 @@ def read_dataset(path: str | os.PathLike[str]) -> xr.Dataset:
     `write_dataset`, ResultsError for one that is missing or cannot be read.
     """
     source = Path(path)
+    return parse_dataset(sealed_bytes(source), source)
+
+
+def parse_dataset(raw: memoryview, path: Path) -> xr.Dataset:
+    """The dataset in the bytes of a file (`sealed_bytes`). Raises DamagedFileError."""
     try:
-        raw = memoryview(source.read_bytes())
-    except FileNotFoundError as error:
-        raise ResultsError(
-            f"There is no results file {source}; run the simulation first."
-        ) from error
-    except OSError as error:
-        raise ResultsError(explain(error, "read", source)) from error
-    data = raw[:-_SEAL_SIZE]
-    if raw[-_SEAL_SIZE:] != _seal(data):
-        raise DamagedFileError(_damaged(source, "cut short, altered, or not of this toolkit"))
-    try:
-        ds = _parse(data)
+        ds = _parse(raw[:-_SEAL_SIZE])
         intact = ds.attrs.get("content_digest") == content_digest(ds)
     except Exception as error:  # whatever the HDF5 stack makes of bytes it cannot read
-        raise DamagedFileError(_damaged(source, "not netCDF")) from error
+        raise DamagedFileError(_damaged(path, "not netCDF")) from error
     if not intact:
-        raise DamagedFileError(_damaged(source, "its contents do not match their digest"))
+        raise DamagedFileError(_damaged(path, "its contents do not match their digest"))
     return ds
+
+
+def sealed_bytes(path: Path) -> memoryview:
+    """All bytes of a results file, whose seal holds; `sha256_of` tells the hash that it states.
+
+    Raises DamagedFileError and ResultsError.
+    """
+    try:
+        raw = memoryview(path.read_bytes())
+    except FileNotFoundError as error:
+        raise ResultsError(f"There is no results file {path}; run the simulation first.") from error
+    except OSError as error:
+        raise ResultsError(explain(error, "read", path)) from error
+    if raw[-_SEAL_SIZE:] != _seal(raw[:-_SEAL_SIZE]):
+        raise DamagedFileError(_damaged(path, "cut short, altered, or not of this toolkit"))
+    return raw
+
+
+def sha256_of(raw: bytes | memoryview) -> str:
+    """The SHA-256 (hex) that the seal of a results file states."""
+    return bytes(raw[-65:-1]).decode("ascii", errors="replace")
 
 
 def _damaged(path: Path, why: str) -> str:
@@ -188,60 +215,6 @@ def _parse(data: memoryview) -> xr.Dataset:
     ) as ds:
         loaded: xr.Dataset = ds.load().drop_encoding()
     return loaded
-
-
-def content_digest(ds: xr.Dataset) -> str:
-    """Return the SHA-256 (hex) of a dataset's contents: variables and attributes in a fixed order.
-
-    Each variable counts with its name, dimensions, dtype, shape, raw little-endian bytes and
-    attributes. Global attributes count except those of time, host and versions (`provenance`,
-    `wall_time_s`, `peak_rss_mb`). Raises TypeError for what a results file does not hold.
-    """
-    total = hashlib.sha256()
-    signed = {key: value for key, value in ds.attrs.items() if key not in _UNSIGNED}
-    total.update(_attributes(signed).encode())
-    for name in sorted(ds.variables, key=str):
-        variable = ds.variables[name]
-        kind, data = _raw(str(name), np.asarray(variable.values))
-        head = [str(name), list(variable.dims), kind, list(variable.shape)]
-        total.update(json.dumps([*head, _attributes(variable.attrs)]).encode())
-        total.update(data)
-    return total.hexdigest()
-
-
-def _raw(name: str, values: np.ndarray) -> tuple[str, bytes]:
-    """Return the kind of an array and its bytes, the same before writing and after reading."""
-    if values.dtype.kind in "iufb":
-        little = values.astype(values.dtype.newbyteorder("<"), order="C", copy=False)
-        return little.dtype.str, little.tobytes()
-    words = values.ravel().tolist()
-    if values.dtype.kind in "UOT" and all(isinstance(word, str) for word in words):
-        return "str", json.dumps(words).encode()
-    raise TypeError(
-        f"variable `{name}` has dtype {values.dtype}; a results file holds integers, floats, "
-        f"booleans or strings. Convert it first."
-    )
-
-
-def _attributes(attrs: dict[Any, Any]) -> str:
-    items = {str(key): _attribute(str(key), value) for key, value in attrs.items()}
-    return json.dumps(items, sort_keys=True)
-
-
-def _attribute(key: str, value: Any) -> str | list[Any]:
-    """Return an attribute as it looks on both sides of a file: text, or a list."""
-    if isinstance(value, str):
-        return value
-    items = np.atleast_1d(np.asarray(value))
-    words = items.ravel().tolist()
-    if len(words) == 1 and isinstance(words[0], str):
-        return words[0]  # HDF5 gives a list of one text back as a text
-    if words and (items.dtype.kind in "iuf" or all(isinstance(word, str) for word in words)):
-        return words
-    raise TypeError(
-        f"attribute `{key}` is {value!r}; a results file holds text, numbers or non-empty lists "
-        f"of these. Convert it, for instance with json.dumps."
-    )
 
 
 def prepare_folder(out: str | os.PathLike[str]) -> None:

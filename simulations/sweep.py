@@ -2,52 +2,46 @@
 
 A cell's numbers depend on its coordinates alone: it always computes on one thread, whatever the
 number of workers, the order or the interruptions. Running a sweep again computes what is missing.
-Scripts that call `run_sweep` need the `if __name__ == "__main__":` guard, as worker processes
-import the script anew.
+Only the launcher writes results: a worker sends the finished file back, so that a worker that was
+given up can answer as late as it likes. Scripts that call `run_sweep` need the
+`if __name__ == "__main__":` guard, as worker processes import the script anew.
 """
 
 from __future__ import annotations
 
+import hashlib
 import math
 import os
 import pickle
 import re
+import shutil
 import time
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+from contextlib import closing, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import xarray as xr
 from rich.console import Console
 
-from simulations.lock import locked
-from simulations.pool import ExecutorFactory, interrupts_ignored, process_pool, run_tasks
+from simulations.lock import BEAT, Hold, locked
+from simulations.manifest import Log, Manifest
+from simulations.pool import ExecutorFactory, Work, interrupts_ignored, process_pool, run_tasks
 from simulations.progress import Reporter
+from simulations.provenance import code_version
 from simulations.results import (
-    DamagedFileError,
-    ResultsError,
     prepare_folder,
     read_dataset,
     remove_temporaries,
+    write_bytes,
+    write_text,
 )
-from simulations.worker import (
-    CellReport,
-    Compute,
-    Task,
-    coordinates_text,
-    single_thread_environment,
-)
+from simulations.survey import cell_path, check_identity, survey
+from simulations.threads import single_thread_environment
+from simulations.worker import CellReport, Compute, Task, checkpoint_path, coordinates_text
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+=-]*")
-
-
-class ForeignResultsError(ResultsError):
-    """The folder holds cells of another configuration, toolkit version or numerics number.
-
-    Choose another folder with --out, or remove the old one if its results are not needed.
-    """
 
 
 class SweepInterrupted(RuntimeError):
@@ -58,11 +52,13 @@ class SweepInterrupted(RuntimeError):
 class Cell:
     """One point of a sweep: `name` is the stem of its file, `coordinates` go to the computation.
 
-    Coordinates are what JSON can hold: numbers, strings, booleans, None, lists of these.
+    Coordinates are what JSON can hold: numbers, strings, booleans, None, lists of these. `gpu` asks
+    for a worker with a GPU.
     """
 
     name: str
     coordinates: dict[str, Any]
+    gpu: bool = False
 
 
 @dataclass(frozen=True)
@@ -98,12 +94,14 @@ def run_sweep(
     Parameters
     ----------
     cells : the sweep; names are unique file stems.
-    compute : picklable function from coordinates to the cell's dataset.
+    compute : picklable function from coordinates to the cell's dataset; pickled with its inputs,
+        it travels once to each worker, which must be able to import it.
     out : results folder, made if missing.
     config_hash : hash of all that the numbers depend on besides the coordinates (`digest`).
     workers : cells computed at a time.
-    executor_factory : makes an executor for a given number of workers; the default spawns
-        processes held to one thread. Any other must hold its workers to one thread itself.
+    executor_factory : makes a `concurrent.futures.Executor` for a given number of workers; the
+        default spawns processes held to one thread. Workers of any other executor must be held to
+        one thread (`simulations.threads`) and run the same code; others are refused.
     cost : relative cost of a cell; expensive cells start first, and the time left is judged by it.
     console : where progress is told; standard output by default.
 
@@ -112,6 +110,7 @@ def run_sweep(
     ValueError, TypeError : bad cells or settings, before anything is written.
     ForeignResultsError : `out` holds cells of another configuration; nothing is written.
     FolderBusyError : another run writes to `out`.
+    WorkerRefused : workers run other code, or on several threads.
     ResultsError : `out` cannot be written to; finished cells are kept.
     SweepInterrupted : Ctrl-C; finished cells are kept.
     """
@@ -122,30 +121,37 @@ def run_sweep(
     try:
         if not (folder / "cells").is_dir():
             prepare_folder(folder)
-        with locked(folder):
-            skipped, damaged = _survey(wanted, folder, config_hash)
+        with locked(folder) as hold:
+            found = survey(wanted, folder, config_hash)
             prepare_folder(folder)
             remove_temporaries(folder)
             remove_temporaries(folder / "cells", of_living=True)
-            todo = [cell for cell in wanted if cell.name not in skipped]
+            todo = [cell for cell in wanted if cell.name not in found.finished]
             todo.sort(key=lambda cell: -costs[cell.name])
-            tasks = [_task(cell, recipe, folder, config_hash) for cell in todo]
             with Reporter(
-                console or Console(), {task.name: costs[task.name] for task in tasks}, workers
+                console or Console(), {cell.name: costs[cell.name] for cell in todo}, workers
             ) as reporter:
-                for name, message in damaged.items():
+                for name, message in found.damaged.items():
                     reporter.say(message)
                     with suppress(OSError):
-                        _cell_path(folder, name).unlink()
+                        cell_path(folder, name).unlink()
+                kept = {name: found.entries[name] for name in sorted(found.entries)}
+                names = tuple(cell.name for cell in wanted)
+                written = Manifest(config_hash, names, kept)
+                if written != found.manifest:
+                    written.write(folder)
+                key = hashlib.sha256(recipe).hexdigest()[:16]
+                tasks = [_task(cell, key, hold, config_hash) for cell in todo]
                 with single_thread_environment():
-                    reports = _run(tasks, executor_factory, workers, reporter, folder)
+                    reports = _run(tasks, recipe, executor_factory, workers, reporter, hold)
     except KeyboardInterrupt:
-        count = sum(_cell_path(folder, cell.name).exists() for cell in wanted)
+        count = sum(cell_path(folder, cell.name).exists() for cell in wanted)
         raise SweepInterrupted(
             f"Interrupted: {count} of {len(wanted)} cells are done and kept; "
             f"run the same command again to resume."
         ) from None
-    return _outcome(wanted, reports, skipped, list(damaged), time.monotonic() - begun)
+    damaged = list(found.damaged)
+    return _outcome(wanted, reports, found.finished, damaged, time.monotonic() - begun)
 
 
 def load_cells(out: str | os.PathLike[str], cells: Iterable[Cell]) -> list[xr.Dataset]:
@@ -181,74 +187,83 @@ def _cells_iv(
     return wanted, costs
 
 
-def _cell_path(folder: Path, name: str) -> Path:
-    return folder / "cells" / f"{name}.nc"
-
-
-def _task(cell: Cell, recipe: bytes, folder: Path, config_hash: str) -> Task:
-    path = _cell_path(folder, cell.name).absolute()
-    return Task(cell.name, cell.coordinates, recipe, path, config_hash)
+def _task(cell: Cell, recipe: str, hold: Hold, config_hash: str) -> Task:
+    folder = hold.folder.absolute()
+    return Task(
+        cell.name,
+        cell.coordinates,
+        config_hash,
+        recipe,
+        code_version(),
+        folder,
+        hold.token,
+        cell.gpu,
+    )
 
 
 def _read_cell(cell: Cell, folder: Path) -> xr.Dataset:
     """Read a cell's file. Raises DamagedFileError also if it holds another cell."""
-    path = _cell_path(folder, cell.name)
+    path = cell_path(folder, cell.name)
     ds = read_dataset(path)
-    _check_identity(ds, cell, path)
+    check_identity(ds.attrs.get("cell"), ds.attrs.get("cell_coordinates"), cell, path)
     return ds
 
 
-def _check_identity(ds: xr.Dataset, cell: Cell, path: Path) -> None:
-    found = (ds.attrs.get("cell"), ds.attrs.get("cell_coordinates"))
-    if found != (cell.name, coordinates_text(cell.coordinates)):
-        raise DamagedFileError(
-            f"The results file {path} holds another cell ({found[0]}, {found[1]}); "
-            f"remove it and run again."
-        )
-
-
-def _survey(
-    cells: Sequence[Cell], folder: Path, config_hash: str
-) -> tuple[set[str], dict[str, str]]:
-    """Return the names of finished cells, and those of damaged ones with what to say of them.
-
-    Raises ForeignResultsError if any intact file in the folder has another configuration.
-    """
-    by_name = {cell.name: cell for cell in cells}
-    finished: set[str] = set()
-    damaged: dict[str, str] = {}
-    for path in sorted((folder / "cells").glob("[!.]*.nc")):
-        cell = by_name.get(path.stem)
-        try:
-            ds = read_dataset(path)
-            found = ds.attrs.get("config_hash")
-            if found != config_hash:
-                raise ForeignResultsError(
-                    f"The folder {folder} holds results of another configuration "
-                    f"({path.name} has hash {found}, this run {config_hash}); "
-                    f"choose another --out or remove that folder."
-                )
-            if cell is not None:
-                _check_identity(ds, cell, path)
-                finished.add(cell.name)
-        except DamagedFileError:
-            if cell is not None:
-                damaged[cell.name] = (
-                    f"{cell.name}: its file is damaged (cut short, altered, or of another cell); "
-                    f"computing it again"
-                )
-    return finished, damaged
-
-
 def _run(
-    tasks: Sequence[Task], factory: ExecutorFactory, workers: int, reporter: Reporter, folder: Path
+    tasks: Sequence[Task],
+    recipe: bytes,
+    factory: ExecutorFactory,
+    workers: int,
+    reporter: Reporter,
+    hold: Hold,
 ) -> list[CellReport]:
-    """Run the tasks; leave no temporary file, however it ends."""
+    """Run the tasks and keep what comes back; leave no temporary file, however it ends."""
+    if not tasks:
+        return []
+    reports: list[CellReport] = []
+    last_check = time.monotonic()
+
+    def tick() -> None:
+        nonlocal last_check
+        if time.monotonic() - last_check > BEAT:
+            hold.check()
+            last_check = time.monotonic()
+
     try:
-        return run_tasks(tasks, factory, workers, reporter)
+        with closing(Log(hold.folder)) as log:
+
+            def take(report: CellReport) -> None:
+                _keep(report, hold.folder, log)
+                reports.append(replace(report, content=b"", trace=None))
+                if report.error is None:
+                    reporter.finished(report.name, report.seconds)
+                else:
+                    reporter.failed(report.name, report.error)
+
+            run_tasks(Work(tasks, recipe, workers, reporter, take, tick), factory)
+        return reports
     finally:
         with interrupts_ignored():
-            remove_temporaries(folder / "cells", of_living=True)
+            remove_temporaries(hold.folder / "cells", of_living=True)
+
+
+def _keep(report: CellReport, folder: Path, log: Log) -> None:
+    """Write the file of a cell and its line of the manifest, or its traceback beside the cells.
+
+    Raises ResultsError.
+    """
+    path = cell_path(folder, report.name)
+    trace = path.with_name(f"{report.name}.error.txt")
+    if report.entry is None:
+        write_text(report.trace or f"{report.error}\n", trace)
+        return
+    write_bytes(report.content, path)
+    log.add(report.entry)
+    with suppress(OSError):
+        trace.unlink(missing_ok=True)
+    shutil.rmtree(checkpoint_path(folder, report.name), ignore_errors=True)
+    with suppress(OSError):
+        (folder / "unfinished").rmdir()  # goes with the last of them
 
 
 def _outcome(

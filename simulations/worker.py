@@ -1,20 +1,22 @@
-"""The worker's side of a sweep: compute one cell on one thread and write its file."""
+"""The worker's side of a sweep: compute one cell on one thread and send its file back."""
 
 from __future__ import annotations
 
 import ctypes
+import functools
 import json
 import multiprocessing
 import os
 import pickle
+import platform
 import resource
 import signal
 import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing import connection
 from pathlib import Path
@@ -22,81 +24,59 @@ from typing import Any
 
 import xarray as xr
 
-from simulations.results import ResultsError, provenance, write_dataset, write_text
+from simulations.checkpoint import checkpointed
+from simulations.lock import is_held_by
+from simulations.manifest import Entry, entry_of
+from simulations.provenance import code_version, now, provenance
+from simulations.results import dataset_bytes
+from simulations.threads import several_threads
 
 Compute = Callable[[dict[str, Any]], xr.Dataset]
 
-_THREADS = (
-    "OMP_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "NUMBA_NUM_THREADS",
-    "NPROC",
-)
-_XLA_FLAGS = ("--xla_cpu_multi_thread_eigen=false", "intra_op_parallelism_threads=1")
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
+_RECIPES_KEPT = 2  # of the sweeps that share a worker, the latest
+_recipes: dict[str, Compute] = {}
 
 
 @dataclass(frozen=True)
 class Task:
-    """One cell as it travels to a worker; `compute` is pickled, so that a worker can say what is
-    wrong with it instead of dying of it."""
+    """One cell as it travels to a worker.
+
+    `recipe` names the computation and its inputs, which a worker gets once; `code` is the
+    `code_version` that must compute it; `folder` and `token` are those of the sweep, where a
+    worker that sees the folder keeps the state of a long computation; `gpu` asks for a GPU.
+    """
 
     name: str
     coordinates: dict[str, Any]
-    compute: bytes
-    path: Path
     config_hash: str
-
-    @property
-    def error_path(self) -> Path:
-        """The file that holds the traceback of a failed cell."""
-        return self.path.with_name(f"{self.name}.error.txt")
+    recipe: str
+    code: str
+    folder: Path
+    token: str
+    gpu: bool = False
 
 
 @dataclass(frozen=True)
 class CellReport:
-    """What comes back: seconds, peak resident memory of the worker (MB), and what went wrong.
+    """What comes back: the cell's file with its entry for the manifest, seconds, and the peak of
+    the worker's resident memory (MB).
 
-    `error` is the one-line message of a failed cell, else None; `unwritable` says that the cell
-    itself was computed and the results folder refused it.
+    `error` is the one-line message of a failed cell and `trace` its traceback, else None.
+    `refusal` says why this worker cannot compute cells of this sweep at all; `asks` that it has
+    not got the recipe yet. `worker` names the process that answers.
     """
 
     name: str
-    seconds: float
-    peak_rss_mb: float
+    seconds: float = 0.0
+    peak_rss_mb: float = 0.0
+    content: bytes = b""
+    entry: Entry | None = None
     error: str | None = None
-    unwritable: bool = False
-
-
-def single_thread_settings(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment variables that hold BLAS, numba and XLA to one thread.
-
-    Other flags in `XLA_FLAGS` and a `JAX_PLATFORMS` already chosen are kept.
-    """
-    ours = {flag.partition("=")[0] for flag in _XLA_FLAGS}
-    kept = [f for f in environment.get("XLA_FLAGS", "").split() if f.partition("=")[0] not in ours]
-    return {
-        **dict.fromkeys(_THREADS, "1"),
-        "JAX_PLATFORMS": environment.get("JAX_PLATFORMS") or "cpu",
-        "XLA_FLAGS": " ".join([*kept, *_XLA_FLAGS]),
-    }
-
-
-@contextmanager
-def single_thread_environment() -> Iterator[None]:
-    """Give every process started inside the block one thread; restore the environment after it."""
-    settings = single_thread_settings(os.environ)
-    before = {name: os.environ.get(name) for name in settings}
-    os.environ.update(settings)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
+    trace: str | None = None
+    refusal: str | None = None
+    asks: bool = False
+    worker: str = ""
 
 
 def prepare_worker() -> None:
@@ -120,48 +100,86 @@ def _end_with(sentinel: int) -> None:
     os._exit(1)
 
 
-def run_cell(task: Task) -> CellReport:
-    """Compute one cell and write its file; every failure comes back as a report."""
+def run_cell(task: Task, recipe: bytes | None = None) -> CellReport:
+    """Compute one cell and return its file; every failure comes back as a report.
+
+    `recipe` is the pickled computation; a worker that has it already gets None.
+    """
+    worker = f"{platform.node()}:{os.getpid()}"
+    refusal = _refusal(task)
+    if refusal is not None:
+        return CellReport(task.name, refusal=refusal, worker=worker)
     started = time.perf_counter()
-    provenance_of_start = provenance()
+    start = _provenance() | {"start_time": now()}
     try:
-        compute: Compute = pickle.loads(task.compute)
-        ds = compute(dict(task.coordinates))
+        compute = _computation(task.recipe, recipe)
+        if compute is None:
+            return CellReport(task.name, asks=True, worker=worker)
+        with checkpointed(_checkpoints(task)):
+            ds = compute(dict(task.coordinates))
         if not isinstance(ds, xr.Dataset):
             raise TypeError(f"a cell returns an xarray.Dataset; got {type(ds).__name__}")
+        seconds, peak = time.perf_counter() - started, peak_rss_mb()
+        signed = ds.assign_attrs(
+            start,
+            config_hash=task.config_hash,
+            cell=task.name,
+            cell_coordinates=coordinates_text(task.coordinates),
+            wall_time_s=seconds,
+            peak_rss_mb=peak,
+        )
+        content = dataset_bytes(signed)
+        entry = entry_of(signed.attrs, content)
+        return CellReport(task.name, seconds, peak, content, entry, worker=worker)
     except Exception as error:
-        return _failure(task, error, time.perf_counter() - started)
-    seconds = time.perf_counter() - started
-    peak = peak_rss_mb()
-    signed = ds.assign_attrs(
-        provenance_of_start,
-        config_hash=task.config_hash,
-        cell=task.name,
-        cell_coordinates=coordinates_text(task.coordinates),
-        wall_time_s=seconds,
-        peak_rss_mb=peak,
-    )
-    try:
-        write_dataset(signed, task.path)
-    except ResultsError as error:
-        return CellReport(task.name, seconds, peak, str(error), unwritable=True)
-    except Exception as error:
-        return _failure(task, error, seconds)
-    with suppress(OSError):
-        task.error_path.unlink(missing_ok=True)
-    return CellReport(task.name, seconds, peak)
+        return CellReport(
+            task.name,
+            time.perf_counter() - started,
+            peak_rss_mb(),
+            error=first_line(error),
+            trace="".join(traceback.format_exception(error)),
+            worker=worker,
+        )
+
+
+@functools.cache
+def _provenance() -> dict[str, str]:
+    return provenance()  # asked once per process, but for the time
+
+
+def _refusal(task: Task) -> str | None:
+    """Why this process must not compute cells of the sweep, or None."""
+    if task.code != code_version():
+        return (
+            f"its toolkit or its packages differ from the launcher's (code {code_version()} there, "
+            f"{task.code} here); install the same checkout and requirements.lock on it"
+        )
+    return several_threads(os.environ, sys.modules, task.gpu)
+
+
+def _computation(key: str, recipe: bytes | None) -> Compute | None:
+    """The computation named `key`, unpickled once per process."""
+    if key not in _recipes and recipe is not None:
+        compute = pickle.loads(recipe)
+        for old in list(_recipes)[: 1 - _RECIPES_KEPT or None]:
+            _recipes.pop(old, None)
+        _recipes[key] = compute
+    return _recipes.get(key)
+
+
+def _checkpoints(task: Task) -> Path | None:
+    """The folder for the cell's unfinished state, if this worker sees the launcher's folder."""
+    return checkpoint_path(task.folder, task.name) if is_held_by(task.folder, task.token) else None
+
+
+def checkpoint_path(folder: Path, name: str) -> Path:
+    """Where the unfinished state of a cell is kept."""
+    return folder / "unfinished" / name
 
 
 def coordinates_text(coordinates: Mapping[str, Any]) -> str:
     """Return the coordinates of a cell as JSON, keys sorted. Raises TypeError if JSON cannot."""
     return json.dumps(coordinates, sort_keys=True)
-
-
-def _failure(task: Task, error: Exception, seconds: float) -> CellReport:
-    """Write the traceback beside the cell, if that can be, and report the first line."""
-    with suppress(ResultsError):
-        write_text("".join(traceback.format_exception(error)), task.error_path)
-    return CellReport(task.name, seconds, peak_rss_mb(), first_line(error))
 
 
 def first_line(error: BaseException) -> str:

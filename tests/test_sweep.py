@@ -28,9 +28,9 @@ from stub_cells import CONFIG_HASH, grid
 from test_results import injected, is_one_sentence
 
 from simulations import lock as lock_module
-from simulations import sweep as sweep_module
 from simulations.lock import FolderBusyError
 from simulations.progress import format_seconds, time_left
+from simulations.provenance import code_version
 from simulations.results import (
     DamagedFileError,
     ResultsError,
@@ -38,15 +38,16 @@ from simulations.results import (
     read_dataset,
     write_dataset,
 )
+from simulations.survey import ForeignResultsError
 from simulations.sweep import (
     Cell,
-    ForeignResultsError,
     SweepInterrupted,
     SweepOutcome,
     load_cells,
     run_sweep,
 )
-from simulations.worker import CellReport, run_cell, single_thread_settings
+from simulations.threads import single_thread_environment, single_thread_settings
+from simulations.worker import CellReport, Task, run_cell
 
 NAMES = [cell.name for cell in grid()]
 STUB = Path(stub_cells.__file__)
@@ -68,11 +69,11 @@ def digests(out: Path, cells: list[Cell] | None = None) -> list[str]:
 
 
 def stamps(out: Path) -> dict[str, tuple[int, int]]:
-    """Return inode and time of change of every file but the lock."""
+    """Return inode and time of change of every file but the lock's."""
     return {
         str(path.relative_to(out)): (path.stat().st_ino, path.stat().st_mtime_ns)
         for path in sorted(out.rglob("*"))
-        if path.is_file() and path.name != ".lock"
+        if path.is_file() and path.name not in (".lock", ".lease")
     }
 
 
@@ -130,7 +131,7 @@ def test_processes_write_their_cells_on_one_thread(
 def test_resume_computes_nothing_again(complete: Path, reference: list[str]) -> None:
     assert digests(complete) == reference
     before = stamps(complete)
-    assert set(before) == {f"cells/{name}.nc" for name in NAMES}
+    assert set(before) == {"manifest.jsonl", *(f"cells/{name}.nc" for name in NAMES)}
     outcome, said = swept(complete, never)
     assert outcome.skipped == NAMES and not outcome.done and said == ""
     assert stamps(complete) == before
@@ -138,7 +139,8 @@ def test_resume_computes_nothing_again(complete: Path, reference: list[str]) -> 
     outcome, _ = swept(complete)
     assert outcome.done == [NAMES[2]] and len(outcome.skipped) == 5
     after = stamps(complete)
-    assert {name for name in after if after[name] != before[name]} == {f"cells/{NAMES[2]}.nc"}
+    changed = {"manifest.jsonl", f"cells/{NAMES[2]}.nc"}
+    assert {name for name in after if after[name] != before[name]} == changed
     assert digests(complete) == reference
 
 
@@ -221,8 +223,10 @@ def test_a_computation_the_worker_cannot_load(tmp_path: Path) -> None:
     outcome, _ = swept(tmp_path, cells=[])
     assert outcome.done == []
     recipe = pickle.dumps(stub_cells.small).replace(b"small", b"smell")
-    task = sweep_module._task(grid(1)[0], recipe, tmp_path, CONFIG_HASH)
-    assert "AttributeError" in (run_cell(task).error or "")
+    task = Task("a", {}, CONFIG_HASH, "smell", code_version(), tmp_path, "")
+    with single_thread_environment():
+        assert "AttributeError" in (run_cell(task, recipe).error or "")
+        assert run_cell(task).asks
 
 
 def test_dying_workers_lose_no_other_cell(tmp_path: Path, reference: list[str]) -> None:
@@ -266,8 +270,8 @@ def test_time_left() -> None:
     assert time_left(3.0, {}, None, 2) is None
     assert time_left(6.0, {"a": (2.0, 1.0)}, 0.5, 2) == pytest.approx(1.5)
     assert time_left(0.0, {"a": (10.0, 1.0), "b": (1.0, 9.0)}, 1.0, 2) == pytest.approx(9.0)
-    assert [format_seconds(s) for s in (None, 0.2, 59.6, 125.2, 11220)] == [
-        "unknown", "0 s", "1 min 00 s", "2 min 05 s", "3 h 07 min",
+    assert [format_seconds(s) for s in (None, 0.2, 59.6, 125.2, 11220, 4e6)] == [
+        "unknown", "0 s", "1 min 00 s", "2 min 05 s", "3 h 07 min", "1,111 h",
     ]  # fmt: skip
 
 
@@ -322,7 +326,9 @@ def test_two_runs_on_one_folder(complete: Path, reference: list[str]) -> None:
     first = threading.Thread(target=swept, args=(complete,), kwargs={"executor_factory": Held})
     first.start()
     assert inside.wait(10)
-    with pytest.raises(FolderBusyError, match=rf"process {os.getpid()}\) is writing") as caught:
+    with pytest.raises(
+        FolderBusyError, match=rf"process {os.getpid()} on .*\) is writing"
+    ) as caught:
         swept(complete)
     assert is_one_sentence(caught.value)
     go_on.set()
@@ -342,7 +348,7 @@ def test_file_systems_without_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 @pytest.mark.parametrize(
     "number", [errno.ENOSPC, pytest.param(errno.EACCES, marks=pytest.mark.slow)]
 )
-@pytest.mark.parametrize("place", ["open", "write", "fsync", "replace", "mkdir", "to_netcdf"])
+@pytest.mark.parametrize("place", ["open", "write", "fsync", "replace", "mkdir"])
 def test_each_failing_write_of_a_sweep(
     tmp_path: Path, place: str, number: int, reference: list[str]
 ) -> None:
@@ -365,9 +371,10 @@ def test_each_failing_write_of_a_sweep(
 
 
 def test_a_refusing_folder_stops_the_sweep(tmp_path: Path) -> None:
-    with injected("replace", errno.ENOSPC, 3), pytest.raises(ResultsError, match="disk is full"):
+    with injected("replace", errno.ENOSPC, 5), pytest.raises(ResultsError, match="disk is full"):
         swept(tmp_path)
-    assert set(stamps(tmp_path)) == {f"cells/{name}.nc" for name in NAMES[:2]}
+    kept = {f"cells/{name}.nc" for name in NAMES[:2]}  # after the lease and the manifest
+    assert set(stamps(tmp_path)) == {"manifest.jsonl", *kept}
 
 
 class BrokenFromTheStart(Executor):
@@ -433,8 +440,8 @@ class Launcher:
             time.sleep(0.02)
 
     def wait_for_lock(self) -> None:
-        deadline, lock = time.monotonic() + 60, self.out / ".lock"
-        while not (lock.exists() and lock.read_text() == f"{self.process.pid}\n"):
+        deadline, lease = time.monotonic() + 60, self.out / ".lease"
+        while not (lease.exists() and json.loads(lease.read_text())["pid"] == self.process.pid):
             assert self.process.poll() is None and time.monotonic() < deadline
             time.sleep(0.02)
 
@@ -563,7 +570,7 @@ def test_lock_of_a_killed_launcher_is_free(launch: Callable[..., Launcher]) -> N
     first.wait_for_lock()
     second = launch(seconds=60)
     _, errors = second.end()
-    assert f"process {first.process.pid}) is writing to" in errors
+    assert f"process {first.process.pid} on " in errors and "is writing to" in errors
     first.process.kill()
     first.process.wait()
     third = launch(seconds=60)
