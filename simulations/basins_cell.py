@@ -127,7 +127,7 @@ def make_rule(config: Config, memory: str, store: EmpiricalDenoiser) -> Rule:
     import jax.numpy as jnp
 
     from models.mlp import MLPDenoiser
-    from models.train import train
+    from simulations.checkpoint import train_in_cell
 
     size, seq_len = patterns.shape
     key = int(stream(config.root_seed, "training", vocab_size, seq_len, size).integers(2**31))
@@ -136,7 +136,7 @@ def make_rule(config: Config, memory: str, store: EmpiricalDenoiser) -> Rule:
     # One padded shape for all K: the training step compiles once per worker and panel.
     padded = np.zeros((max(config.trained_sizes), seq_len), np.int32)
     padded[:size] = patterns
-    trained = train(k_train, model, jnp.asarray(padded), size, config.training)
+    trained = train_in_cell("model", k_train, model, jnp.asarray(padded), size, config.training)
     return ancestral_rule(trained.model, config.n_steps, config.sets * config.queries_per_set)
 
 

@@ -30,6 +30,7 @@ from simulations.config import (
     Config,
     problem_of,
 )
+from simulations.corpora import TextFile
 from simulations.measures import (
     corrupted_count,
     count_tokens,
@@ -86,12 +87,14 @@ def train_model(config: Config, problem: Problem, train_size: int, seed: int) ->
     import jax
     import jax.numpy as jnp
 
-    from models.train import train
+    from simulations.checkpoint import train_in_cell
 
     key = int(stream(config.root_seed, "training", train_size, seed).integers(2**31))
     k_model, k_train = jax.random.split(jax.random.key(key))
     model = make_model(config, k_model)
-    return train(k_train, model, jnp.asarray(problem.stored), train_size, config.training)
+    return train_in_cell(
+        "model", k_train, model, jnp.asarray(problem.stored), train_size, config.training
+    )
 
 
 @functools.cache
@@ -131,7 +134,7 @@ class Laws:
         return log_loo, log_full
 
 
-def measure(config: Config, train_size: int, seed: int, text: str | None = None) -> xr.Dataset:
+def measure(config: Config, train_size: int, seed: int, text: TextFile | None = None) -> xr.Dataset:
     """All measurements of one (K, seed), with raw counts per sequence.
 
     Raises models.train.TrainingDiverged, naming the step, when training stops being finite.

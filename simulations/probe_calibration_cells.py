@@ -57,8 +57,8 @@ def train_model(config: CalibrationConfig, cell: dict[str, Any], stored: Any) ->
     import jax
 
     from models.mlp import MLPDenoiser
-    from models.train import train
     from models.train_config import TrainConfig
+    from simulations.checkpoint import train_in_cell
 
     training = TrainConfig(
         steps=config.steps,
@@ -71,7 +71,7 @@ def train_model(config: CalibrationConfig, cell: dict[str, Any], stored: Any) ->
     key = int(stream(config.root_seed, "training", *map(str, cell.values())).integers(2**31))
     k_model, k_train = jax.random.split(jax.random.key(key))
     model = MLPDenoiser(k_model, *SOURCES[cell["source"]], cell["width"])
-    return train(k_train, model, stored, cell["train_size"], training).model
+    return train_in_cell("model", k_train, model, stored, cell["train_size"], training).model
 
 
 def model_cell(config: CalibrationConfig, cell: dict[str, Any]) -> xr.Dataset:

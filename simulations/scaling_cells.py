@@ -127,8 +127,8 @@ def _point(
     import jax
 
     from models.mlp import MLPDenoiser
-    from models.train import train
     from simulations.cell import Laws
+    from simulations.checkpoint import train_in_cell
 
     rng = stream(config.root_seed, "scaling", condition.name, size, seed)
     k_model, k_train = jax.random.split(jax.random.key(int(rng.integers(2**31))))
@@ -136,7 +136,9 @@ def _point(
     training = dataclasses.replace(
         config.training, steps=condition.steps, noise_draws=condition.draws
     )
-    trained = train(k_train, MLPDenoiser(k_model, *place), stored, size, training).model
+    trained = train_in_cell(
+        f"K{size}", k_train, MLPDenoiser(k_model, *place), stored, size, training
+    ).model
     model = Laws(trained, config.queries)
     population = source.population_denoiser(trained.schedule)
     found: dict[str, list[Any]] = {}
