@@ -8,6 +8,7 @@ from itertools import pairwise
 from typing import Any, Literal
 
 from models.train_config import TrainConfig
+from simulations.corpora import TextFile
 from simulations.problem import Problem, SourceName, make_problem
 
 # Raised whenever numbers change at fixed configuration; a results folder of another is refused.
@@ -133,7 +134,7 @@ def _problem(config: Config) -> str | None:
     return None
 
 
-def problem_of(config: Config, seed: int, text: str | None) -> Problem:
+def problem_of(config: Config, seed: int, text: TextFile | None) -> Problem:
     """The data of one seed of a configuration; raises CorpusError where a text cannot serve."""
     return make_problem(
         config.source,

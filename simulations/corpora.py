@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,27 +34,41 @@ class TextCorpus:
     rest_share: float
 
 
-def read_text(path: Path) -> str:
-    """The text of a UTF-8 file; CorpusError for anything else."""
-    try:
-        raw = Path(path).read_bytes()
-    except OSError as error:
-        raise CorpusError(
-            f"cannot read the text file {path}: {error.strerror}. Give --text an existing file."
-        ) from error
-    if not raw.strip():
-        raise CorpusError(f"the text file {path} is empty. Give --text a file with text in it.")
-    if b"\x00" in raw:
-        raise CorpusError(
-            f"{path} holds zero bytes, so it is binary data, not text. Give --text a UTF-8 text."
-        )
-    try:
-        return raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise CorpusError(
-            f"{path} is not UTF-8 (byte {error.start} is 0x{raw[error.start]:02x}). "
-            "Convert it, for example with `iconv -t utf-8`."
-        ) from error
+@dataclass(frozen=True)
+class TextFile:
+    """A text as it travels to workers, which need not see the file: its name and its bytes."""
+
+    name: str
+    raw: bytes
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """The file at `path`; CorpusError where it cannot be read."""
+        try:
+            return cls(str(path), Path(path).read_bytes())
+        except OSError as error:
+            raise CorpusError(
+                f"cannot read the text file {path}: {error.strerror}. Give --text an existing file."
+            ) from error
+
+    def decode(self) -> str:
+        """The text of a UTF-8 file; CorpusError for anything else."""
+        if not self.raw.strip():
+            raise CorpusError(
+                f"the text file {self.name} is empty. Give --text a file with text in it."
+            )
+        if b"\x00" in self.raw:
+            raise CorpusError(
+                f"{self.name} holds zero bytes, so it is binary data, not text. "
+                "Give --text a UTF-8 text."
+            )
+        try:
+            return self.raw.decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            raise CorpusError(
+                f"{self.name} is not UTF-8 (byte {error.start} is 0x{self.raw[error.start]:02x}). "
+                "Convert it, for example with `iconv -t utf-8`."
+            ) from error
 
 
 def windows(tokens: NDArray[np.integer], seq_len: int) -> NDArray[np.integer]:
@@ -62,20 +77,21 @@ def windows(tokens: NDArray[np.integer], seq_len: int) -> NDArray[np.integer]:
     return tokens[: n * seq_len].reshape(n, seq_len)
 
 
-def text_corpus(path: Path, vocab_size: int, seq_len: int) -> TextCorpus:
-    """Characters of a UTF-8 file as windows of length `seq_len`.
+def text_corpus(file: TextFile, vocab_size: int, seq_len: int) -> TextCorpus:
+    """Characters of a text as windows of length `seq_len`.
 
     The most frequent `vocab_size - 1` characters of the train part (ties by code point) get
     tokens 0 to V - 2 in code-point order, every other character gets V - 1.
     Held-out windows equal to a train window are removed and counted.
     """
-    text = read_text(path)
+    text = file.decode()
     points = np.frombuffer(text.encode("utf-32-le"), dtype=np.uint32)
     split = int(len(points) * (1 - HELD_OUT_SHARE))
     if split < seq_len or len(points) - split < seq_len:
+        needed = int(np.ceil(seq_len / HELD_OUT_SHARE)) + 1
         raise CorpusError(
-            f"{path} has {len(points)} characters; at least {int(np.ceil(seq_len / 0.1)) + 1} are "
-            f"needed for one train and one held-out window of length {seq_len}."
+            f"{file.name} has {len(points)} characters; at least {needed} are needed "
+            f"for one train and one held-out window of length {seq_len}."
         )
     values, counts = np.unique(points[:split], return_counts=True)
     frequent = np.sort(values[np.argsort(-counts, kind="stable")[: vocab_size - 1]])
@@ -87,7 +103,7 @@ def text_corpus(path: Path, vocab_size: int, seq_len: int) -> TextCorpus:
     fresh = np.array([row.tobytes() not in seen for row in held_out], dtype=bool)
     if not fresh.any():
         raise CorpusError(
-            f"every held-out window of {path} also occurs in its train part; the text repeats "
+            f"every held-out window of {file.name} also occurs in its train part; the text repeats "
             "itself. Use longer windows (--seq-len) or another text."
         )
     return TextCorpus(

@@ -19,6 +19,7 @@ from models.sampler import ancestral, noise
 from models.streams import stream
 from simulations.check import Check, as_dataset, check_mean
 from simulations.config import SMALL_LEVEL, Config, problem_of
+from simulations.corpora import TextFile
 from simulations.measures import count_tokens, law_statistics, nelbo_rates, stratified_levels
 from simulations.problem import make_source
 
@@ -147,7 +148,7 @@ def exact_checks(config: Config) -> xr.Dataset:
     return as_dataset(checks)
 
 
-def step_bias(config: Config, text: str | None = None) -> xr.Dataset:
+def step_bias(config: Config, text: TextFile | None = None) -> xr.Dataset:
     """What `n_steps` ancestral steps change, against one exact joint posterior draw.
 
     Measured on the exact denoisers, where the limit of many steps is known: held-out sequences

@@ -22,8 +22,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -31,7 +30,7 @@ from models.sources import IidSource, MarkovSource
 from models.sources.permutations import permutation_chain
 from models.streams import stream
 from models.tokens import Tokens
-from simulations.corpora import CorpusError, text_corpus
+from simulations.corpora import CorpusError, TextCorpus, TextFile, text_corpus
 
 SourceName = Literal["markov", "iid", "text"]
 
@@ -57,8 +56,8 @@ class Problem:
 
 
 @lru_cache(maxsize=1)
-def _corpus(text: str, vocab_size: int, seq_len: int) -> Any:
-    return text_corpus(Path(text), vocab_size, seq_len)
+def _corpus(text: TextFile, vocab_size: int, seq_len: int) -> TextCorpus:
+    return text_corpus(text, vocab_size, seq_len)
 
 
 def make_problem(
@@ -69,7 +68,7 @@ def make_problem(
     n_held_out: int,
     root_seed: int,
     seed: int,
-    text: str | None = None,
+    text: TextFile | None = None,
 ) -> Problem:
     """The data of one seed; training sets of different K are nested in one fixed shuffle.
 

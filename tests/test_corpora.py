@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from simulations.corpora import CorpusError, read_text, text_corpus, windows
+from simulations.corpora import CorpusError, TextFile, text_corpus, windows
 from tests.helpers import shared
 
 
 def write(tmp_path, data, name="text.txt"):
     path = tmp_path / name
     path.write_bytes(data if isinstance(data, bytes) else data.encode())
-    return path
+    return TextFile.read(path)
 
 
 def test_vocabulary_is_the_most_frequent_of_the_train_part_and_the_rest(tmp_path):
@@ -37,7 +37,7 @@ def test_windows_drop_the_remainder():
 
 
 def test_unicode_and_byte_order_mark(tmp_path):
-    assert read_text(write(tmp_path, b"\xef\xbb\xbf" + "héllo wörld".encode())) == "héllo wörld"
+    assert write(tmp_path, b"\xef\xbb\xbf" + "héllo wörld".encode()).decode() == "héllo wörld"
 
 
 @pytest.mark.parametrize(
@@ -59,13 +59,13 @@ def test_files_that_cannot_serve_are_refused_in_a_sentence(tmp_path, data, fragm
 
 def test_a_missing_file_and_a_folder_are_refused(tmp_path):
     with pytest.raises(CorpusError, match="No such file"):
-        read_text(tmp_path / "absent.txt")
+        TextFile.read(tmp_path / "absent.txt")
     with pytest.raises(CorpusError, match="directory"):
-        read_text(tmp_path)
+        TextFile.read(tmp_path)
 
 
 def test_the_shared_text():
-    corpus = text_corpus(shared("data/tinyshakespeare.txt"), 32, 16)
+    corpus = text_corpus(TextFile.read(shared("data/tinyshakespeare.txt")), 32, 16)
     assert corpus.train.shape[1] == 16
     assert len(corpus.train) == int(1115394 * 0.9) // 16
     assert 0 < corpus.rest_share < 0.2
