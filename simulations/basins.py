@@ -10,7 +10,6 @@ V = 8. Writes data, a report and a figure to results/basins/<preset>/. Interrupt
 
 from __future__ import annotations
 
-import os
 import time
 from dataclasses import dataclass, field
 from functools import partial
@@ -22,9 +21,10 @@ import xarray as xr
 from rich.console import Console
 
 from simulations import command
-from simulations.basins_config import NUMERICS, Config, cost, make_cells, preset
+from simulations.basins_config import NUMERICS, Config, cost, make_cells, preset, size
 from simulations.command import complete, entry
 from simulations.config import TOOLKIT
+from simulations.engine import Engine
 from simulations.results import digest
 from simulations.sweep import SweepOutcome
 
@@ -39,14 +39,14 @@ class Arguments:
     Args:
         preset: smoke (a minute) or small (minutes).
         out: results folder; default results/basins/<preset>.
-        workers: cells computed at a time, one thread each; default the number of cores.
+        engine: where cells are computed.
         check: exit with status 1 if a simulation deviates from an exact prediction.
         config: every setting of the preset can be overridden.
     """
 
     preset: Literal["smoke", "small"] = "small"
     out: Path | None = None
-    workers: int = field(default_factory=lambda: os.cpu_count() or 1)
+    engine: Annotated[Engine, tyro.conf.OmitArgPrefixes] = field(default_factory=Engine)
     check: bool = False
     config: Annotated[Config, tyro.conf.OmitArgPrefixes] = field(default_factory=Config)
 
@@ -75,15 +75,14 @@ def run(arguments: Arguments, console: Console) -> int:
     out = arguments.out or Path("results/basins") / arguments.preset
     outcome = complete(
         console,
+        arguments.engine,
         make_cells(config),
         partial(compute_cell, config),
         out,
         configuration_hash(config),
-        workers=arguments.workers,
         cost=partial(cost, config),
+        size=partial(size, config),
     )
-    if outcome is None:
-        return 1
     return finish(arguments, out, outcome, started, console)
 
 
@@ -122,4 +121,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    # not `main` of this module, whose functions workers elsewhere would not find by name
+    from simulations.basins import main
+
     main()

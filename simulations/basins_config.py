@@ -194,6 +194,14 @@ def cost(config: Config, cell: Cell) -> float:
     return 0.5 + sum(seconds[memory.kind] for memory in memories)
 
 
+def size(config: Config, cell: Cell) -> float:
+    """Rough bytes of a cell's file."""
+    vocab_size, seq_len, stored, trained = cell.coordinates.values()
+    memories = 1 if trained else len(memories_of(config, vocab_size, seq_len, stored))
+    levels = len(config.levels) + len(config.error_levels)
+    return 3e4 + 3.0 * memories * levels * config.sets * config.queries_per_set
+
+
 def preset(name: str) -> Config:
     """The configuration of a preset: smoke (seconds) or small (minutes)."""
     if name == "small":

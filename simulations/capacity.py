@@ -10,7 +10,6 @@ report and a figure to results/capacity/<preset>/. Interrupted runs resume.
 
 from __future__ import annotations
 
-import os
 import time
 from dataclasses import dataclass, field
 from functools import partial
@@ -32,6 +31,7 @@ from simulations.capacity_config import (
 )
 from simulations.command import complete, entry
 from simulations.config import TOOLKIT
+from simulations.engine import Engine
 from simulations.results import digest
 from simulations.sweep import Cell, SweepOutcome, load_cells
 
@@ -45,14 +45,14 @@ class Arguments:
     Args:
         preset: smoke (half a minute) or small (minutes).
         out: results folder; default results/capacity/<preset>.
-        workers: cells computed at a time, one thread each; default the number of cores.
+        engine: where cells are computed.
         check: exit with status 1 if a simulation deviates from an exact prediction.
         config: every setting of the preset can be overridden.
     """
 
     preset: Literal["smoke", "small"] = "small"
     out: Path | None = None
-    workers: int = field(default_factory=lambda: os.cpu_count() or 1)
+    engine: Annotated[Engine, tyro.conf.OmitArgPrefixes] = field(default_factory=Engine)
     check: bool = False
     config: Annotated[CapacityConfig, tyro.conf.OmitArgPrefixes] = field(
         default_factory=CapacityConfig
@@ -100,7 +100,12 @@ def _cost(config: CapacityConfig, cell: Cell) -> float:
         return 0.5 + config.sets * config.rows * (size / 96) ** 3
     if kind == "fits":
         return 0.5 + config.sets * (size / 100) ** 3 * 10
-    return 0.5 + config.sets * sum(config.feature_loads) * (size / 1000) ** 2
+    return 0.5 + config.sets * sum(config.feature_loads) * (size / 4000) ** 2
+
+
+def _size(config: CapacityConfig, cell: Cell) -> float:
+    """Rough bytes of a cell's file: mostly its head."""
+    return 1.5e4 + 5.0 * config.sets * config.starts
 
 
 def merge(out: Path, config: CapacityConfig) -> xr.Dataset:
@@ -144,14 +149,15 @@ def run(arguments: Arguments, console: Console) -> int:
     out = arguments.out or Path("results/capacity") / arguments.preset
     outcome = complete(
         console,
+        arguments.engine,
         make_cells(config),
         partial(compute_cell, config),
         out,
         configuration_hash(config),
-        workers=arguments.workers,
         cost=partial(_cost, config),
+        size=partial(_size, config),
     )
-    return 1 if outcome is None else finish(arguments, out, outcome, started, console)
+    return finish(arguments, out, outcome, started, console)
 
 
 def finish(
@@ -182,4 +188,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    # not `main` of this module, whose functions workers elsewhere would not find by name
+    from simulations.capacity import main
+
     main()

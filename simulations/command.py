@@ -1,7 +1,7 @@
 """What all commands of the simulations share: presets, refusals in one sentence, sweep, exit.
 
-A command is a script with a frozen `Arguments` that has the fields preset, out, workers and
-config, the last a frozen record of settings, each of which the command line can override.
+A command is a script with a frozen `Arguments` that has the fields preset, out, engine and config,
+the last two frozen records, of where cells are computed and of the settings.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
@@ -17,8 +18,10 @@ import xarray as xr
 from rich.console import Console
 
 from simulations.corpora import CorpusError
+from simulations.engine import Engine, plan
 from simulations.results import ResultsError, provenance, write_dataset
-from simulations.sweep import SweepInterrupted, SweepOutcome, run_sweep
+from simulations.sweep import Cell, SweepInterrupted, SweepOutcome, run_sweep
+from simulations.worker import Compute
 
 A = TypeVar("A")
 
@@ -59,9 +62,6 @@ def parse(program: str, arguments: Sequence[str], default: A, description: str |
         )
     except ValueError as error:
         refuse(program, str(error))
-    workers = getattr(parsed, "workers", 1)
-    if workers < 1:
-        refuse(program, f"`workers` must be at least 1; got {workers}.")
     return parsed
 
 
@@ -78,9 +78,36 @@ def with_preset(
     return parse(program, words, arguments(preset=name, config=preset(name)), description)
 
 
-def complete(console: Console, *sweep: Any, **settings: Any) -> SweepOutcome | None:
-    """`run_sweep` with these arguments, told to the user; None where a cell failed."""
-    outcome = run_sweep(*sweep, console=console, **settings)
+def complete(
+    console: Console,
+    engine: Engine,
+    cells: Sequence[Cell],
+    compute: Compute,
+    out: Path,
+    config_hash: str,
+    *,
+    cost: Callable[[Cell], float],
+    size: Callable[[Cell], float],
+) -> SweepOutcome:
+    """`run_sweep` where `engine` says, told to the user.
+
+    `cost` is the rough seconds of a cell on one core, `size` the rough bytes of its file. Ends the
+    program where a cell failed (status 1), and after the plan that a dry run asks for (0).
+    """
+    if engine.dry_run:
+        words = plan(engine, cells, out, config_hash, cost, size)
+        console.print(words, markup=False, highlight=False, soft_wrap=True)
+        raise SystemExit(0)
+    outcome = run_sweep(
+        cells,
+        compute,
+        out,
+        config_hash,
+        workers=engine.workers,
+        executor_factory=engine.factory(_teller(console)),
+        cost=cost,
+        console=console,
+    )
     count = len(outcome.done) + len(outcome.skipped) + len(outcome.failed)
     if outcome.skipped:
         console.print(f"{len(outcome.skipped)} of {count} cells were already there.")
@@ -89,10 +116,14 @@ def complete(console: Console, *sweep: Any, **settings: Any) -> SweepOutcome | N
     for name, message in outcome.failed.items():
         console.print(f"[red]failed[/red] {name}: {message}", highlight=False)
     console.print(
-        f"{len(outcome.failed)} of {count} cells failed, the others are kept in {sweep[2]}; "
+        f"{len(outcome.failed)} of {count} cells failed, the others are kept in {out}; "
         "run the same command again to try only these."
     )
-    return None
+    raise SystemExit(1)
+
+
+def _teller(console: Console) -> Callable[[str], None]:
+    return partial(console.print, markup=False, highlight=False, soft_wrap=True)
 
 
 def save(

@@ -13,7 +13,6 @@ Interrupted runs resume.
 
 from __future__ import annotations
 
-import os
 import time
 from dataclasses import dataclass, field
 from functools import partial
@@ -27,6 +26,7 @@ from rich.console import Console
 from simulations import command
 from simulations.command import choice, complete, entry, option, refuse
 from simulations.config import MODELS, TOOLKIT
+from simulations.engine import Engine
 from simulations.entropy_config import (
     CHECKS,
     NUMERICS,
@@ -36,6 +36,7 @@ from simulations.entropy_config import (
     cost,
     make_cells,
     preset,
+    size,
 )
 from simulations.results import digest
 from simulations.sweep import SweepOutcome, load_cells
@@ -50,14 +51,14 @@ class Arguments:
     Args:
         preset: smoke (under a minute), small (ten minutes), paper (a cluster).
         out: results folder; default results/entropy/[<source>-][dit-]<preset>.
-        workers: cells computed at a time, one thread each; default the number of cores.
+        engine: where cells are computed.
         check: exit with status 1 if an exact denoiser deviates from an exact identity.
         config: every setting of the preset can be overridden.
     """
 
     preset: Literal["smoke", "small", "paper"] = "small"
     out: Path | None = None
-    workers: int = field(default_factory=lambda: os.cpu_count() or 1)
+    engine: Annotated[Engine, tyro.conf.OmitArgPrefixes] = field(default_factory=Engine)
     check: bool = False
     config: Annotated[EntropyConfig, tyro.conf.OmitArgPrefixes] = field(
         default_factory=EntropyConfig
@@ -132,14 +133,15 @@ def run(arguments: Arguments, console: Console) -> int:
     out = arguments.out or Path("results/entropy") / f"{source}{model}{arguments.preset}"
     outcome = complete(
         console,
+        arguments.engine,
         make_cells(config),
         partial(compute_cell, config),
         out,
         configuration_hash(config),
-        workers=arguments.workers,
         cost=partial(cost, config),
+        size=partial(size, config),
     )
-    return 1 if outcome is None else finish(arguments, out, outcome, started, console)
+    return finish(arguments, out, outcome, started, console)
 
 
 def finish(
@@ -170,4 +172,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    # not `main` of this module, whose functions workers elsewhere would not find by name
+    from simulations.entropy import main
+
     main()

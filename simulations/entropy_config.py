@@ -147,7 +147,7 @@ def make_cells(config: EntropyConfig) -> list[Cell]:
 
 
 def cost(config: EntropyConfig, cell: Cell) -> float:
-    """Rough seconds on one core of 40 Gflop/s, compilation apart."""
+    """Rough seconds on one core of 15 Gflop/s, compilation apart."""
     reads = config.n_steps + len(SPLITS) * len(config.levels)
     tokens = config.sequences * config.seq_len
     read = 2e-7 * reads * tokens * config.vocab_size  # the laws and statistics of one denoiser
@@ -164,7 +164,14 @@ def cost(config: EntropyConfig, cell: Cell) -> float:
         weights = inputs * (2 * config.width + inputs) + config.n_blocks * config.width**2
     evaluations = 3 * config.training.steps * config.training.batch + reads * config.sequences
     pairs = reads * tokens * cell.coordinates["train_size"]
-    return 1.0 + 2 * weights * evaluations / 4e10 + 2 * read + pairs / 6e8
+    return 1.0 + 2 * weights * evaluations / 1.5e10 + 2 * read + pairs / 6e8
+
+
+def size(config: EntropyConfig, cell: Cell) -> float:
+    """Rough bytes of a cell's file."""
+    if cell.coordinates["kind"] == CHECKS:
+        return 4e4
+    return 4e4 + 45.0 * config.sequences * (config.n_steps + 1 + len(SPLITS) * len(config.levels))
 
 
 def preset(name: str, source: Any = "markov", model: ModelName = "mlp") -> EntropyConfig:

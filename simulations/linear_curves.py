@@ -10,7 +10,6 @@ resume.
 
 from __future__ import annotations
 
-import os
 import time
 from dataclasses import dataclass, field
 from functools import partial
@@ -25,6 +24,7 @@ from rich.console import Console
 from simulations import command
 from simulations.command import complete, entry
 from simulations.config import TOOLKIT
+from simulations.engine import Engine
 from simulations.linear_config import (
     NUMERICS,
     PRESETS,
@@ -46,14 +46,14 @@ class Arguments:
     Args:
         preset: smoke (half a minute) or small (minutes).
         out: results folder; default results/linear_curves/<preset>.
-        workers: cells computed at a time, one thread each; default the number of cores.
+        engine: where cells are computed.
         check: exit with status 1 if a simulation deviates from an exact prediction.
         config: every setting of the preset can be overridden.
     """
 
     preset: Literal["smoke", "small"] = "small"
     out: Path | None = None
-    workers: int = field(default_factory=lambda: os.cpu_count() or 1)
+    engine: Annotated[Engine, tyro.conf.OmitArgPrefixes] = field(default_factory=Engine)
     check: bool = False
     config: Annotated[LinearConfig, tyro.conf.OmitArgPrefixes] = field(default_factory=LinearConfig)
 
@@ -94,6 +94,11 @@ def _cost(config: LinearConfig, cell: Cell) -> float:
     return 1.0 + config.seeds * work / 1e10
 
 
+def _size(config: LinearConfig, cell: Cell) -> float:
+    """Rough bytes of a cell's file."""
+    return 2.5e4 + 110.0 * config.seeds * len(config.ratios)
+
+
 def merge(out: Path, config: LinearConfig) -> xr.Dataset:
     """All cells as one dataset: cases, ridges and sizes over time, each along its dimension."""
     cells = make_cells(config)
@@ -131,14 +136,15 @@ def run(arguments: Arguments, console: Console) -> int:
     out = arguments.out or Path("results/linear_curves") / arguments.preset
     outcome = complete(
         console,
+        arguments.engine,
         make_cells(config),
         partial(compute_cell, config),
         out,
         configuration_hash(config),
-        workers=arguments.workers,
         cost=partial(_cost, config),
+        size=partial(_size, config),
     )
-    return 1 if outcome is None else finish(arguments, out, outcome, started, console)
+    return finish(arguments, out, outcome, started, console)
 
 
 def finish(
@@ -169,4 +175,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    # not `main` of this module, whose functions workers elsewhere would not find by name
+    from simulations.linear_curves import main
+
     main()

@@ -12,7 +12,6 @@ Interrupted runs resume.
 
 from __future__ import annotations
 
-import os
 import time
 from dataclasses import dataclass, field
 from functools import partial
@@ -26,6 +25,7 @@ from rich.console import Console
 from simulations import command
 from simulations.command import choice, complete, entry, option, refuse
 from simulations.config import MODELS, TOOLKIT
+from simulations.engine import Engine
 from simulations.novelty_config import (
     CHECKS,
     CONTROLS,
@@ -37,6 +37,7 @@ from simulations.novelty_config import (
     cost,
     make_cells,
     preset,
+    size,
 )
 from simulations.results import digest
 from simulations.sweep import Cell, SweepOutcome, load_cells
@@ -51,14 +52,14 @@ class Arguments:
     Args:
         preset: smoke (a minute), small (a quarter of an hour) or paper (a cluster).
         out: results folder; default results/novelty/<preset>.
-        workers: cells computed at a time, one thread each; default the number of cores.
+        engine: where cells are computed.
         check: exit with status 1 if a simulation deviates from an exact prediction.
         config: every setting of the preset can be overridden.
     """
 
     preset: Literal["smoke", "small", "paper"] = "small"
     out: Path | None = None
-    workers: int = field(default_factory=lambda: os.cpu_count() or 1)
+    engine: Annotated[Engine, tyro.conf.OmitArgPrefixes] = field(default_factory=Engine)
     check: bool = False
     config: Annotated[NoveltyConfig, tyro.conf.OmitArgPrefixes] = field(
         default_factory=NoveltyConfig
@@ -138,14 +139,15 @@ def run(arguments: Arguments, console: Console) -> int:
     config, out = arguments.config, folder(arguments)
     outcome = complete(
         console,
+        arguments.engine,
         make_cells(config),
         partial(compute_cell, config),
         out,
         configuration_hash(config),
-        workers=arguments.workers,
         cost=partial(cost, config),
+        size=partial(size, config),
     )
-    return 1 if outcome is None else finish(arguments, out, outcome, started, console)
+    return finish(arguments, out, outcome, started, console)
 
 
 def finish(
@@ -181,4 +183,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    # not `main` of this module, whose functions workers elsewhere would not find by name
+    from simulations.novelty import main
+
     main()

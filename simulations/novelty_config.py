@@ -137,14 +137,14 @@ def make_cells(config: NoveltyConfig) -> list[Cell]:
 
 
 def cost(config: NoveltyConfig, cell: Cell) -> float:
-    """Rough seconds on one core of 40 Gflop/s, compilation apart."""
+    """Rough seconds on one core of 20 Gflop/s, compilation apart."""
     n, length = config.sequences, config.seq_len
     if cell.coordinates["kind"] == CHECKS:
         return 1.0 + config.check_sets / 400
     compared = 5e-10 * n * (n + length * sum(config.train_sizes))
     if cell.coordinates["kind"] == "controls":
-        population = 2e-9 * config.n_steps * n * length * config.vocab_size**2
-        memorizer = 5e-10 * config.n_steps * config.stepped * length * sum(config.train_sizes)
+        population = 6e-9 * config.n_steps * n * length * config.vocab_size**2
+        memorizer = 1.5e-9 * config.n_steps * config.stepped * length * sum(config.train_sizes)
         return 1.0 + population + memorizer + 3 * compared
     inputs = config.vocab_size * length
     if config.model == "dit":
@@ -154,7 +154,16 @@ def cost(config: NoveltyConfig, cell: Cell) -> float:
         weights = inputs * (2 * config.width + inputs) + config.n_blocks * config.width**2
     evaluations = 3 * config.training.steps * config.training.batch + n * config.n_steps
     pairs = n * (n + length * cell.coordinates["train_size"])
-    return 1.0 + 2 * weights * evaluations / 4e10 + 5e-10 * pairs
+    return 1.0 + 2 * weights * evaluations / 2e10 + 5e-10 * pairs
+
+
+def size(config: NoveltyConfig, cell: Cell) -> float:
+    """Rough bytes of a cell's file."""
+    if cell.coordinates["kind"] == CHECKS:
+        return 2e4
+    if cell.coordinates["kind"] == "controls":
+        return 3e4 + 10.0 * config.sequences * len(config.train_sizes)
+    return 2e4 + 18.0 * config.sequences
 
 
 def preset(name: str, source: Any = "markov", model: ModelName = "mlp") -> NoveltyConfig:

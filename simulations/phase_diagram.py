@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib
-import os
 import threading
 import time
 from dataclasses import dataclass, field
@@ -29,6 +28,8 @@ from rich.console import Console
 from simulations import command
 from simulations.command import choice, complete, entry, option, refuse
 from simulations.config import MODELS, NUMERICS, TOOLKIT, Config, preset, problem_of
+from simulations.corpora import TextFile
+from simulations.engine import Engine
 from simulations.results import digest, read_dataset
 from simulations.sweep import Cell, SweepOutcome
 
@@ -46,7 +47,8 @@ class Arguments:
         preset: smoke (a minute), small (a quarter or, dit, half of an hour), paper (a day).
         text: UTF-8 file for --source text.
         out: results folder; default results/phase_diagram/<source>[-dit]-<preset>.
-        workers: cells computed at a time, one thread each; default the number of cores.
+        engine: where cells are computed.
+        gpu: train and measure on GPUs: cells go to workers that offer one, here one at a time.
         check: exit with status 1 if a simulation deviates from an exact prediction.
         config: every setting of the preset can be overridden.
     """
@@ -54,12 +56,13 @@ class Arguments:
     preset: Literal["smoke", "small", "paper"] = "small"
     text: Path | None = None
     out: Path | None = None
-    workers: int = field(default_factory=lambda: os.cpu_count() or 1)
+    engine: Annotated[Engine, tyro.conf.OmitArgPrefixes] = field(default_factory=Engine)
+    gpu: bool = False
     check: bool = False
     config: Annotated[Config, tyro.conf.OmitArgPrefixes] = field(default_factory=Config)
 
 
-def compute_cell(config: Config, text: str | None, coordinates: dict[str, Any]) -> xr.Dataset:
+def compute_cell(config: Config, text: TextFile | None, coordinates: dict[str, Any]) -> xr.Dataset:
     """The dataset of one cell of the sweep; runs in a worker."""
     if coordinates["kind"] == CHECKS:
         from simulations.exact_checks import exact_checks
@@ -74,22 +77,25 @@ def compute_cell(config: Config, text: str | None, coordinates: dict[str, Any]) 
     return measure(config, coordinates["train_size"], coordinates["seed"], text)
 
 
-def make_cells(config: Config) -> list[Cell]:
-    """One cell per (K, seed), one for the exact checks and one for the bias of finite steps."""
+def make_cells(config: Config, gpu: bool = False) -> list[Cell]:
+    """One cell per (K, seed), if wanted on a GPU, one for the exact checks and one for the bias of
+    finite steps."""
     digits = len(str(max(config.train_sizes)))
     cells = [
-        Cell(f"K{k:0{digits}d}-seed{s}", {"kind": "train", "train_size": k, "seed": s})
+        Cell(f"K{k:0{digits}d}-seed{s}", {"kind": "train", "train_size": k, "seed": s}, gpu)
         for k in config.train_sizes
         for s in range(config.seeds)
     ]
     return [*cells, Cell(CHECKS, {"kind": CHECKS}), Cell(BIAS, {"kind": BIAS})]
 
 
-def configuration_hash(config: Config, text: str | None) -> str:
+def configuration_hash(config: Config, text: TextFile | None, gpu: bool = False) -> str:
     """Hash of all that the numbers depend on besides a cell's coordinates."""
     words: dict[str, Any] = {"config": config.as_dict(), "toolkit": TOOLKIT, "numerics": NUMERICS}
     if text is not None:
-        words["text"] = hashlib.sha256(Path(text).read_bytes()).hexdigest()
+        words["text"] = hashlib.sha256(text.raw).hexdigest()
+    if gpu:  # which rounds in another way
+        words["device"] = "gpu"
     return digest(words)
 
 
@@ -110,6 +116,13 @@ def _cost(config: Config, cell: Cell) -> float:
     evaluations = 3 * config.training.steps * config.training.batch + queries * config.n_steps
     pairs = queries * config.seq_len * cell.coordinates["train_size"]
     return 1.0 + 2 * weights * evaluations / 4e10 + pairs / 6e8
+
+
+def _size(config: Config, cell: Cell) -> float:
+    """Rough bytes of a cell's file."""
+    if cell.coordinates["kind"] != "train":
+        return 3e4
+    return 3e4 + 300.0 * config.queries * len(config.levels)
 
 
 def merge(out: Path, config: Config) -> xr.Dataset:
@@ -138,12 +151,12 @@ def parse(arguments: list[str]) -> Arguments:
     return command.parse(PROGRAM, arguments, default, __doc__)
 
 
-def check_inputs(arguments: Arguments) -> str | None:
-    """Refuse what no cell could compute, before anything is written; returns the text's path."""
+def check_inputs(arguments: Arguments) -> TextFile | None:
+    """Refuse what no cell could compute, before anything is written; returns the text."""
     config = arguments.config
     if arguments.text is not None and config.source != "text":
         refuse(PROGRAM, "--text is read with --source text only; add it, or leave --text out.")
-    text = None if arguments.text is None else str(arguments.text.resolve())
+    text = None if arguments.text is None else TextFile.read(arguments.text)
     if config.source == "text":
         problem_of(config, 0, text)
     return text
@@ -157,22 +170,21 @@ def run(arguments: Arguments, console: Console) -> int:
     model = "" if config.model == "mlp" else f"-{config.model}"
     name = f"{config.source}{model}-{arguments.preset}"
     out = arguments.out or Path("results/phase_diagram") / name
-    cells = make_cells(config)
-    # what `finish` needs takes seconds to import: while the workers compute
-    threading.Thread(
-        target=importlib.import_module, args=("simulations.figures",), daemon=True
-    ).start()
+    if not arguments.engine.dry_run:
+        # what `finish` needs takes seconds to import: while the workers compute
+        threading.Thread(
+            target=importlib.import_module, args=("simulations.figures",), daemon=True
+        ).start()
     outcome = complete(
         console,
-        cells,
+        arguments.engine,
+        make_cells(config, arguments.gpu),
         partial(compute_cell, config, text),
         out,
-        configuration_hash(config, text),
-        workers=arguments.workers,
+        configuration_hash(config, text, arguments.gpu),
         cost=partial(_cost, config),
+        size=partial(_size, config),
     )
-    if outcome is None:
-        return 1
     return finish(arguments, out, outcome, text, started, console)
 
 
@@ -180,7 +192,7 @@ def finish(
     arguments: Arguments,
     out: Path,
     outcome: SweepOutcome,
-    text: str | None,
+    text: TextFile | None,
     started: float,
     console: Console,
 ) -> int:
@@ -206,7 +218,7 @@ def finish(
         )
         findings.rows.extend(trained_rows(findings.analysis))
         title = "Phase diagram of memorization and generalization"
-        key = configuration_hash(config, text)
+        key = configuration_hash(config, text, arguments.gpu)
         command.save(data, out / "phase_diagram.nc", title, config.as_dict(), key, outcome)
         phase_diagram_figure(findings.analysis, out / "phase_diagram")
         write_report(findings, out, arguments.preset)
@@ -215,7 +227,7 @@ def finish(
     return command.close(console, out, broken, arguments.check)
 
 
-def _notes(config: Config, text: str | None) -> str:
+def _notes(config: Config, text: TextFile | None) -> str:
     if config.source != "text":
         return ""
     return problem_of(config, 0, text).notes
@@ -227,4 +239,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    # not `main` of this module, whose functions workers elsewhere would not find by name
+    from simulations.phase_diagram import main
+
     main()

@@ -12,7 +12,6 @@ the probe reads. Interrupted runs resume.
 
 from __future__ import annotations
 
-import os
 import time
 from dataclasses import dataclass, field
 from functools import partial
@@ -26,6 +25,7 @@ from rich.console import Console
 from simulations import command
 from simulations.command import complete, entry
 from simulations.config import TOOLKIT
+from simulations.engine import Engine
 from simulations.probe_calibration_config import (
     NUMERICS,
     PRESETS,
@@ -37,7 +37,7 @@ from simulations.probe_calibration_config import (
 from simulations.probe_config import NUMERICS as PROBE_NUMERICS
 from simulations.probe_verdict import TABLE
 from simulations.results import digest, write_text
-from simulations.sweep import SweepOutcome, load_cells
+from simulations.sweep import Cell, SweepOutcome, load_cells
 
 PROGRAM = "probe_calibration"
 
@@ -49,14 +49,14 @@ class Arguments:
     Args:
         preset: smoke (a minute) or small (a quarter of an hour).
         out: results folder; default results/probe_calibration/<preset>.
-        workers: cells computed at a time, one thread each; default the number of cores.
+        engine: where cells are computed.
         install: replace simulations/probe_calibration.json, which the probe reads.
         config: every setting of the preset can be overridden.
     """
 
     preset: Literal["smoke", "small"] = "small"
     out: Path | None = None
-    workers: int = field(default_factory=lambda: os.cpu_count() or 1)
+    engine: Annotated[Engine, tyro.conf.OmitArgPrefixes] = field(default_factory=Engine)
     install: bool = False
     config: Annotated[CalibrationConfig, tyro.conf.OmitArgPrefixes] = field(
         default_factory=CalibrationConfig
@@ -76,6 +76,20 @@ def configuration_hash(config: CalibrationConfig) -> str:
     return digest({"config": config.as_dict(), **numbers})
 
 
+def _cost(config: CalibrationConfig, cell: Cell) -> float:
+    """Rough seconds of a cell on one core of 15 Gflop/s: training, then the readings."""
+    vocab_size, seq_len = SOURCES[cell.coordinates["source"]]
+    inputs = vocab_size * seq_len
+    weights = inputs * (2 * cell.coordinates["width"] + inputs)
+    evaluations = 3 * config.steps * config.batch + 8 * config.sequences * config.n_steps
+    return 3.0 + 2 * weights * evaluations / 1.5e10
+
+
+def _size(config: CalibrationConfig, cell: Cell) -> float:
+    """Rough bytes of a cell's file."""
+    return 3e4 + 350.0 * config.sequences
+
+
 def parse(words: list[str]) -> Arguments:
     """Command line to Arguments; a wrong preset or value ends with one sentence and status 2."""
     return command.with_preset(PROGRAM, words, PRESETS, Arguments, preset, __doc__)
@@ -88,14 +102,15 @@ def run(arguments: Arguments, console: Console) -> int:
     out = arguments.out or Path("results/probe_calibration") / arguments.preset
     outcome = complete(
         console,
+        arguments.engine,
         make_cells(config),
         partial(compute_cell, config),
         out,
         configuration_hash(config),
-        workers=arguments.workers,
-        cost=lambda cell: SOURCES[cell.coordinates["source"]][0] + cell.coordinates["width"] / 32,
+        cost=partial(_cost, config),
+        size=partial(_size, config),
     )
-    return 1 if outcome is None else finish(arguments, out, outcome, started, console)
+    return finish(arguments, out, outcome, started, console)
 
 
 def finish(
@@ -128,4 +143,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    # not `main` of this module, whose functions workers elsewhere would not find by name
+    from simulations.probe_calibration import main
+
     main()

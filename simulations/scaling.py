@@ -12,7 +12,6 @@ folder.
 
 from __future__ import annotations
 
-import os
 import time
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -27,6 +26,7 @@ from rich.console import Console
 from simulations import command
 from simulations.command import complete, entry
 from simulations.config import TOOLKIT
+from simulations.engine import Engine
 from simulations.linear_config import Case
 from simulations.results import digest
 from simulations.scaling_config import (
@@ -48,13 +48,13 @@ class Arguments:
     Args:
         preset: smoke (a minute), small (under half an hour), medium (hours) or paper (clusters).
         out: results folder; default results/scaling/<preset>.
-        workers: cells computed at a time, one thread each; default the number of cores.
+        engine: where cells are computed.
         config: every setting of the preset can be overridden.
     """
 
     preset: Literal["smoke", "small", "medium", "paper"] = "small"
     out: Path | None = None
-    workers: int = field(default_factory=lambda: os.cpu_count() or 1)
+    engine: Annotated[Engine, tyro.conf.OmitArgPrefixes] = field(default_factory=Engine)
     config: Annotated[ScalingConfig, tyro.conf.OmitArgPrefixes] = field(
         default_factory=ScalingConfig
     )
@@ -127,6 +127,13 @@ def _cost(config: ScalingConfig, cell: Cell) -> float:
     )
 
 
+def _size(config: ScalingConfig, cell: Cell) -> float:
+    """Rough bytes of a cell's file."""
+    if cell.coordinates["kind"] == "linear":
+        return 3e4
+    return 3e4 + 40.0 * config.queries * len(cell.coordinates["condition"]["train_sizes"])
+
+
 def merge(
     networks: dict[Condition, list[xr.Dataset]], linear: dict[Case, xr.Dataset]
 ) -> xr.Dataset:
@@ -172,14 +179,15 @@ def run(arguments: Arguments, console: Console) -> int:
     networks, linear = network_cells(config), linear_cells(config)
     outcome = complete(
         console,
+        arguments.engine,
         [*(cell for cells in networks.values() for cell in cells), *linear.values()],
         partial(compute_cell, config),
         out,
         configuration_hash(config),
-        workers=arguments.workers,
         cost=partial(_cost, config),
+        size=partial(_size, config),
     )
-    return 1 if outcome is None else finish(arguments, out, outcome, started, console)
+    return finish(arguments, out, outcome, started, console)
 
 
 def finish(
@@ -211,4 +219,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    # not `main` of this module, whose functions workers elsewhere would not find by name
+    from simulations.scaling import main
+
     main()

@@ -13,6 +13,7 @@ import xarray as xr
 from simulations.check import Check
 from simulations.comparison import bound_checks
 from simulations.config import DENOISERS, Config, preset
+from simulations.corpora import TextFile
 from simulations.phase_diagram import configuration_hash, make_cells, merge, parse
 from tests.helpers import shared
 
@@ -213,10 +214,11 @@ def test_the_hash_changes_with_every_field_and_with_the_text(tmp_path):
     seen = {configuration_hash(base, None)}
     for name, value in (("root_seed", 1), ("n_steps", 17), ("levels", (0.1, 0.3))):
         seen.add(configuration_hash(dataclasses.replace(base, **{name: value}), None))
-    for body in ("a", "b"):
-        (tmp_path / "t").write_text(body)
-        seen.add(configuration_hash(base, str(tmp_path / "t")))
-    assert len(seen) == 6
+    for body in (b"a", b"b"):
+        seen.add(configuration_hash(base, TextFile("t", body)))
+    assert configuration_hash(base, TextFile("u", b"a")) in seen
+    seen.add(configuration_hash(base, None, gpu=True))
+    assert len(seen) == 7
 
 
 def test_the_small_preset_has_what_the_readme_promises():
