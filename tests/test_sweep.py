@@ -17,6 +17,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -227,6 +228,27 @@ def test_a_computation_the_worker_cannot_load(tmp_path: Path) -> None:
     with single_thread_environment():
         assert "AttributeError" in (run_cell(task, recipe).error or "")
         assert run_cell(task).asks
+
+
+def weighed(data: bytes, coordinates: dict[str, Any]) -> xr.Dataset:
+    """The small cell, of a computation with much input."""
+    return stub_cells.small(coordinates).assign_attrs(size=len(data))
+
+
+@pytest.mark.parametrize("size", [1, 10**6])
+def test_a_big_input_travels_once_to_each_worker(tmp_path: Path, size: int) -> None:
+    carried = []
+
+    class Counting(ThreadPoolExecutor):
+        def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Any:
+            carried.append(len(args[1] or b""))
+            return super().submit(fn, *args, **kwargs)
+
+    compute = partial(weighed, b"a" * size)
+    outcome, _ = swept(tmp_path, compute, executor_factory=Counting)
+    assert outcome.done == NAMES  # all threads are one worker, which asks once
+    assert {ds.attrs["size"] for ds in load_cells(tmp_path, grid())} == {size}
+    assert sum(count > size for count in carried) == (len(NAMES) if size == 1 else 1)
 
 
 def test_dying_workers_lose_no_other_cell(tmp_path: Path, reference: list[str]) -> None:
