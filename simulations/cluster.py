@@ -14,7 +14,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Executor, Future
+from concurrent.futures import Executor, Future, wait
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -141,6 +141,13 @@ class DaskExecutor(Executor):
             self._looked = time.monotonic()
         return len(self._usable)
 
+    def meet(self, seconds: float) -> None:
+        """Wait a little for what the workers that are there have to say."""
+        self._look()
+        if self._answers is not None:
+            wait([self._answers], timeout=seconds)
+            self._look()
+
     def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
         """Hand over `run_cell` with a task and perhaps its recipe."""
         task: Task = args[0]
@@ -177,9 +184,12 @@ class DaskExecutor(Executor):
     def _look(self) -> None:
         """Bring the list of usable workers up to date; ask new ones what they run."""
         try:
-            found = self._client.scheduler_info()["workers"]
+            # not scheduler_info(), which the client's own clock overwrites without the workers
+            scheduler: Any = self._client.scheduler
+            told: Any = self._client.sync(scheduler.identity, n_workers=-1)
         except (OSError, TimeoutError):
             return
+        found = told["workers"]
         for address in set(self._usable) - set(found):
             del self._usable[address]
         if self._answers is not None and self._answers.done():
@@ -299,12 +309,15 @@ def _connected(cluster: Any, address: str, say: Callable[[str], None]) -> DaskEx
             f"dask scheduler, or correct --cluster tcp://host:port."
         ) from None
     say(f"Dask cluster {address}, dashboard {client.dashboard_link}")
-    return DaskExecutor(client, say, address)
+    executor = DaskExecutor(client, say, address)
+    executor.meet(5.0)
+    return executor
 
 
 def _quiet() -> None:
     """Dask tells on its own what the sweep says in its words."""
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    for name in ("distributed", "distributed.client"):  # the latter has a level of its own
+        logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 def _in_thread(function: Callable[[], Any]) -> Future[Any]:
