@@ -67,7 +67,7 @@ def run_tasks(work: Work, factory: ExecutorFactory) -> None:
     its own `width()`, which may change. One whose factory does not say `places_gpus` gets the tasks
     for a GPU after the others, one at a time.
 
-    Tasks in flight when an executor breaks are tried once more at the end, each alone in an
+    Tasks in flight when an executor breaks are tried once more at the end, one after another in an
     executor of one worker; one that breaks that too is given up. Raises what `take` and `tick`
     raise, and KeyboardInterrupt on Ctrl-C; in any case the workers are gone.
     """
@@ -87,8 +87,9 @@ def _run_all(tasks: Sequence[Task], work: Work, factory: ExecutorFactory, worker
         for task in lost:
             work.reporter.postponed(task.name)
         suspects += lost
-    for task in suspects:
-        if _run_pool(deque([task]), work, factory, 1):
+    pending = deque(suspects)
+    while pending:
+        for task in _run_pool(pending, work, factory, 1):
             work.give_up(
                 task, "a worker died at it, and again when it ran alone (killed, or out of memory)"
             )

@@ -233,6 +233,7 @@ def _run(
         with closing(Log(hold.folder)) as log:
 
             def take(report: CellReport) -> None:
+                hold.check()
                 _keep(report, hold.folder, log)
                 reports.append(replace(report, content=b"", trace=None))
                 if report.error is None:
