@@ -4,7 +4,7 @@ RUN := .venv/bin/python
 BENCH := NUMBA_NUM_THREADS=2 OMP_NUM_THREADS=2 .venv-bench/bin/python -m pytest -n 0
 ARGS ?=
 
-.PHONY: phase-diagram test bench lint environment interpreter
+.PHONY: phase-diagram test test-faults bench lint environment interpreter
 
 environment: interpreter
 	@$(PYTHON) .ci/environment.py
@@ -18,6 +18,10 @@ phase-diagram: environment
 
 test: environment
 	@$(RUN) -m pytest $(ARGS)
+
+# whatever dies, no number is lost: needs root for full disks and cut networks, else skips these
+test-faults: environment
+	@$(RUN) -m pytest tests/faults -m faults -n 0 $(ARGS)
 
 # .venv-bench holds the peers too: first their results agree with ours, then the timings
 bench: interpreter
