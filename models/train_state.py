@@ -24,7 +24,7 @@ from safetensors.numpy import save as serialize_tensors
 from models.checkpoint import replace_file
 from models.errors import CheckpointError
 
-FORMAT = 1
+FORMAT = 2
 NAME = "state.safetensors"
 
 
@@ -58,8 +58,18 @@ def save_state(folder: Path, saved: SavedState, run: str, about: Mapping[str, An
         "losses": saved.losses,
         "about": dict(about),
     }
-    content = serialize_tensors(tensors, metadata={"training": json.dumps(header)})
-    replace_file(folder / NAME, content)
+    text = json.dumps(header)
+    metadata = {"training": text, "sha256": _seal(text, tensors)}
+    replace_file(folder / NAME, serialize_tensors(tensors, metadata=metadata))
+
+
+def _seal(text: str, tensors: Mapping[str, np.ndarray]) -> str:
+    """SHA-256 of all that a saved state says: a bit that has changed would train on unnoticed."""
+    total = hashlib.sha256(text.encode())
+    for name in sorted(tensors):
+        total.update(f"{name} {tensors[name].dtype} {tensors[name].shape}".encode())
+        total.update(tensors[name].tobytes())
+    return total.hexdigest()
 
 
 def load_state(folder: Path, like: Any, run: str) -> SavedState | None:
@@ -72,7 +82,8 @@ def load_state(folder: Path, like: Any, run: str) -> SavedState | None:
         return None
     try:
         with safe_open(path, framework="numpy") as file:
-            header = json.loads((file.metadata() or {})["training"])
+            metadata = file.metadata() or {}
+            header = json.loads(metadata["training"])
             names = set(file.keys())
             if header["format"] != FORMAT:
                 raise ValueError(f"format {header['format']!r}, this version reads {FORMAT}")
@@ -86,6 +97,8 @@ def load_state(folder: Path, like: Any, run: str) -> SavedState | None:
                 odd = min(names ^ set(wanted))
                 raise ValueError(f"tensor {odd!r} is missing or too many")
             leaves = {name: file.get_tensor(name) for name in names}
+            if metadata["sha256"] != _seal(metadata["training"], leaves):
+                raise ValueError("its contents have changed since it was written")
             step, losses = int(header["step"]), [float(x) for x in header["losses"]]
     except CheckpointError:
         raise
