@@ -1,8 +1,9 @@
 """The manifest of a results folder: which cells were asked for, and the hash of every finished one.
 
 `manifest.jsonl` is text, one JSON object a line: first the sweep, then one line per finished cell,
-added as it is written. The cells' own files stay the truth: what the manifest lacks or gets wrong
-(a line cut short by a crash, a file that has changed) is read and verified in full.
+added as it is written. Each line ends with a digest of itself. The cells' own files stay the truth:
+what the manifest lacks or gets wrong (a line cut short or altered, a file that has changed) is read
+and verified in full.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
+from simulations.provenance import digest
 from simulations.results import ResultsError, explain, sha256_of, write_text
 
 NAME = "manifest.jsonl"
@@ -75,7 +77,7 @@ class Manifest:
         """Write it whole. Raises ResultsError."""
         head = {"format": FORMAT, "config_hash": self.config_hash, "wanted": list(self.wanted)}
         lines = [head, *(asdict(entry) for entry in self.entries.values())]
-        write_text("".join(json.dumps(line) + "\n" for line in lines), out / NAME)
+        write_text("".join(map(_line, lines)), out / NAME)
 
 
 class Log:
@@ -91,7 +93,7 @@ class Log:
     def add(self, entry: Entry) -> None:
         """Add a finished cell. Raises ResultsError."""
         try:
-            os.write(self._descriptor, (json.dumps(asdict(entry)) + "\n").encode())
+            os.write(self._descriptor, _line(asdict(entry)).encode())
         except OSError as error:
             raise ResultsError(explain(error, "write", self._path)) from error
 
@@ -114,9 +116,15 @@ def entry_of(attrs: Mapping[str, Any], raw: bytes | memoryview) -> Entry:
     )
 
 
+def _line(fields: dict[str, Any]) -> str:
+    return json.dumps(fields | {"digest": digest(fields)}) + "\n"
+
+
 def _parsed(line: bytes) -> dict[str, Any]:
+    """What a line says; nothing if it was altered."""
     try:
         found = json.loads(line)
+        intact = isinstance(found, dict) and found.pop("digest", "") == digest(found)
     except ValueError:
         return {}
-    return found if isinstance(found, dict) else {}
+    return found if intact else {}
