@@ -44,8 +44,8 @@ class ClusterError(ResultsError):
     """A cluster cannot be reached or used; the message is one sentence that says what to do."""
 
 
-class WorkersLost(RuntimeError):
-    """Every worker that tried a cell died at it."""
+class WorkersLost(ResultsError):
+    """Every worker that tried a cell died at it; the message says how many."""
 
 
 @dataclass(frozen=True)

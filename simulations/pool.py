@@ -188,7 +188,8 @@ class _Flight:
             self.lost.append(task)
             return None
         if error is not None:
-            return CellReport(task.name, error=first_line(error))
+            plain = isinstance(error, ResultsError)
+            return CellReport(task.name, error=str(error) if plain else first_line(error))
         report = future.result()
         if report.asks:
             self._asked.add(task.name)

@@ -93,7 +93,7 @@ class Reporter:
     def width(self, workers: int) -> None:
         """Note how many cells are computed at once; 0 is told, once until there are some again."""
         if workers == 0 and self._workers > 0:
-            self.say("no worker is there; waiting for one to join")
+            self.say("no worker can be reached; waiting for one")
         self._workers = workers
 
     def started(self, name: str) -> None:

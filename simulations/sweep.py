@@ -18,7 +18,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -143,15 +143,21 @@ def run_sweep(
                 key = hashlib.sha256(recipe).hexdigest()[:16]
                 tasks = [_task(cell, key, hold, config_hash) for cell in todo]
                 with single_thread_environment():
-                    reports = _run(tasks, recipe, executor_factory, workers, reporter, hold)
+                    tally = _run(tasks, recipe, executor_factory, workers, reporter, hold)
     except KeyboardInterrupt:
         count = sum(cell_path(folder, cell.name).exists() for cell in wanted)
         raise SweepInterrupted(
             f"Interrupted: {count} of {len(wanted)} cells are done and kept; "
             f"run the same command again to resume."
         ) from None
-    damaged = list(found.damaged)
-    return _outcome(wanted, reports, found.finished, damaged, time.monotonic() - begun)
+    return SweepOutcome(
+        done=[cell.name for cell in wanted if cell.name in tally.done],
+        skipped=[cell.name for cell in wanted if cell.name in found.finished],
+        damaged=[cell.name for cell in wanted if cell.name in found.damaged],
+        failed=tally.failed,
+        wall_time=time.monotonic() - begun,
+        peak_rss_mb=tally.peak_rss_mb,
+    )
 
 
 def load_cells(out: str | os.PathLike[str], cells: Iterable[Cell]) -> list[xr.Dataset]:
@@ -209,6 +215,15 @@ def _read_cell(cell: Cell, folder: Path) -> xr.Dataset:
     return ds
 
 
+@dataclass
+class _Tally:
+    """What came of the cells: by name, as a sweep may have a great many."""
+
+    done: set[str] = field(default_factory=set)
+    failed: dict[str, str] = field(default_factory=dict)
+    peak_rss_mb: float = 0.0
+
+
 def _run(
     tasks: Sequence[Task],
     recipe: bytes,
@@ -216,11 +231,11 @@ def _run(
     workers: int,
     reporter: Reporter,
     hold: Hold,
-) -> list[CellReport]:
+) -> _Tally:
     """Run the tasks and keep what comes back; leave no temporary file, however it ends."""
+    tally = _Tally()
     if not tasks:
-        return []
-    reports: list[CellReport] = []
+        return tally
     last_check = time.monotonic()
 
     def tick() -> None:
@@ -235,14 +250,16 @@ def _run(
             def take(report: CellReport) -> None:
                 hold.check()
                 _keep(report, hold.folder, log)
-                reports.append(replace(report, content=b"", trace=None))
+                tally.peak_rss_mb = max(tally.peak_rss_mb, report.peak_rss_mb)
                 if report.error is None:
+                    tally.done.add(report.name)
                     reporter.finished(report.name, report.seconds)
                 else:
+                    tally.failed[report.name] = report.error
                     reporter.failed(report.name, report.error)
 
             run_tasks(Work(tasks, recipe, workers, reporter, take, tick), factory)
-        return reports
+        return tally
     finally:
         with interrupts_ignored():
             remove_temporaries(hold.folder / "cells", of_living=True)
@@ -265,22 +282,3 @@ def _keep(report: CellReport, folder: Path, log: Log) -> None:
     shutil.rmtree(checkpoint_path(folder, report.name), ignore_errors=True)
     with suppress(OSError):
         (folder / "unfinished").rmdir()  # goes with the last of them
-
-
-def _outcome(
-    cells: Sequence[Cell],
-    reports: Sequence[CellReport],
-    skipped: set[str],
-    damaged: Sequence[str],
-    wall_time: float,
-) -> SweepOutcome:
-    by_name = {report.name: report for report in reports}
-    ordered = [by_name[cell.name] for cell in cells if cell.name in by_name]
-    return SweepOutcome(
-        done=[report.name for report in ordered if report.error is None],
-        skipped=[cell.name for cell in cells if cell.name in skipped],
-        damaged=[cell.name for cell in cells if cell.name in damaged],
-        failed={report.name: report.error for report in ordered if report.error is not None},
-        wall_time=wall_time,
-        peak_rss_mb=max((report.peak_rss_mb for report in reports), default=0.0),
-    )
