@@ -70,7 +70,6 @@ class ScaleAnalysis:
     throughput: dict[str, dict[str, Range]] = field(default_factory=dict)
     one_file: dict[str, Range] = field(default_factory=dict)
     slope: Slope | None = None
-    report_bytes: tuple[float, float] | None = None
     samples: list[tuple[int, float]] = field(default_factory=list)
     points: list[Point] = field(default_factory=list)
     paper: dict[str, list[Shortened]] = field(default_factory=dict)
@@ -161,9 +160,8 @@ def analyse(parts: dict[str, list[Row]], extrapolate: int) -> ScaleAnalysis:
         analysis.one_file[name] = spread_of(row[name] for row in files)
     looks = parts.get("memory", [])
     if looks:
-        analysis.samples = [(row["cells"], row["rss"]) for row in looks if "rss" in row]
+        analysis.samples = [(row["cells"], row["rss"]) for row in looks]
         analysis.slope = slope_of(analysis.samples)
-        analysis.report_bytes = (looks[-1]["report_bytes"], looks[-1]["bare_report_bytes"])
     analysis.points = _points(parts.get("overhead", []))
     analysis.limits = _limits(analysis)
     for row in parts.get("paper", []):

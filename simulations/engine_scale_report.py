@@ -77,18 +77,15 @@ def _throughput_lines(analysis: ScaleAnalysis) -> list[str]:
 
 def _memory_lines(analysis: ScaleAnalysis) -> list[str]:
     slope = analysis.slope
-    if slope is None or analysis.report_bytes is None:
+    if slope is None:
         return []
-    kept, bare = analysis.report_bytes
     samples = [[f"{count:,}", f"{size / 1e6:.1f}"] for count, size in analysis.samples]
     return [
         "## Memory of the launcher",
         "",
         f"{slope.bytes_per_cell:,.0f} bytes a cell (95 % interval {slope.low:,.0f} to "
         f"{slope.high:,.0f}, growth between looks taken as independent) over {slope.cells:,} "
-        f"cells: from {slope.first / 1e6:.1f} to {slope.last / 1e6:.1f} MB. What a sweep must keep "
-        f"of a cell is its report; one takes {kept:,.0f} bytes, {bare:,.0f} without the line of "
-        "the manifest, which is on disk.",
+        f"cells: from {slope.first / 1e6:.1f} to {slope.last / 1e6:.1f} MB.",
         "",
         *markdown(["cells", "resident, MB"], samples),
     ]

@@ -10,11 +10,10 @@ import os
 import pickle
 import tempfile
 import time
-import tracemalloc
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -34,14 +33,13 @@ from simulations.engine_scale_cluster import LocalCluster, local_cluster
 from simulations.engine_scale_config import ScaleConfig
 from simulations.engine_scale_model import paper_costs
 from simulations.engine_scale_watch import TooFewAnswers, Watch, resident_bytes
-from simulations.manifest import entry_of
 from simulations.pool import ExecutorFactory, Work, process_pool, run_tasks
 from simulations.progress import Reporter
 from simulations.provenance import code_version, provenance
 from simulations.results import ResultsError, dataset_bytes, write_bytes
 from simulations.sweep import Cell, run_sweep
 from simulations.threads import single_thread_environment
-from simulations.worker import CellReport, Task, coordinates_text
+from simulations.worker import CellReport, Task
 
 Row = dict[str, Any]
 Say = Callable[[str], None]
@@ -179,12 +177,12 @@ def _one_file(folder: Path, count: int = 40) -> Row:
 
 
 def memory(config: ScaleConfig, folder: Path, say: Say) -> list[Row]:
-    """Resident memory of a launcher of its own, over many cells; and the bytes of a report."""
+    """Resident memory of a launcher of its own, over many cells."""
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, context) as launcher:
         rows = launcher.submit(_memory, config, folder).result()
     say(f"launcher: {rows[-1]['rss'] / 1e6:.0f} MB after {rows[-1]['cells']} cells")
-    return [*rows, {"report_bytes": _kept_bytes(), "bare_report_bytes": _kept_bytes(bare=True)}]
+    return rows
 
 
 def _memory(config: ScaleConfig, folder: Path) -> list[Row]:
@@ -197,24 +195,6 @@ def _memory(config: ScaleConfig, folder: Path) -> list[Row]:
     cells, warm = empty_cells(config.memory_cells, WORKERS)
     _sweep(cells, folder, process_pool, warm=warm, look=look)
     return rows
-
-
-def _kept_bytes(count: int = 1000, bare: bool = False) -> float:
-    """Memory of one report as a sweep keeps it; `bare`: without the entry of the manifest."""
-    attrs = {**provenance(), "cell": "cell000000", "config_hash": CONFIG_HASH, "wall_time_s": 0.1,
-             "peak_rss_mb": 100.0,
-             "cell_coordinates": coordinates_text({"index": 0, "seconds": 0.0})}  # fmt: skip
-    entry = entry_of(attrs, b" " * 65 + b"\n")
-    report = CellReport("cell000000", 0.1, 100.0, b"", entry, worker="host:1234")
-    text = pickle.dumps(report)
-    tracemalloc.start()
-    kept = []
-    for _ in range(count):
-        arrived = pickle.loads(text)
-        kept.append(replace(arrived, entry=None) if bare else arrived)
-    size = tracemalloc.get_traced_memory()[0] / len(kept)
-    tracemalloc.stop()
-    return size
 
 
 def overhead(config: ScaleConfig, folder: Path, say: Say) -> list[Row]:
