@@ -254,3 +254,9 @@ def _alive(pid: int) -> bool:
     except OSError:
         return True
     return True
+
+
+if __name__ == "__main__":
+    from simulations.results_command import main
+
+    main()
