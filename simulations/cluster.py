@@ -125,6 +125,7 @@ class DaskExecutor(Executor):
         self._excluded: set[str] = set()
         self._looked = -_LOOK
         self._answers: Future[dict[str, Any]] | None = None
+        self._asked = 0.0  # when; a scheduler that died with the question leaves it unanswered
 
     def width(self) -> int:
         """Usable workers, 0 while the scheduler is out of reach. Raises ClusterError if it stays
@@ -186,7 +187,9 @@ class DaskExecutor(Executor):
         try:
             # not scheduler_info(), which the client's own clock overwrites without the workers
             scheduler: Any = self._client.scheduler
-            told: Any = self._client.sync(scheduler.identity, n_workers=-1)
+            told: Any = self._client.sync(
+                scheduler.identity, n_workers=-1, callback_timeout=TIMEOUT
+            )
         except (OSError, TimeoutError):
             return
         found = told["workers"]
@@ -197,8 +200,11 @@ class DaskExecutor(Executor):
                 if address in found:
                     self._judge(address, answer, found[address])
             self._answers = None
+        elif self._answers is not None and time.monotonic() - self._asked > TIMEOUT:
+            self._answers = None
         new = [name for name in found if name not in self._usable and name not in self._excluded]
         if new and self._answers is None:
+            self._asked = time.monotonic()
             self._answers = _in_thread(
                 lambda: self._client.run(code_version, workers=new, on_error="return")
             )

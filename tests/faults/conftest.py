@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from faults import table
+from faults import fault_table
 from faults.cluster import Cluster
 from faults.launch import Launcher, Reference, end_all
 
@@ -51,6 +51,6 @@ def reference(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Referen
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if terminalreporter.stats.get("passed") or terminalreporter.stats.get("failed"):
-        text = table.write()
+        text = fault_table.write()
         if text:
             terminalreporter.write(f"\n{text}")

@@ -17,7 +17,7 @@ from typing import Any
 
 import xarray as xr
 from faults import stub
-from faults.table import Row
+from faults.fault_table import Row
 from rich.console import Console
 
 from simulations.manifest import Manifest

@@ -11,8 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from faults.fault_table import row
 from faults.launch import Launcher, Reference, Watch, finished, moments, settle, struck, trials
-from faults.table import row
 
 from simulations.results import read_dataset
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from faults.cluster import Cluster, nursed
+from faults.fault_table import row
 from faults.launch import (
     Launcher,
     Reference,
@@ -19,7 +20,6 @@ from faults.launch import (
     struck,
     trials,
 )
-from faults.table import row
 
 pytestmark = pytest.mark.faults
 Launch = Callable[..., Launcher]

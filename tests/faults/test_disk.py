@@ -6,9 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from faults.fault_table import row
 from faults.launch import Launcher, Reference, Watch, finished, moments, settle, struck, trials
 from faults.mounts import fill, read_only, small_disk
-from faults.table import row
 
 pytestmark = pytest.mark.faults
 Launch = Callable[..., Launcher]

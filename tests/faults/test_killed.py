@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from faults.fault_table import row
 from faults.launch import (
     WORKERS,
     Launcher,
@@ -19,7 +20,6 @@ from faults.launch import (
     struck,
     trials,
 )
-from faults.table import row
 
 pytestmark = pytest.mark.faults
 Launch = Callable[..., Launcher]

@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 from faults import stub
 from faults.cluster import Cluster
+from faults.fault_table import row
 from faults.launch import PATH, ROOT, Launcher, Reference, Watch, finished, settle
-from faults.table import row
 from rich.console import Console
 
 from simulations.pool import WorkerRefused

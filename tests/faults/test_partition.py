@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 from faults.cluster import Cluster
+from faults.fault_table import row
 from faults.launch import Launcher, Reference, Watch, finished, moments, settle, struck, trials
-from faults.table import row
 
 pytestmark = pytest.mark.faults
 Launch = Callable[..., Launcher]

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 from faults.cluster import Cluster
+from faults.fault_table import Row, row
 from faults.launch import Launcher, Watch, end_all, kill, moments, struck, trials
-from faults.table import Row, row
 
 from simulations.manifest import Manifest
 from simulations.results import content_digest, read_dataset

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from faults.fault_table import row
 from faults.launch import (
     Launcher,
     Reference,
@@ -16,7 +17,6 @@ from faults.launch import (
     settle,
     trials,
 )
-from faults.table import row
 
 pytestmark = pytest.mark.faults
 Launch = Callable[..., Launcher]
