@@ -4,7 +4,7 @@ RUN := .venv/bin/python
 BENCH := NUMBA_NUM_THREADS=2 OMP_NUM_THREADS=2 .venv-bench/bin/python -m pytest -n 0
 ARGS ?=
 
-.PHONY: phase-diagram test test-faults bench lint environment interpreter
+.PHONY: phase-diagram paper paper-full test test-faults bench lint environment interpreter
 
 environment: interpreter
 	@$(PYTHON) .ci/environment.py
@@ -15,6 +15,13 @@ interpreter:
 # make phase-diagram ARGS="--preset smoke --source iid"
 phase-diagram: environment
 	@$(RUN) simulations/phase_diagram.py $(ARGS)
+
+# figures, tables and appendix.pdf from results/; paper-full makes those results first
+paper: environment
+	@$(RUN) -m paper.build $(ARGS)
+
+paper-full: environment
+	@$(RUN) -m paper.build --full $(ARGS)
 
 test: environment
 	@$(RUN) -m pytest $(ARGS)

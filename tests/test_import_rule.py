@@ -41,6 +41,18 @@ ALLOWED = {
         "models",
         "simulations",
     },
+    "paper": {
+        "numpy",
+        "scipy",
+        "xarray",
+        "h5py",
+        "tyro",
+        "matplotlib",
+        "am_theory",
+        "models",
+        "simulations",
+        "paper",
+    },
 }
 
 

@@ -1,0 +1,1 @@
+"""The appendix: figures and tables drawn from saved results, and the document that holds them."""
