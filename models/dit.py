@@ -21,6 +21,7 @@ from jaxtyping import Array, Float, Int
 
 from am_theory import channel
 from models.dit_layers import SLOWEST, Block, Linear, apply_block, layer_norm, rotary
+from models.products import matmul
 from models.tokens import check_vocabulary
 
 N_FREQUENCIES = 128  # of the embedding of sigma
@@ -237,9 +238,8 @@ class DiT(eqx.Module):
         """Rows of the embedding, or their mixture under the softmax of a real input."""
         if x_t.ndim == 2:
             return self.embedding[x_t]
-        return jax.nn.softmax(x_t.astype(self.real_dtype)).astype(self.embedding.dtype) @ (
-            self.embedding
-        )
+        mixture = jax.nn.softmax(x_t.astype(self.real_dtype)).astype(self.embedding.dtype)
+        return matmul(mixture, self.embedding)
 
     def embed_level(self, sigma: Float[Array, " batch"]) -> Float[Array, "batch cond"]:
         """MLP of sines and cosines of sigma, before the last nonlinearity."""

@@ -14,6 +14,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from models.products import EXACT
+
 SLOWEST = 1e4  # ratio of the fastest to the slowest rotary frequency
 EPSILON = 1e-5  # added to the variance in a layer norm
 
@@ -27,7 +29,8 @@ def product(x: Array, weight: Array) -> Array:
 
 
 def _multiply(x: Array, y: Array) -> Array:
-    return jnp.matmul(x, y, preferred_element_type=jnp.promote_types(x.dtype, jnp.float32))
+    wide = jnp.promote_types(x.dtype, jnp.float32)
+    return jnp.matmul(x, y, precision=EXACT, preferred_element_type=wide)
 
 
 def _product_forward(x: Array, weight: Array) -> tuple[Array, tuple[Array, Array]]:
@@ -114,10 +117,12 @@ def attention(
     heads = qkv.reshape(batch, seq_len, 3, n_heads, -1).transpose(2, 0, 3, 1, 4)
     q, k, v = heads.reshape(3, batch * n_heads, seq_len, -1)  # heads first: plain matrix products
     q, k = turned(q, turn) * float(q.shape[-1] ** -0.5), turned(k, turn)
-    score = jnp.einsum("nld,nmd->nlm", q, k, preferred_element_type=turn[0].dtype)
+    score = jnp.einsum("nld,nmd->nlm", q, k, precision=EXACT, preferred_element_type=turn[0].dtype)
     weight = jnp.exp(score - jax.lax.stop_gradient(jnp.max(score, axis=-1, keepdims=True)))
     total = jnp.sum(weight, axis=-1, keepdims=True)
-    mixed = jnp.einsum("nlm,nmd->nld", weight.astype(v.dtype), v) / total.astype(v.dtype)
+    mixed = jnp.einsum("nlm,nmd->nld", weight.astype(v.dtype), v, precision=EXACT) / total.astype(
+        v.dtype
+    )
     mixed = mixed.reshape(batch, n_heads, seq_len, -1).transpose(0, 2, 1, 3)
     return mixed.reshape(batch, seq_len, triple // 3)
 

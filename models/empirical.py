@@ -22,6 +22,7 @@ from models import _kernels
 from models.hamming import HammingStore
 from models.mapped import check_file, check_unchanged
 from models.memory_size import refuse_beyond_memory
+from models.products import matmul
 from models.tokens import Tokens, check_level, check_tokens, check_vocabulary
 
 Floats = NDArray[np.float64]
@@ -268,7 +269,7 @@ class EmpiricalJax(eqx.Module):
                 logits = logits + self.log_counts
             weights = jax.nn.softmax(logits, axis=1)
             onehot = jax.nn.one_hot(stored, self.vocab_size, dtype=weights.dtype)
-            return None, jnp.log(weights @ onehot)
+            return None, jnp.log(matmul(weights, onehot))
 
         _, log_law = jax.lax.scan(site, None, columns)
         return jnp.moveaxis(log_law, 0, 1)

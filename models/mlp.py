@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from am_theory import channel
+from models.products import EXACT, matmul
 
 N_FREQUENCIES = 8
 PAIR_SCALE = 3.0  # the pairwise field learns this much faster than the rest under Adam
@@ -103,13 +104,14 @@ class MLPDenoiser(eqx.Module):
         onehot = jax.nn.one_hot(x_t, self.vocab_size).reshape(batch, -1)
         level = jnp.broadcast_to(jnp.asarray(t, jnp.float32), (batch,))
         features = time_features(level)
-        times = jnp.einsum("bf,kfw->kbw", features, self.times)
+        times = jnp.einsum("bf,kfw->kbw", features, self.times, precision=EXACT)
         times = times + self.biases[:, None, :]
-        hidden = onehot @ self.embed + times[0]
+        hidden = matmul(onehot, self.embed) + times[0]
         for weight, shift in zip(self.blocks, times[1:], strict=True):
-            hidden = hidden + jax.nn.gelu(_normalize(hidden) + shift) @ weight
-        logits = jax.nn.gelu(_normalize(hidden)) @ self.readout + self.readout_bias
-        logits = logits + (1 + features @ self.pair_gain) * (onehot @ self._pair_field())
+            hidden = hidden + matmul(jax.nn.gelu(_normalize(hidden) + shift), weight)
+        logits = matmul(jax.nn.gelu(_normalize(hidden)), self.readout) + self.readout_bias
+        gain = 1 + matmul(features, self.pair_gain)
+        logits = logits + gain * matmul(onehot, self._pair_field())
         return jax.nn.log_softmax(logits.reshape(batch, self.seq_len, self.vocab_size))
 
     def _pair_field(self) -> Array:

@@ -32,6 +32,7 @@ from numpy.typing import NDArray
 from models.tokens import Tokens
 
 LOGITS = 1 << 22  # of the readout at a time: 16 MiB, which the allocator keeps
+LOGITS_OF_A_GPU = 1 << 28  # which waits for each call
 TOKENS = 1 << 16  # of a batch of the trunk
 
 
@@ -170,7 +171,7 @@ def ancestral_thinned(
     """Reverse process of a network with `trunk` and `head` over a grid, tokens (n, L).
 
     `batch` sequences at a time, by default as many as hold 65,536 tokens. Memory beyond the
-    weights: activations of the trunk, and a few arrays of 4 million logits.
+    weights: activations of the trunk, and a few arrays of 4 million logits (268 million on a GPU).
     """
     n, seq_len = x_t.shape
     size = min(n, batch or max(1, TOKENS // seq_len))
@@ -182,7 +183,7 @@ def ancestral_thinned(
 def _run_batch(model: Any, rng: np.random.Generator, x_t: Tokens, grid: Grid) -> Tokens:
     tokens = x_t.copy()
     events = draw_events(rng, grid, *tokens.shape)
-    block = min(1024, max(128, LOGITS // model.vocab_size))
+    block = rows_at_a_time(model.vocab_size, jax.default_backend())
     for j, steps in enumerate(events.step):
         hidden, condition = _trunk(
             model, jnp.asarray(tokens, jnp.int32), jnp.asarray(grid.t[steps], jnp.float32)
@@ -198,6 +199,13 @@ def _run_batch(model: Any, rng: np.random.Generator, x_t: Tokens, grid: Grid) ->
             new = _move(model, hidden, condition, *drawn)
             tokens[sequence, site] = np.asarray(new)[: len(site)]
     return tokens
+
+
+def rows_at_a_time(vocab_size: int, backend: str) -> int:
+    """Rows of the readout in one call (timings in BENCHMARKS.md)."""
+    if backend == "cpu":
+        return min(1024, max(128, LOGITS // vocab_size))
+    return min(TOKENS, max(128, LOGITS_OF_A_GPU // vocab_size))
 
 
 def _blocks(first: int, last: int, size: int) -> Iterator[slice]:

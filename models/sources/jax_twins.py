@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from am_theory import channel
+from models.products import matmul
 
 
 def _betas(schedule: Any, t: Any, vocab_size: int, batch: int) -> Array:
@@ -132,4 +133,4 @@ class SmootherJax(eqx.Module):
             reverse=True,
         )
         states = jax.nn.softmax(left + right, axis=-1)
-        return jnp.moveaxis(jnp.log(states @ self.emission), 0, 1)
+        return jnp.moveaxis(jnp.log(matmul(states, self.emission)), 0, 1)
