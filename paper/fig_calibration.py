@@ -55,7 +55,7 @@ def _features(axis: Any, judged: xr.Dataset, coefficients: dict[str, float]) -> 
         axis.plot(x, -(intercept + middle * x) / small, color="k", lw=0.9, ls="--")
     axis.set(xlim=(-0.03, 1.2), ylim=(-0.05, 1.6))
     axis.set_xlabel("entropy over log loss, $t=0.5$")
-    axis.set_ylabel("the same, $t=10^{-5}$")
+    axis.set_ylabel("entropy over log loss, $t=10^{-5}$")
 
 
 def _probabilities(axis: Any, judged: xr.Dataset) -> None:

@@ -28,11 +28,12 @@ def draw(results: Results) -> tuple[Any, str]:
     figure, axes = style.figure(len(found), 3, 1.75 * len(found) + 0.55, sharex="col")
     names = ("MLP", "transformer")
     words = []
+    kinds = ("entropy", "certain tokens", "miscalibration")
     for row, analysis, name in zip(axes, found, names, strict=False):
         _entropy_panel(row[0], analysis)
         _share_panel(row[1], analysis)
         _gap_panel(row[2], analysis)
-        words += [name] * 3
+        words += [f"{kind}, {name}" for kind in kinds]
     style.titles(axes.flat, words)
     for axis in axes[-1]:
         style.size_axis(axis, found[0].train_sizes, most=4)
@@ -82,7 +83,7 @@ def _gap_panel(axis: Any, analysis: Analysis) -> None:
     )
     _curve(axis, analysis, minus(analysis.config, loss, entropy), SPLITS[2])
     axis.axhline(0, color="k", ls="--", lw=0.9)
-    axis.set_ylabel("log loss $-$ entropy (nats/token)")
+    axis.set_ylabel("log loss $-$ entropy (nats)")
 
 
 def _caption(found: list[Analysis]) -> str:
@@ -98,7 +99,7 @@ def _caption(found: list[Analysis]) -> str:
         [
             r"\textbf{Conditional entropy shows the transition.} Entropy of \texttt{loo}, "
             f"$p(x_0^i\\,|\\,x_t^{{\\setminus i}})$, at $t={tex.power(SMALL_LEVEL)}$, "
-            f"on {problem_words(first)}; {interval_words(first)}.",
+            f"on {problem_words(first.config)}; {interval_words(first)}.",
             f"Left: mean over tokens; on training sequences {ends[0]} and {ends[1]} (MLP), "
             f"{tex.number(exact)} nats under the exact law of the source (dashed). Middle: share "
             f"of tokens with less than {SUMMARY_EPSILON:g} nats. Right: log loss minus entropy on "

@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.patches import Patch
 
 from paper import style, tex
+from paper.fig_transition import problem_words
 from paper.sources import Results
 from simulations.bootstrap import MIN_SEEDS
 from simulations.novelty_analysis import NoveltyAnalysis, Series
@@ -134,8 +135,8 @@ def _caption(analysis: NoveltyAnalysis) -> str:
     most = tex.interval(float(excess.estimate[k]), float(low[k]), float(high[k]))
     return "\n".join(
         [
-            rf"\textbf{{What is made up}} ({config.source}, $V={config.vocab_size}$, "
-            f"$L={config.seq_len}$, {config.model}). {tex.counted(config.seeds, 'network')} for "
+            rf"\textbf{{What is made up}} ({problem_words(config)}). "
+            f"{tex.counted(config.seeds, 'network')} for "
             f"each $K$ from {config.train_sizes[0]} to {config.train_sizes[-1]:,}, "
             f"{config.sequences:,} sequences of each; intervals: "
             rf"95\,\%, {config.replicates:,} bootstrap replicates over {over}.",

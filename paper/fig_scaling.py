@@ -178,7 +178,7 @@ def _hierarchies(axis: Any, analysis: ScalingAnalysis) -> None:
     if found:
         _guide(axis, [min(found)[0], max(found)[0]], min(found)[1])
         axis.legend(loc="upper left", fontsize=7.5)
-    axis.margins(x=0.22)
+    axis.margins(x=0.3)
     _logs(axis, r"$m^{\rm depth}$", "$K$, learned half-way")
 
 
@@ -195,7 +195,8 @@ def _draws(axis: Any, analysis: ScalingAnalysis) -> None:
         )
     axis.axhline(parts[0].source_entropy, color="k", lw=0.9, ls=":", label="entropy $H$")
     _logs(axis, "training sequences $K$", "code length (nats/sequence)")
-    axis.legend(loc="best", fontsize=7.5)
+    axis.legend(loc="lower left", fontsize=7, ncols=2, columnspacing=1.0, handlelength=1.6)
+    axis.set_ylim(bottom=0.35 * parts[0].source_entropy)
 
 
 def _caption(analysis: ScalingAnalysis) -> str:

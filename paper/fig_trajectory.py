@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.patches import Patch
 
 from paper import style, tex
+from paper.fig_transition import problem_words
 from paper.sources import Results
 from simulations.bootstrap import MIN_SEEDS
 from simulations.config import LAWS, SMALL_LEVEL
@@ -151,8 +152,8 @@ def _caption(analysis: EntropyAnalysis) -> str:
     over = "seeds and sequences" if config.seeds >= MIN_SEEDS else "sequences, seeds held fixed"
     return "\n".join(
         [
-            rf"\textbf{{Entropy from noise to text}} ({config.source}, $V={config.vocab_size}$, "
-            f"$L={config.seq_len}$). $K$ = {tex.listing(config.train_sizes)}; "
+            rf"\textbf{{Entropy from noise to text}} ({problem_words(config)}). "
+            f"$K$ = {tex.listing(config.train_sizes)}; "
             f"{tex.counted(config.seeds, 'seed')}, {config.sequences:,} sequences of each; "
             rf"intervals and bands: 95\,\%, {config.replicates:,} bootstrap replicates over "
             f"{over}.",

@@ -168,9 +168,8 @@ def _sizes_panel(axis: Any, analyses: list[Analysis]) -> None:
         axis.legend(handles=handles, loc="lower right")
 
 
-def problem_words(analysis: Analysis) -> str:
+def problem_words(config: Any) -> str:
     """Source and sizes of a run, as TeX."""
-    config = analysis.config
     source = {"markov": "a chain of two permutations", "iid": "independent uniform tokens"}
     return (
         f"{source.get(config.source, config.source)}, $V={config.vocab_size}$, $L={config.seq_len}$"
@@ -216,8 +215,8 @@ def _caption(first: Analysis, second: Analysis | None) -> str:
     return "\n".join(
         [
             r"\textbf{From memory to generalization}, "
-            f"{problem_words(first)}. Networks trained on $K$ = {tex.listing(first.train_sizes)} "
-            f"sequences; {interval_words(first)}.",
+            f"{problem_words(first.config)}. Networks trained on "
+            f"$K$ = {tex.listing(first.train_sizes)} sequences; {interval_words(first)}.",
             f"{letters[0]} Share of the corrupted tokens that ancestral decoding restores. "
             "Markers: trained networks, filled on training and open on held-out sequences; solid "
             "lines: the empirical-score denoiser of the same $K$ sequences, one exact posterior "

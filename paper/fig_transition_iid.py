@@ -28,7 +28,7 @@ def draw(results: Results) -> tuple[Any, str]:
     style.below(figure, recovery_handles(analysis), 4)
     level = min(analysis.config.levels, key=lambda t: abs(t - 0.25))
     words = [
-        rf"\textbf{{A source without structure}}: {problem_words(analysis)}. Nothing can be "
+        rf"\textbf{{A source without structure}}: {problem_words(analysis.config)}. Nothing can be "
         "restored but from memory: the population denoiser (dashed) knows no more than chance. "
         f"$K$ = {tex.listing(analysis.train_sizes)}; {interval_words(analysis)}. Marks as in "
         r"Figure~\ref{fig:transition}.",

@@ -15,6 +15,7 @@ from simulations.probe_calibration_fit import LAWS
 from simulations.scaling_sizes import DEFINITIONS, SIZES
 
 Table = tuple[tuple[str, ...], Callable[[Results], str]]
+APART = r"\addlinespace[2pt] "  # between rows of several lines
 WRAPPED = r">{{\raggedright\arraybackslash}}p{{{}}}"
 SYMBOLS = {
     "K_half(recovery)": r"$K_{1/2}$ (recovery)",
@@ -26,6 +27,9 @@ SYMBOLS = {
     "K_peak": r"$K_{\rm peak}$",
     "K_H": r"$K_H$",
     "m^depth": r"$m^{\rm depth}$",
+    "max_K M": r"$\max_K M$",
+    "K / N^eta": r"$K/N^\eta$",
+    "exponent eta": r"exponent $\eta$",
     "K*": "$K^*$",
 }
 
@@ -56,7 +60,7 @@ def laws(results: Results) -> str:
     statements = [""] + [law["statement"] for law in found.summary["laws"]]
     rows = [
         [
-            words_of(law["statement"]) if law["statement"] != before else "",
+            APART + words_of(law["statement"]) if law["statement"] != before else "",
             words_of(law["quantity"]),
             _law_value(law["predicted"]),
             _law_value(law["rival"]),
@@ -97,7 +101,8 @@ def transitions(results: Results) -> str:
     found = {name: results.open(name).summary["transition_sizes"] for name in names}
     keys = dict.fromkeys(key for sizes in found.values() for key in sizes)
     rows = [[_size_name(key), *(_size(found[name].get(key)) for name in names)] for key in keys]
-    seeds = ", ".join(tex.counted(results.open(name).config.seeds, "seed") for name in names)
+    counts = {name: results.open(name).config.seeds for name in names}
+    seeds = ", ".join(f"{titles[name]}: {tex.counted(k, 'seed')}" for name, k in counts.items())
     caption = (
         r"Transition sizes in training sequences, with 95\,\% intervals ("
         f"{seeds}; below five seeds these are held fixed). $<$, $>$: below or beyond the grid of "
@@ -184,7 +189,7 @@ def deviations(results: Results) -> str:
         size = tex.interval(worst.gap, worst.low, worst.high)
         rows.append(
             [
-                group.run,
+                APART + group.run,
                 group.words,
                 f"{len(group.rows)} of {group.compared}",
                 rf"{size} \emph{{({tex.escape(worst.what)})}}",

@@ -1,0 +1,121 @@
+"""Numbers of results that the README prints, held against saved results.
+
+    python -m paper.readme      # each with its command; status 1 where the README says another
+
+A phrase is a piece of the README in which `{key}` stands for a number of `paper.numbers` with its
+interval and `{key!}` for the number alone.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from paper.numbers import numbers_of
+from paper.quantity import Number
+from simulations.results import ResultsError
+
+README = Path(__file__).parents[1] / "README.md"
+SCALING = "python -m simulations.scaling --preset medium"
+ENTROPY = "python -m simulations.entropy --preset small"
+NOVELTY = "python -m simulations.novelty --preset small"
+CALIBRATION = "python -m simulations.probe_calibration --preset small"
+PHRASES = {  # by the command that makes the results
+    SCALING: (
+        "N^{law.iid.parameters.recovery}, not in proportion",
+        "as T^{law.iid.steps.small.recovery!})",
+        "(T^{law.iid.steps.large.recovery!})",
+        "rises from {law.iid.few.recovery!} to {law.iid.parameters.recovery!} with T",
+        "moves less (N^{law.markov.parameters.recovery!})",
+        "(m^depth)^{law.hierarchy.all},",
+        "when the depth does ({law.hierarchy.depth})",
+        "n^{law.draws.peak}",
+        "All {scaling.laws} verdicts",
+    ),
+    ENTROPY: (
+        "tells K = {entropy.first} from K = {entropy.last} best near t = "
+        "{entropy.first.loo.measured.level} (predicted by the exact denoisers: "
+        "{entropy.first.loo.predicted.level}), with d' of {entropy.first.loo.measured.best} "
+        "against {entropy.first.loo.measured.small} at",
+        "(d' {entropy.first.full.measured.small})",
+    ),
+    NOVELTY: (
+        "below one half at K = {novelty.memorized.half}",
+        "a share of {novelty.beyond} is spurious beyond chance (K = {novelty.beyond.size})",
+        "a share beyond chance of {novelty.splices}",
+        "{novelty.worse} nats a token less probable than the source's own at K = "
+        "{novelty.worse.size}, and by a further {novelty.early} at K = {novelty.early.size}",
+    ),
+    CALIBRATION: (
+        "fitted to {probe.fitted} small networks",
+        "judged on {probe.judged} others",
+        "{probe.both.all.memorizing} of those that memorize",
+        "{probe.both.all.generalizing} of those that generalize",
+        "{probe.middle} lie between",
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Printed:
+    """A phrase with the numbers of the results in it, the command that makes these, and whether
+    the README has it; `stands` is None where the results are those of another command."""
+
+    phrase: str
+    command: str
+    stands: bool | None
+
+
+def keys_of(phrase: str) -> list[str]:
+    """Names of the numbers in a phrase.
+
+    >>> keys_of("N^{law.slope} at {size!}")
+    ['law.slope', 'size']
+    """
+    return re.findall(r"\{([^{}!]+)!?\}", phrase)
+
+
+def filled(phrase: str, numbers: Mapping[str, Number]) -> str:
+    """A phrase with its numbers.
+
+    >>> slope = Number("slope", "0.76 [0.72, 0.79]", "", "")
+    >>> filled("N^{slope}, that is {slope!}", {"slope": slope})
+    'N^0.76 [0.72, 0.79], that is 0.76'
+    """
+
+    def text(found: re.Match[str]) -> str:
+        words = numbers[found[1]].text
+        return words.partition(" [")[0] if found[2] else words
+
+    return re.sub(r"\{([^{}!]+)(!?)\}", text, phrase)
+
+
+def compare(readme: str, numbers: Mapping[str, Number]) -> Iterator[Printed]:
+    """Every phrase against a README."""
+    text = " ".join(readme.split())
+    for command, phrases in PHRASES.items():
+        for phrase in phrases:
+            made = {numbers[key].command for key in keys_of(phrase)}
+            words = filled(phrase, numbers)
+            yield Printed(words, command, words in text if made == {command} else None)
+
+
+def main() -> int:
+    """Print every phrase with its command."""
+    try:
+        numbers = {number.key: number for number in numbers_of(Path("results"))}
+    except ResultsError as error:
+        print(f"readme: {error}", file=sys.stderr)
+        return 2
+    found = list(compare(README.read_text(), numbers))
+    for one in found:
+        said = {True: "stands", False: "README DIFFERS", None: "other results here"}[one.stands]
+        print(f"{said}: {one.phrase}    # {one.command}")
+    return 1 if any(one.stands is False for one in found) else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
