@@ -40,7 +40,7 @@ class Options:
     """Draw the appendix from saved results.
 
     Args:
-        preset: of the runs: smoke (a few minutes), small (under two hours), paper (days).
+        preset: of the runs: smoke (a few minutes), small (an hour), paper (days).
         results: folder that holds the results of all commands.
         out: folder that gets build/ and appendix.pdf; default paper/.
         full: make the results first; what is finished is not made again.
