@@ -20,22 +20,17 @@ from typing import Any
 
 from paper.causes import Cause, cause_for
 from paper.sources import RUNS, STAGES, Results
+from simulations.check import Row
 from simulations.results import ResultsError, write_text
 
 AGREE, DEVIATE = "agree", "deviate"
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """A simulated number, the predicted one, and the interval of their difference."""
+class Comparison(Row):
+    """A row of theory against simulation, and the run it is of."""
 
     run: str
-    what: str
-    simulated: float
-    predicted: float
-    low: float
-    high: float
-    verdict: str
 
     @property
     def gap(self) -> float:
@@ -63,34 +58,28 @@ def comparisons(run: str, summary: Mapping[str, Any]) -> list[Comparison]:
     if run == "basins":
         return [c for point in summary["points"] for c in _point(point)]
     named = {"scaling": "linear", "novelty": "fresh_against_chance"}
-    rows = summary.get(named.get(run, "theory_against_simulation"), [])
-    return [
-        Comparison(
-            run,
-            row["what"],
-            float(row["simulated"]),
-            float(row["predicted"]),
-            float(row["low"]),
-            float(row["high"]),
-            row["verdict"],
-        )
-        for row in rows
-    ]
+    return [_row(run, row) for row in summary.get(named.get(run, "theory_against_simulation"), [])]
+
+
+def _row(run: str, row: Mapping[str, Any]) -> Comparison:
+    """A row of a summary, in which what is no number is a word."""
+    simulated, predicted, low, high = (
+        float(row[key]) for key in ("simulated", "predicted", "low", "high")
+    )
+    return Comparison(row["what"], simulated, predicted, low, high, row["verdict"], run)
 
 
 def _point(point: Mapping[str, Any]) -> list[Comparison]:
     """The radius of a memory against theory; nothing where there is none to compare with."""
     if point["verdict"] == "–":
         return []
-    found = {k: float(v) for k, v in point["radii"][point["criterion"]].items() if k in _ENDS}
-    predicted = float(point["predicted"])
+    radius, predicted = point["radii"][point["criterion"]], float(point["predicted"])
+    value, low, high = (float(radius[key]) for key in ("value", "low", "high"))
     what = "{memory}, V = {vocab_size}, L = {seq_len}, K = {train_size}: radius".format(**point)
-    ends = (found["low"] - predicted, found["high"] - predicted)
     verdict = AGREE if point["verdict"] == AGREE else DEVIATE
-    return [Comparison("basins", what, found["value"], predicted, *ends, verdict)]
-
-
-_ENDS = ("value", "low", "high")
+    return [
+        Comparison(what, value, predicted, low - predicted, high - predicted, verdict, "basins")
+    ]
 
 
 def cause_of(row: Comparison) -> Cause:
@@ -102,8 +91,8 @@ def all_comparisons(results: Results) -> list[Comparison]:
     """Comparisons of every run that is there. Raises ResultsError."""
     return [
         row
-        for name, run in RUNS.items()
-        if name != "calibration" and (not run.optional or results.has(name))
+        for name in results.there(RUNS)
+        if name != "calibration"
         for row in comparisons(name, results.open(name).summary)
     ]
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from paper import style, tex
-from paper.fig_transition import interval_words, problem_words
+from paper.captions import interval_words, problem_words
 from paper.sources import Results
 from simulations.analysis import SUMMARY_EPSILON, Analysis, minus
 from simulations.config import SMALL_LEVEL
@@ -99,7 +99,7 @@ def _caption(found: list[Analysis]) -> str:
         [
             r"\textbf{Conditional entropy shows the transition.} Entropy of \texttt{loo}, "
             f"$p(x_0^i\\,|\\,x_t^{{\\setminus i}})$, at $t={tex.power(SMALL_LEVEL)}$, "
-            f"on {problem_words(first.config)}; {interval_words(first)}.",
+            f"on {problem_words(first.config)}; {interval_words(first.config)}.",
             f"Left: mean over tokens; on training sequences {ends[0]} and {ends[1]} (MLP), "
             f"{tex.number(exact)} nats under the exact law of the source (dashed). Middle: share "
             f"of tokens with less than {SUMMARY_EPSILON:g} nats. Right: log loss minus entropy on "

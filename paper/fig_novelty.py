@@ -8,9 +8,8 @@ import numpy as np
 from matplotlib.patches import Patch
 
 from paper import style, tex
-from paper.fig_transition import problem_words
+from paper.captions import problem_words, resampling_words
 from paper.sources import Results
-from simulations.bootstrap import MIN_SEEDS
 from simulations.novelty_analysis import NoveltyAnalysis, Series
 from simulations.novelty_config import LABELS, PARTS, POPULATION, TRAINED
 
@@ -127,7 +126,6 @@ def _handles(analysis: NoveltyAnalysis) -> list[Any]:
 
 def _caption(analysis: NoveltyAnalysis) -> str:
     config, d = analysis.config, analysis.headline
-    over = "seeds and sequences" if config.seeds >= MIN_SEEDS else "sequences, seeds held fixed"
     fallen, risen = (analysis.sizes[label, d] for label in ("memorized", "novel"))
     excess = analysis.excess
     low, high = excess.ends
@@ -138,8 +136,7 @@ def _caption(analysis: NoveltyAnalysis) -> str:
             rf"\textbf{{What is made up}} ({problem_words(config)}). "
             f"{tex.counted(config.seeds, 'network')} for "
             f"each $K$ from {config.train_sizes[0]} to {config.train_sizes[-1]:,}, "
-            f"{config.sequences:,} sequences of each; intervals: "
-            rf"95\,\%, {config.replicates:,} bootstrap replicates over {over}.",
+            f"{config.sequences:,} sequences of each; intervals: {resampling_words(config)}.",
             f"(a) Memorized: within Hamming distance {d} of a stored sequence; else spurious: "
             "within it of another generated one; else novel. Dashed: independent sequences of the "
             f"source, exact. Copies fall below one half at $K$ = {_size(fallen)}, novel ones rise "

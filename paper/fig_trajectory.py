@@ -9,9 +9,8 @@ import numpy as np
 from matplotlib.patches import Patch
 
 from paper import style, tex
-from paper.fig_transition import problem_words
+from paper.captions import problem_words, resampling_words
 from paper.sources import Results
-from simulations.bootstrap import MIN_SEEDS
 from simulations.config import LAWS, SMALL_LEVEL
 from simulations.entropy_analysis import EntropyAnalysis
 from simulations.entropy_bands import POPULATION, token_shares
@@ -149,14 +148,12 @@ def _caption(analysis: EntropyAnalysis) -> str:
     predicted, measured = (
         analysis.separations[kind, "generated", first].peaks["loo"] for kind in KINDS
     )
-    over = "seeds and sequences" if config.seeds >= MIN_SEEDS else "sequences, seeds held fixed"
     return "\n".join(
         [
             rf"\textbf{{Entropy from noise to text}} ({problem_words(config)}). "
             f"$K$ = {tex.listing(config.train_sizes)}; "
             f"{tex.counted(config.seeds, 'seed')}, {config.sequences:,} sequences of each; "
-            rf"intervals and bands: 95\,\%, {config.replicates:,} bootstrap replicates over "
-            f"{over}.",
+            f"intervals and bands: {resampling_words(config)}.",
             f"(a), (b) Mean token entropy on each model's own way from noise ({config.n_steps} "
             r"steps); dotted: $\log V$. (c) Generated sequences.",
             f"(d)--(f) $d'$ of $K={first}$ from $K={last:,}$ (generalizer), by mean entropy of "

@@ -9,9 +9,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from paper import style, tex
+from paper.captions import interval_words, problem_words
 from paper.sources import Results
 from simulations.analysis import Analysis, minus
-from simulations.bootstrap import MIN_SEEDS
 
 RUNS = ("markov", "dit")
 SHOWN_LEVELS = (0.1, 0.25, 0.5)
@@ -168,25 +168,6 @@ def _sizes_panel(axis: Any, analyses: list[Analysis]) -> None:
         axis.legend(handles=handles, loc="lower right")
 
 
-def problem_words(config: Any) -> str:
-    """Source and sizes of a run, as TeX."""
-    source = {"markov": "a chain of two permutations", "iid": "independent uniform tokens"}
-    return (
-        f"{source.get(config.source, config.source)}, $V={config.vocab_size}$, $L={config.seq_len}$"
-    )
-
-
-def interval_words(analysis: Analysis) -> str:
-    """What was resampled."""
-    config = analysis.config
-    over = "seeds and sequences" if config.seeds >= MIN_SEEDS else "sequences, seeds held fixed"
-    return (
-        rf"{tex.counted(config.seeds, 'seed')}, {config.queries:,} corrupted "
-        rf"sequences a point; intervals: 95\,\%, {config.replicates:,} bootstrap replicates over "
-        f"{over}"
-    )
-
-
 def size_words(analysis: Analysis, key: str) -> str:
     """A transition size with its interval, as TeX."""
     found = analysis.sizes.get(key)
@@ -216,7 +197,7 @@ def _caption(first: Analysis, second: Analysis | None) -> str:
         [
             r"\textbf{From memory to generalization}, "
             f"{problem_words(first.config)}. Networks trained on "
-            f"$K$ = {tex.listing(first.train_sizes)} sequences; {interval_words(first)}.",
+            f"$K$ = {tex.listing(first.train_sizes)} sequences; {interval_words(first.config)}.",
             f"{letters[0]} Share of the corrupted tokens that ancestral decoding restores. "
             "Markers: trained networks, filled on training and open on held-out sequences; solid "
             "lines: the empirical-score denoiser of the same $K$ sequences, one exact posterior "

@@ -5,14 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from paper import style, tex
-from paper.fig_transition import (
-    interval_words,
-    plane_panel,
-    problem_words,
-    recovery_handles,
-    recovery_panel,
-    size_words,
-)
+from paper.captions import interval_words, problem_words
+from paper.fig_transition import plane_panel, recovery_handles, recovery_panel, size_words
 from paper.sources import Results
 
 RUNS = ("iid",)
@@ -30,8 +24,8 @@ def draw(results: Results) -> tuple[Any, str]:
     words = [
         rf"\textbf{{A source without structure}}: {problem_words(analysis.config)}. Nothing can be "
         "restored but from memory: the population denoiser (dashed) knows no more than chance. "
-        f"$K$ = {tex.listing(analysis.train_sizes)}; {interval_words(analysis)}. Marks as in "
-        r"Figure~\ref{fig:transition}.",
+        f"$K$ = {tex.listing(analysis.train_sizes)}; {interval_words(analysis.config)}. Marks as "
+        r"in Figure~\ref{fig:transition}.",
         f"The gap falls to half at $K$ = {size_words(analysis, half_key(level))} "
         f"($t={level:g}$, ancestral).",
     ]

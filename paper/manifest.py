@@ -27,19 +27,14 @@ def source_of(results: Results, run: str) -> dict[str, str]:
     }
 
 
-def there(results: Results, runs: Sequence[str]) -> list[str]:
-    """These runs without optional ones that have not been made."""
-    return [run for run in runs if not RUNS[run].optional or results.has(run)]
-
-
 def write(results: Results, build: Path, items: Mapping[str, Sequence[str]]) -> None:
     """Write manifest.json. items : of every file in `build`, the runs it is drawn from."""
-    used = {run for runs in items.values() for run in there(results, runs)}
+    used = {run for runs in items.values() for run in results.there(runs)}
     found: dict[str, Any] = {
         "preset": results.stage,
         "runs": {run: source_of(results, run) for run in RUNS if run in used},
         "files": {
-            name: {"runs": there(results, runs), "sha256": _sha256(build / name)}
+            name: {"runs": results.there(runs), "sha256": _sha256(build / name)}
             for name, runs in sorted(items.items())
         },
     }

@@ -28,8 +28,8 @@ from paper.numbers_readings import (
 )
 from paper.numbers_theory import theory_numbers
 from paper.quantity import Number
-from paper.saved import Saved
 from paper.sentences import CLAIMS
+from paper.sources import Results
 from simulations.results import ResultsError, write_text
 
 PARTS = (
@@ -61,8 +61,8 @@ class MissingNumbersError(ResultsError):
 
 def numbers_of(results: Path, preset: str = "small") -> list[Number]:
     """All numbers of the text. Raises ResultsError where results are absent."""
-    saved = Saved(results, preset)
-    found = [number for part in PARTS for number in part(saved)] + theory_numbers()
+    opened = Results(results, preset)
+    found = [number for part in PARTS for number in part(opened)] + theory_numbers()
     return sorted(found, key=lambda number: number.key)
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from paper import tex
-from paper.quantity import MISSING, Number, plain, ranged
-from paper.saved import Saved
+from paper.quantity import MISSING, Number, adder, plain, ranged
+from paper.sources import Results
 
 LAWS_FILE = Path(__file__).parents[1] / "simulations" / "scaling_medium.csv"
 LAWS_COMMAND = "python -m simulations.scaling --preset medium"
@@ -29,23 +29,20 @@ LARGE: dict[str, Words] = {
 }
 
 
-def scaling_numbers(saved: Saved) -> list[Number]:
+def scaling_numbers(results: Results) -> list[Number]:
     """Counts of verdicts, bits a parameter, and the slope and verdict of every law in the text."""
-    summary = saved.summary("scaling")
-    laws, command = summary["laws"], saved.command("scaling")
-    found = _settings(saved, summary)
+    run = results.open("scaling")
+    laws, add = run.summary["laws"], adder("scaling", run.command)
+    found = _settings(add, run.summary)
     for key, words in _laws().items():
-        found += _law(key, pick(laws, words), command)
-    large = laws if saved.results.preset_of("scaling") == "medium" else read_laws(LAWS_FILE)
+        found += _law(key, pick(laws, words), run.command)
+    large = laws if run.preset == "medium" else read_laws(LAWS_FILE)
     for key, words in LARGE.items():
         found += _law(key, pick(large, words), LAWS_COMMAND)
-    return [*found, _linear_limit(saved, summary)]
+    return [*found, _linear_limit(add, run.summary)]
 
 
-def _settings(saved: Saved, summary: Mapping[str, Any]) -> list[Number]:
-    def add(key: str, text: str, what: str) -> Number:
-        return saved.number("scaling", f"scaling.{key}", text, f"scaling: {what}")
-
+def _settings(add: Any, summary: Mapping[str, Any]) -> list[Number]:
     config, laws = summary["configuration"], summary["laws"]
     bits = summary["bits_per_parameter"]
     counts = sorted({one["parameters"] for one in bits["iid"]})
@@ -74,15 +71,15 @@ def _settings(saved: Saved, summary: Mapping[str, Any]) -> list[Number]:
     return found
 
 
-def _linear_limit(saved: Saved, summary: Mapping[str, Any]) -> Number:
+def _linear_limit(add: Any, summary: Mapping[str, Any]) -> Number:
     rows = (row for row in summary["linear"] if row["what"].startswith("V = 4"))
     row = next((row for row in rows if "to infinity" in row["what"]), None)
     text = MISSING
     if row is not None:
         ends = row["low"] + row["predicted"], row["high"] + row["predicted"]
         text = ranged(row["simulated"], *ends, digits=4)
-    what = "scaling: K* / d of the linear denoiser, V = 4, L to infinity"
-    return saved.number("scaling", "scaling.linear.limit", text, what)
+    limit: Number = add("linear.limit", text, "K* / d of the linear denoiser, V = 4, L to infinity")
+    return limit
 
 
 def _laws() -> dict[str, Words]:

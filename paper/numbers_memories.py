@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from paper.numbers_networks import largest_gap, radius
-from paper.quantity import MISSING, Number, plain, ranged
-from paper.saved import Saved
+from paper.quantity import MISSING, Number, adder, plain, ranged
+from paper.sources import Results
 
 MEMORIES = {
     "hopfield": "Hopfield",
@@ -38,15 +38,13 @@ PREDICTED = {
 }
 
 
-def basin_numbers(saved: Saved) -> list[Number]:
+def basin_numbers(results: Results) -> list[Number]:
     """Radii of every memory at one K, beside the Shannon radius, for both vocabularies."""
-    summary = saved.summary("basins")
+    run = results.open("basins")
+    summary, add = run.summary, adder("basins", run.command)
     config, points = summary["configuration"], summary["points"]
     trained = config["trained_sizes"]
     size = trained[min(1, len(trained) - 1)]
-
-    def add(key: str, text: str, what: str) -> Number:
-        return saved.number("basins", f"basins.{key}", text, f"basins: {what}")
 
     found = [
         add("size", plain(size, 0), "K of the radii in the text"),
@@ -113,13 +111,11 @@ def _distance(point: Mapping[str, Any]) -> float:
     return abs(float(point["radii"][point["criterion"]]["value"]) - float(point["predicted"]))
 
 
-def capacity_numbers(saved: Saved) -> list[Number]:
+def capacity_numbers(results: Results) -> list[Number]:
     """Critical loads carried on to infinite size, with the span of both finite-size forms."""
-    summary = saved.summary("capacity")
-    strict = saved.results.open("capacity").analysis.strict
-
-    def add(key: str, text: str, what: str) -> Number:
-        return saved.number("capacity", f"capacity.{key}", text, f"capacity: {what}")
+    run = results.open("capacity")
+    summary, add = run.summary, adder("capacity", run.command)
+    strict = run.analysis.strict
 
     found = []
     for key, (name, family) in FAMILIES.items():
@@ -161,13 +157,11 @@ def _other_gaps(add: Any, rows: Sequence[Mapping[str, Any]]) -> list[Number]:
     return found
 
 
-def linear_numbers(saved: Saved) -> list[Number]:
+def linear_numbers(results: Results) -> list[Number]:
     """The transition of the linear denoiser and how deviations fall with d = L (V - 1)."""
-    summary = saved.summary("linear")
+    run = results.open("linear")
+    summary, add = run.summary, adder("curves", run.command)
     config = summary["configuration"]
-
-    def add(key: str, text: str, what: str) -> Number:
-        return saved.number("linear", f"curves.{key}", text, f"linear_curves: {what}")
 
     found = [add("seeds", plain(config["seeds"], 0), "training sets of a point")]
     cases = [case for case in config["cases"] if case[0] == 4]

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from paper import tex
-from paper.quantity import MISSING, Number, estimate, plain, ranged
-from paper.saved import Saved
+from paper.quantity import MISSING, Number, adder, estimate, plain, ranged
+from paper.sources import Results
 
 LEVEL = 0.25  # noise level of the headline numbers
 LOW_LEVEL = 0.1  # where trained networks restore more corrupted tokens than the exact denoiser
@@ -16,13 +16,9 @@ PHASES = ("markov", "iid", "dit")
 Z_95 = 1.959964  # standard errors to an end of a 95 % interval
 
 
-def phase_numbers(saved: Saved) -> list[Number]:
+def phase_numbers(results: Results) -> list[Number]:
     """Both ends, transition sizes and basin radii of every phase diagram that was made."""
-    found = []
-    for run in PHASES:
-        if run != "dit" or saved.has(run):
-            found += _phase(saved, run)
-    return found
+    return [number for name in results.there(PHASES) for number in _phase(results, name)]
 
 
 def radius(found: Mapping[str, Any] | None, levels: Sequence[float], digits: int = 2) -> str:
@@ -63,13 +59,10 @@ def largest_gap(rows: Sequence[Mapping[str, Any]], digits: int = 3) -> tuple[str
     return gap(worst, digits), "nowhere in this run" if worst is None else worst["what"]
 
 
-def _phase(saved: Saved, run: str) -> list[Number]:
-    summary = saved.summary(run)
+def _phase(results: Results, name: str) -> list[Number]:
+    run = results.open(name)
+    summary, add = run.summary, adder(name, run.command)
     config = summary["configuration"]
-
-    def add(key: str, text: str, what: str) -> Number:
-        return saved.number(run, f"{run}.{key}", text, f"{run}: {what}")
-
     settings = {
         "level.low": (min(config["levels"]), 2, "smallest noise level"),
         "level.high": (max(config["levels"]), 2, "largest noise level"),

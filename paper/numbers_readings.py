@@ -9,9 +9,8 @@ from typing import Any
 
 from paper import tex
 from paper.numbers_networks import Z_95
-from paper.quantity import MISSING, Number, estimate, own, plain, ranged
-from paper.saved import Saved
-from paper.sources import RUNS
+from paper.quantity import MISSING, Number, adder, estimate, own, plain, ranged
+from paper.sources import RUNS, Results
 from simulations.check import MAX_Z
 from simulations.probe_calibration_fit import wilson
 from simulations.probe_verdict import GAP_BOUNDS
@@ -20,14 +19,12 @@ BASES = {"both": "held-out and generated", "heldout": "held-out", "generated": "
 GROUPS = {"all": "all", "new": "never calibrated on"}
 
 
-def entropy_numbers(saved: Saved) -> list[Number]:
+def entropy_numbers(results: Results) -> list[Number]:
     """Which noise level separates a memorizer from a generalizer, predicted and measured."""
-    summary = saved.summary("entropy")
+    run = results.open("entropy")
+    summary, add = run.summary, adder("entropy", run.command)
     config = summary["configuration"]
     sizes = config["train_sizes"]
-
-    def add(key: str, text: str, what: str) -> Number:
-        return saved.number("entropy", f"entropy.{key}", text, f"entropy: {what}")
 
     found = [
         add("first", plain(sizes[0], 0), "K of the memorizer"),
@@ -67,14 +64,12 @@ def _separation(
     ]
 
 
-def novelty_numbers(saved: Saved) -> list[Number]:
+def novelty_numbers(results: Results) -> list[Number]:
     """Classes of generated sequences: where they pass one half, and what was found."""
-    summary = saved.summary("novelty")
+    run = results.open("novelty")
+    summary, add = run.summary, adder("novelty", run.command)
     config = summary["configuration"]
     distance = summary["headline_distance"]
-
-    def add(key: str, text: str, what: str) -> Number:
-        return saved.number("novelty", f"novelty.{key}", text, f"novelty: {what}")
 
     found = [
         add("distance", plain(distance, 0), "Hamming distance of the headline"),
@@ -120,12 +115,10 @@ def _finding(add: Any, key: str, finding: Mapping[str, Any] | None) -> list[Numb
     ]
 
 
-def calibration_numbers(saved: Saved) -> list[Number]:
+def calibration_numbers(results: Results) -> list[Number]:
     """How often the probe's verdict without training data is right, with Wilson intervals."""
-    summary = saved.summary("calibration")
-
-    def add(key: str, text: str, what: str) -> Number:
-        return saved.number("calibration", f"probe.{key}", text, f"probe_calibration: {what}")
+    run = results.open("calibration")
+    summary, add = run.summary, adder("probe", run.command)
 
     config = summary["configuration"]
     per_source = len(config["train_sizes"]) * len(config["widths"]) * config["seeds"]
@@ -175,25 +168,26 @@ ROWS = {"basins": "points", "scaling": "linear"}  # where rows are not under the
 NO_VERDICT = ("no interval", "–")
 
 
-def deviation_numbers(saved: Saved) -> list[Number]:
+def deviation_numbers(results: Results) -> list[Number]:
     """Of every run: how many comparisons with theory there are, and how many deviate."""
     found = []
-    for run in (run for run in COMPARED if run != "dit" or saved.has(run)):
-        summary = saved.summary(run)
+    for run in results.there(COMPARED):
+        summary, command = results.open(run).summary, results.open(run).command
         rows = summary[ROWS.get(run, "theory_against_simulation")]
         given = [row["verdict"] for row in rows if row["verdict"] not in NO_VERDICT]
         deviate = sum(verdict != "agree" for verdict in given)
         found += [
-            saved.number(run, f"deviate.{run}", plain(deviate, 0), f"{run}: rows that deviate"),
-            saved.number(run, f"compared.{run}", plain(len(given), 0), f"{run}: rows in all"),
+            Number(f"deviate.{run}", plain(deviate, 0), f"{run}: rows that deviate", command),
+            Number(f"compared.{run}", plain(len(given), 0), f"{run}: rows in all", command),
         ]
-    return [*found, *_exact_numbers(saved)]
+    return [*found, *_exact_numbers(results)]
 
 
-def _exact_numbers(saved: Saved) -> list[Number]:
+def _exact_numbers(results: Results) -> list[Number]:
     """All comparisons with predictions that are exact at every size, over all runs."""
-    runs = [run for run in CHECKED if run != "dit" or saved.has(run)]
-    scores = [abs(float(c["z"])) for run in runs for c in saved.summary(run)["exact_checks"]]
+    runs = results.there(CHECKED)
+    checks = [check for run in runs for check in results.open(run).summary["exact_checks"]]
+    scores = [abs(float(check["z"])) for check in checks]
     failed = sum(score > MAX_Z for score in scores)
     return [
         own("exact.count", plain(len(scores), 0), f"exact comparisons of {', '.join(runs)}"),
@@ -202,19 +196,20 @@ def _exact_numbers(saved: Saved) -> list[Number]:
     ]
 
 
-def method_numbers(saved: Saved) -> list[Number]:
+def method_numbers(results: Results) -> list[Number]:
     """Commands, versions and settings that all runs share."""
-    preset = saved.results.preset_of
     found = [
         Number(
             f"command.{name}",
-            typewriter(run.command(Path("results"), preset(name))),
+            tex.typewriter(command),
             f"command of the run {name}",
-            run.command(Path("results"), preset(name)),
+            command,
         )
         for name, run in RUNS.items()
+        if (command := run.command(Path("results"), results.preset_of(name)))
     ]
-    summary = saved.summary("markov")
+    markov = results.open("markov")
+    summary, add = markov.summary, adder("method", markov.command)
     config, made = summary["configuration"], summary["provenance"]
     texts = {
         "root": (plain(config["root_seed"], 0).replace(",", ""), "root of all random numbers"),
@@ -225,13 +220,7 @@ def method_numbers(saved: Saved) -> list[Number]:
         "python": (made["python_version"], "Python of that run"),
         "jax": (made["jax_version"], "JAX of that run"),
     }
-    found += [saved.number("markov", f"method.{k}", text, w) for k, (text, w) in texts.items()]
+    found += [add(k, text, w) for k, (text, w) in texts.items()]
     limit = "from simulations.check import MAX_Z; print(MAX_Z)"
     what = "standard errors beyond which an exact check fails"
     return [*found, Number("method.z", plain(MAX_Z, 0), what, f"python -c '{limit}'")]
-
-
-def typewriter(command: str) -> str:
-    """A command line in typewriter that may break at spaces and keeps its double hyphens."""
-    words = (tex.escape(word).replace("--", "-{}-") for word in command.split())
-    return " ".join(rf"\texttt{{{word}}}" for word in words)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,6 +45,19 @@ class Number:
         for word, plainly in ((r"\times", " x "), (r"\;", " "), ("{", ""), ("}", "")):
             found = found.replace(word, plainly)
         return found.replace("$", "").replace("\\", "")
+
+
+def adder(prefix: str, command: str) -> Callable[[str, str, str], Number]:
+    """What makes the numbers of one run, given key, text and words.
+
+    >>> adder("novelty", "a command")("seeds", "5", "seeds of it")
+    Number(key='novelty.seeds', tex='5', what='novelty: seeds of it', command='a command')
+    """
+
+    def add(key: str, text: str, what: str) -> Number:
+        return Number(f"{prefix}.{key}", text, f"{prefix}: {what}", command)
+
+    return add
 
 
 def own(key: str, text: str, what: str) -> Number:

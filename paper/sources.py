@@ -8,6 +8,7 @@ the one that the preset has today, with a sentence that names the command.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -187,12 +188,14 @@ class Results:
             )
         return Found(run, preset, self.root, config, data)
 
-    def problems(self, names: list[str]) -> list[str]:
+    def there(self, names: Iterable[str]) -> list[str]:
+        """These runs without optional ones that have not been made."""
+        return [name for name in names if not RUNS[name].optional or self.has(name)]
+
+    def problems(self, names: Iterable[str]) -> list[str]:
         """A sentence on every run that cannot be drawn."""
         found = []
-        for name in names:
-            if RUNS[name].optional and not self.has(name):
-                continue
+        for name in self.there(names):
             try:
                 self.open(name)
             except ResultsError as error:

@@ -58,7 +58,6 @@ STYLE: dict[Any, Any] = {
     "figure.constrained_layout.w_pad": 0.04,
     "pdf.fonttype": 42,
     "pdf.compression": 6,
-    "svg.hashsalt": "appendix",
     "figure.dpi": 200,
 }
 

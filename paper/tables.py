@@ -16,7 +16,6 @@ from simulations.scaling_sizes import DEFINITIONS, SIZES
 
 Table = tuple[tuple[str, ...], Callable[[Results], str]]
 APART = r"\addlinespace[2pt] "  # between rows of several lines
-WRAPPED = r">{{\raggedright\arraybackslash}}p{{{}}}"
 SYMBOLS = {
     "K_half(recovery)": r"$K_{1/2}$ (recovery)",
     "K_half(best change)": r"$K_{1/2}$ (best change)",
@@ -32,10 +31,6 @@ SYMBOLS = {
     "exponent eta": r"exponent $\eta$",
     "K*": "$K^*$",
 }
-
-
-def _wrap(width: str) -> str:
-    return WRAPPED.format(width)
 
 
 def words_of(text: str) -> str:
@@ -76,13 +71,13 @@ def laws(results: Results) -> str:
         f"{tex.counted(found.config.seeds, 'seed')} (linear denoiser: {found.config.linear_sets} "
         rf"training sets), Student's 95\,\% intervals. Sizes: {sizes}. " + _made(found)
     )
-    columns = "@{}" + _wrap("40mm") + _wrap("37mm") + "rrll@{}"
+    columns = "@{}" + tex.wrapped("40mm") + tex.wrapped("37mm") + "rrll@{}"
     header = ["law", "measured", "law", "rival", "estimate", "verdict"]
     return tex.table("laws", caption, columns, header, rows, "scriptsize", long=True)
 
 
 def _made(found: Any) -> str:
-    return rf"\texttt{{{tex.escape(found.command).replace('--', '-{}-')}}}."
+    return tex.typewriter(found.command) + "."
 
 
 def _three(row: Mapping[str, Any], first: str = "value") -> tuple[float, float, float]:
@@ -96,7 +91,7 @@ def _law_value(value: Any) -> str:
 
 def transitions(results: Results) -> str:
     """Transition sizes of the trained networks by every definition."""
-    names = [name for name in ("markov", "iid", "dit") if name != "dit" or results.has("dit")]
+    names = results.there(("markov", "iid", "dit"))
     titles = {"markov": "chain, MLP", "iid": "independent, MLP", "dit": "chain, transformer"}
     found = {name: results.open(name).summary["transition_sizes"] for name in names}
     keys = dict.fromkeys(key for sizes in found.values() for key in sizes)
@@ -202,7 +197,8 @@ def deviations(results: Results) -> str:
         r"known. \texttt{build/disagreements.csv} lists every row "
         r"(\texttt{python -m paper.disagreements})."
     )
-    columns = "@{}l" + _wrap("28mm") + _wrap("12mm") + _wrap("42mm") + _wrap("42mm") + "@{}"
+    widths = ("28mm", "12mm", "42mm", "42mm")
+    columns = "@{}l" + "".join(tex.wrapped(width) for width in widths) + "@{}"
     header = ["run", "comparison", "deviate", "largest difference", "cause"]
     return tex.table("disagreements", caption, columns, header, rows, "scriptsize", long=True)
 

@@ -16,8 +16,7 @@ HASH_DIGITS = 10
 
 def opened(results: Results) -> list[Found]:
     """All runs that are there."""
-    names = [name for name, run in RUNS.items() if not run.optional or results.has(name)]
-    return [results.open(name) for name in names]
+    return [results.open(name) for name in results.there(RUNS)]
 
 
 def settings(results: Results) -> str:
@@ -27,7 +26,7 @@ def settings(results: Results) -> str:
         r"Settings of all runs, by the names that the commands' \texttt{-{}-help} explains; "
         r"\texttt{training} in front of those of the optimizer."
     )
-    columns = r"l>{\raggedright\arraybackslash}p{135mm}"
+    columns = "l" + tex.wrapped("135mm")
     return tex.table("settings", caption, columns, ["run", "settings"], rows, "scriptsize", True)
 
 
@@ -59,12 +58,11 @@ def runs(results: Results) -> str:
     rows = []
     for found in opened(results):
         attrs = found.data.attrs
-        command = tex.escape(found.run.command(found.root, found.preset)).replace("--", "-{}-")
         seeds = getattr(found.config, "seeds", getattr(found.config, "sets", 0))
         rows.append(
             [
                 found.run.name,
-                rf"\texttt{{{command}}}",
+                tex.typewriter(found.command),
                 rf"\texttt{{{attrs['config_hash'][:HASH_DIGITS]}}}",
                 rf"\texttt{{{attrs['commit'][:HASH_DIGITS]}}}",
                 str(seeds),
@@ -77,7 +75,7 @@ def runs(results: Results) -> str:
         "were merged, seeds (sets of patterns for basins and capacity), and processor time of all "
         f"cells in minutes, one thread each, on {tex.escape('; '.join(hosts))}."
     )
-    columns = r"l>{\raggedright\arraybackslash}p{70mm}llrr"
+    columns = f"l{tex.wrapped('70mm')}llrr"
     header = ["run", "command", "configuration", "commit", "seeds", "minutes"]
     return tex.table("runs", caption, columns, header, rows, "scriptsize")
 
@@ -149,5 +147,5 @@ def estimators(results: Results) -> str:
         ],
     ]  # fmt: skip
     caption = "What is measured. Shares pool the tokens of all sequences."
-    columns = r"l>{\raggedright\arraybackslash}p{115mm}"
+    columns = "l" + tex.wrapped("115mm")
     return tex.table("estimators", caption, columns, ["quantity", "definition"], rows)

@@ -33,6 +33,21 @@ def escape(text: str) -> str:
     return re.sub(r"`([^`]*)`", r"\\texttt{\1}", found)
 
 
+def typewriter(command: str) -> str:
+    r"""A command line in typewriter that may break at spaces and keeps its double hyphens.
+
+    >>> typewriter("python -m a_b --out c")
+    '\\texttt{python} \\texttt{-m} \\texttt{a\\_b} \\texttt{-{}-out} \\texttt{c}'
+    """
+    words = (escape(word).replace("--", "-{}-") for word in command.split())
+    return " ".join(rf"\texttt{{{word}}}" for word in words)
+
+
+def wrapped(width: str) -> str:
+    """A column of this width whose cells break into lines."""
+    return rf">{{\raggedright\arraybackslash}}p{{{width}}}"
+
+
 def number(value: float, digits: int = 3) -> str:
     r"""A number with `digits` decimals; powers of ten where these would show zero alone.
 

@@ -288,17 +288,17 @@ def test_points_of_basins_are_compared_with_their_own_criterion():
     ],
 )  # fmt: skip
 def test_rows_find_their_cause(run, what, words):
-    assert words in disagreements.cause_of(Comparison(run, what, 0, 0, 0, 0, "deviate")).words
+    assert words in disagreements.cause_of(Comparison(what, 0, 0, 0, 0, "deviate", run)).words
 
 
 def test_a_row_of_no_kind_has_no_known_cause():
-    cause = disagreements.cause_of(Comparison("markov", "new", 0, 0, 0, 0, "deviate"))
+    cause = disagreements.cause_of(Comparison("new", 0, 0, 0, 0, "deviate", "markov"))
     assert (cause.words, cause.why) == ("other", "Not known.")
 
 
 def test_the_largest_difference_of_a_group_is_the_largest_finite_one():
     gaps = (0.1, -0.5, np.inf)
-    rows = [Comparison("markov", "new", gap, 0.0, 0, 0, "deviate") for gap in gaps]
+    rows = [Comparison("new", gap, 0.0, 0, 0, "deviate", "markov") for gap in gaps]
     (group,) = disagreements.groups(rows)
     assert group.largest.gap == -0.5
 

@@ -20,6 +20,7 @@ from models.train_config import PAPER, TrainConfig
 from models.train_step import run_steps, start
 from tests.benchmarks.timing import interleaved, seconds
 
+# Timings of a GPU say nothing of another device; `make bench` on a processor leaves them out.
 pytestmark = [
     pytest.mark.benchmark,
     pytest.mark.skipif(jax.default_backend() != "gpu", reason="JAX sees no GPU"),
