@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import re
 import shutil
+import signal
 import threading
 import time
 from collections.abc import Callable
@@ -354,8 +355,11 @@ def _distributed() -> Any:
 
 
 def _dask_jobqueue() -> Any:
+    before = signal.getsignal(signal.SIGINT)
     try:
-        import dask_jobqueue
+        import dask_jobqueue  # which makes Ctrl-C end the process on the spot
     except ImportError:
         raise ClusterError(f"--slurm needs dask-jobqueue, which is not there; {_EXTRA}.") from None
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_DFL if before is None else before)
     return dask_jobqueue

@@ -123,6 +123,15 @@ def test_no_slurm_on_this_machine(monkeypatch):
         SlurmCluster(Jobs.parse("", 1), print)(1)
 
 
+def test_ctrl_c_stays_the_launchers_own_when_slurm_jobs_are_made():
+    code = (
+        "import signal; from simulations.cluster import Jobs; "
+        "before = signal.getsignal(signal.SIGINT); Jobs.parse('', 1).script(); "
+        "assert signal.getsignal(signal.SIGINT) is before"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+
+
 def test_the_extra_is_named_where_it_is_missing(monkeypatch):
     monkeypatch.setitem(sys.modules, "distributed", None)
     monkeypatch.setitem(sys.modules, "dask_jobqueue", None)
