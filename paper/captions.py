@@ -1,4 +1,4 @@
-"""Words that the captions of several figures share."""
+"""Words that captions, tables and text share."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Any
 
 from paper import tex
 from simulations.bootstrap import MIN_SEEDS
+from simulations.probe_calibration_fit import wilson
 
 SOURCES = {"markov": "a chain of two permutations", "iid": "independent uniform tokens"}
 
@@ -20,6 +21,11 @@ def resampling_words(config: Any) -> str:
     """What the intervals of a run resample, and how often."""
     over = "seeds and sequences" if config.seeds >= MIN_SEEDS else "sequences, seeds held fixed"
     return rf"95\,\%, {config.replicates:,} bootstrap replicates over {over}"
+
+
+def share_words(hits: int, total: int) -> str:
+    """A share with Wilson's interval, as TeX; a dash where there is none to judge."""
+    return tex.interval(hits / total, *wilson(hits, total), 2) if total else "--"
 
 
 def interval_words(config: Any) -> str:

@@ -8,10 +8,13 @@ import numpy as np
 import xarray as xr
 
 from paper import style, tex
+from paper.captions import share_words
 from paper.sources import Found, Results
+from simulations.config import SMALL_LEVEL
 from simulations.probe_calibration_analysis import GENERALIZING, MEMORIZING, MIDDLE
 from simulations.probe_calibration_config import SOURCES
-from simulations.probe_calibration_fit import LAWS, wilson
+from simulations.probe_calibration_fit import LAWS
+from simulations.probe_features import MIDDLE_LEVEL
 from simulations.probe_verdict import GAP_BOUNDS, PROBABILITY_BOUNDS
 
 RUNS = ("calibration",)
@@ -54,8 +57,8 @@ def _features(axis: Any, judged: xr.Dataset, coefficients: dict[str, float]) -> 
         x = np.linspace(0, 1.2, 2)
         axis.plot(x, -(intercept + middle * x) / small, color="k", lw=0.9, ls="--")
     axis.set(xlim=(-0.03, 1.2), ylim=(-0.05, 1.6))
-    axis.set_xlabel("entropy over log loss, $t=0.5$")
-    axis.set_ylabel("entropy over log loss, $t=10^{-5}$")
+    axis.set_xlabel(f"entropy over log loss, $t={MIDDLE_LEVEL:g}$")
+    axis.set_ylabel(f"entropy over log loss, $t={tex.power(SMALL_LEVEL)}$")
 
 
 def _probabilities(axis: Any, judged: xr.Dataset) -> None:
@@ -81,11 +84,6 @@ def _handles(judged: xr.Dataset) -> list[Any]:
     return found + [
         style.handle(marker="s", ls="", label=truth, **look) for truth, look in LOOKS.items()
     ]
-
-
-def share_words(hits: int, total: int) -> str:
-    """A share with Wilson's interval, as TeX; a dash where there is none to judge."""
-    return tex.interval(hits / total, *wilson(hits, total), 2) if total else "--"
 
 
 def _caption(found: Found) -> str:

@@ -14,6 +14,7 @@ from simulations.config import LAWS
 from simulations.entropy_bands import POPULATION
 from simulations.scaling_analysis import ScalingAnalysis
 from simulations.scaling_config import (
+    CHANGE_LEVEL,
     SYMBOLS_PER_RULE,
     Condition,
     hierarchy_conditions,
@@ -157,7 +158,7 @@ def _caption(phase: Analysis, entropy: Any, laws: ScalingAnalysis) -> str:
     if laws.config.hierarchies:
         words.append(
             "(d) Networks on hierarchies: recovery of corrupted held-out tokens by the best change "
-            f"at $t=0.1$ (bars: range of {tex.counted(laws.config.seeds, 'seed')}) and the exact "
-            "denoiser's (lines)."
+            f"at $t={CHANGE_LEVEL:g}$ (bars: range of {tex.counted(laws.config.seeds, 'seed')}) "
+            "and the exact denoiser's (lines)."
         )
     return "\n".join(words)

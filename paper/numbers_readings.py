@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from paper import tex
+from paper.captions import share_words
 from paper.numbers_networks import Z_95
 from paper.quantity import MISSING, Number, adder, estimate, own, plain, ranged
 from paper.sources import RUNS, Results
 from simulations.check import MAX_Z
-from simulations.probe_calibration_fit import wilson
 from simulations.probe_verdict import GAP_BOUNDS
 
 BASES = {"both": "held-out and generated", "heldout": "held-out", "generated": "generated"}
@@ -156,10 +156,7 @@ SIDES = (("memorizing", "found", "memorizing"), ("generalizing", "cleared", "gen
 
 
 def _share(hits: int, total: int) -> str:
-    if not total:
-        return MISSING
-    low, high = wilson(hits, total)
-    return f"{hits} of {total} ({ranged(hits / total, low, high, 2)})"
+    return f"{hits} of {total} ({share_words(hits, total)})" if total else MISSING
 
 
 COMPARED = ("markov", "iid", "dit", "capacity", "linear", "entropy", "basins", "scaling")

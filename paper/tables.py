@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from paper import disagreements, tex
-from paper.fig_calibration import SIDES, share_words
+from paper.captions import share_words
+from paper.fig_calibration import SIDES
 from paper.sources import Results
 from paper.tables_methods import estimators, runs, settings
 from simulations.probe_calibration_fit import LAWS
