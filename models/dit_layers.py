@@ -120,10 +120,10 @@ def attention(
     score = jnp.einsum("nld,nmd->nlm", q, k, precision=EXACT, preferred_element_type=turn[0].dtype)
     weight = jnp.exp(score - jax.lax.stop_gradient(jnp.max(score, axis=-1, keepdims=True)))
     total = jnp.sum(weight, axis=-1, keepdims=True)
-    mixed = jnp.einsum("nlm,nmd->nld", weight.astype(v.dtype), v, precision=EXACT) / total.astype(
-        v.dtype
+    mixed = jnp.einsum("nlm,nmd->nld", weight.astype(v.dtype), v, precision=EXACT)
+    mixed = (
+        (mixed / total.astype(v.dtype)).reshape(batch, n_heads, seq_len, -1).transpose(0, 2, 1, 3)
     )
-    mixed = mixed.reshape(batch, n_heads, seq_len, -1).transpose(0, 2, 1, 3)
     return mixed.reshape(batch, seq_len, triple // 3)
 
 

@@ -183,7 +183,7 @@ def ancestral_thinned(
 def _run_batch(model: Any, rng: np.random.Generator, x_t: Tokens, grid: Grid) -> Tokens:
     tokens = x_t.copy()
     events = draw_events(rng, grid, *tokens.shape)
-    block = rows_at_a_time(model.vocab_size, jax.default_backend())
+    block = rows_at_a_time(model.vocab_size, tokens.size, jax.default_backend())
     for j, steps in enumerate(events.step):
         hidden, condition = _trunk(
             model, jnp.asarray(tokens, jnp.int32), jnp.asarray(grid.t[steps], jnp.float32)
@@ -201,11 +201,11 @@ def _run_batch(model: Any, rng: np.random.Generator, x_t: Tokens, grid: Grid) ->
     return tokens
 
 
-def rows_at_a_time(vocab_size: int, backend: str) -> int:
-    """Rows of the readout in one call (timings in BENCHMARKS.md)."""
+def rows_at_a_time(vocab_size: int, n_tokens: int, backend: str) -> int:
+    """Rows of the readout in one call, for a batch of so many tokens (timings in BENCHMARKS.md)."""
     if backend == "cpu":
         return min(1024, max(128, LOGITS // vocab_size))
-    return min(TOKENS, max(128, LOGITS_OF_A_GPU // vocab_size))
+    return min(n_tokens, max(128, LOGITS_OF_A_GPU // vocab_size))
 
 
 def _blocks(first: int, last: int, size: int) -> Iterator[slice]:

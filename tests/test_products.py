@@ -73,5 +73,7 @@ def test_a_product_that_may_be_rounded_is_noticed():
 
 
 def test_the_readout_takes_more_rows_at_a_time_on_a_gpu():
-    assert [rows_at_a_time(v, "cpu") for v in (16, 30522, 10**7)] == [1024, 137, 128]
-    assert [rows_at_a_time(v, "gpu") for v in (16, 30522, 10**7)] == [65536, 8794, 128]
+    sizes = (16, 30522, 10**7)
+    assert [rows_at_a_time(v, 65536, "cpu") for v in sizes] == [1024, 137, 128]
+    assert [rows_at_a_time(v, 65536, "gpu") for v in sizes] == [65536, 8794, 128]
+    assert rows_at_a_time(16, 512, "gpu") == 512  # no more than there are
