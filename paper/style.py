@@ -110,6 +110,7 @@ def log_ticks(axis: Any, which: str, at: Sequence[float] | None = None, most: in
     getattr(axis, f"set_{which}scale")("log")
     if at is None:
         low, high = part.get_view_interval()
+        low = low if low > 0 else high  # nothing is drawn
         decades = math.log10(high / low)
         steps = (1, 2, 5) if decades < 1.6 else ((1, 3) if decades < 2.6 else (1,))
         at = [m * 10.0**k for k in range(-6, 9) for m in steps if low <= m * 10.0**k <= high]

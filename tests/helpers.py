@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -69,3 +71,20 @@ def assert_refused(command, words, fragment, out, monkeypatch, capsys) -> None:
     assert stopped.value.code == 2
     assert fragment in " ".join(capsys.readouterr().err.replace("│", " ").split())
     assert not out.exists()
+
+
+def assert_drawn(figure: str, name: str, folder: Path, config, **others) -> None:
+    """Check that a figure of the appendix is drawn from a run of any configuration, not of a preset
+    alone. `name` is the run's in `paper.sources`, `others` stands for further runs."""
+    from paper.drawing import SUFFIXES, draw_one
+    from paper.sources import RUNS, Found
+    from simulations.results import read_dataset
+
+    run = dataclasses.replace(RUNS[name], folder=folder.name)
+    data = read_dataset(run.data_file(folder.parent, "smoke"))
+    opened = {name: Found(run, "smoke", folder.parent, config, data), **others}
+    build = folder.parent / "drawn"
+    build.mkdir(exist_ok=True)
+    draw_one(SimpleNamespace(open=opened.__getitem__, has=opened.__contains__), build, figure)
+    for suffix in SUFFIXES:
+        assert (build / f"fig_{figure}{suffix}").stat().st_size > 0

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -32,6 +33,8 @@ from simulations.basins_config import (
 )
 from simulations.basins_memories import BUILDERS
 from simulations.basins_theory import exact_radius, exact_rate, exponential_rate, many_neurons
+from simulations.results import read_dataset
+from tests.helpers import assert_drawn
 
 ROOT = Path(__file__).parents[1]
 SHAPE = (
@@ -214,6 +217,14 @@ def test_everything_promised_is_written(tiny):
         assert data["recovered"].attrs["units"] == "tokens"
         assert data.attrs["commit"]
         assert json.loads(data.attrs["configuration"])["binary_len"] == 16
+
+
+@pytest.mark.slow
+def test_figures_of_the_appendix_are_drawn(tiny):
+    checks = exact_checks(read_dataset(tiny / "basins.nc"))
+    phase = SimpleNamespace(analysis=SimpleNamespace(exact=checks))
+    assert_drawn("basins", "basins", tiny, CONFIG)
+    assert_drawn("empirical", "basins", tiny, CONFIG, markov=phase, iid=phase)
 
 
 @pytest.mark.slow

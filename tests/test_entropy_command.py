@@ -42,7 +42,7 @@ from simulations.entropy_separation import (
     sequences_needed,
 )
 from tests import oracles
-from tests.helpers import assert_refused, within_standard_errors
+from tests.helpers import assert_drawn, assert_refused, within_standard_errors
 
 WORDS = (
     "--preset smoke --train-sizes 4 16 64 --seeds 2 --sequences 24 --n-steps 8 --levels 0.125 0.25 "
@@ -326,6 +326,12 @@ def test_everything_promised_is_written(tiny):
         assert json.loads(data.attrs["configuration"])["train_sizes"] == [4, 16, 64]
         for key in ("config_hash", "commit", "numpy_version"):
             assert data.attrs.get(key), key
+
+
+@pytest.mark.slow
+def test_the_figure_of_the_appendix_is_drawn(tiny):
+    source, out = tiny
+    assert_drawn("trajectory", "entropy", out, tiny_config("--source", source))
 
 
 @pytest.mark.slow

@@ -44,7 +44,7 @@ from simulations.novelty_findings import (
 from simulations.novelty_report import write_report
 from simulations.sweep import SweepOutcome
 from tests import oracles, strategies
-from tests.helpers import assert_close, assert_refused
+from tests.helpers import assert_close, assert_drawn, assert_refused
 
 ROOT = Path(__file__).parents[1]
 WORDS = (
@@ -460,6 +460,7 @@ def test_the_command_writes_everything_and_resumes(tmp_path):
         assert data["stored_distance"].attrs["units"] == "tokens"
         assert json.loads(data.attrs["configuration"])["sequences"] == 64
         assert data["train_size"].values.tolist() == [4, 16, 64]
+    assert_drawn("novelty", "novelty", out, novelty.parse(WORDS).config)
 
 
 @pytest.mark.slow

@@ -239,6 +239,16 @@ def test_the_axis_of_sizes_has_few_ticks_from_the_smallest_on(sizes):
     assert len(ticks) <= 6
 
 
+def test_a_logarithmic_axis_with_nothing_on_it_is_drawn(tmp_path):
+    with style.plt.rc_context(style.STYLE):
+        figure, axes = style.figure(1, 1, 2)
+        style.points(axes[0, 0], [1.0], [np.nan], [np.nan], [np.nan])
+        for which in "xy":
+            style.log_ticks(axes[0, 0], which)
+        figure.savefig(tmp_path / "empty.pdf")
+        style.plt.close(figure)
+
+
 # tables and disagreements
 
 ROW = {"what": "a", "simulated": 1.0, "predicted": 0.5, "low": 0.4, "high": 0.6}

@@ -47,6 +47,7 @@ from simulations.probe_verdict import (
     verdicts,
 )
 from simulations.sweep import load_cells
+from tests.helpers import assert_drawn
 
 SMALL = 1e-5
 ROOT = Path(__file__).parents[1]
@@ -604,3 +605,4 @@ def test_the_command_at_its_smallest_writes_everything_and_resumes(tmp_path, cap
         again = model_table(analysis)
         np.testing.assert_allclose(saved["recovery_gap"], again["recovery_gap"])
         assert saved["label"].values.tolist() == again["label"].values.tolist()
+    assert_drawn("calibration", "calibration", tmp_path / "run", config)

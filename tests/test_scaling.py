@@ -50,7 +50,7 @@ from simulations.scaling_sizes import (
     size_by_seed,
     student_interval,
 )
-from tests.helpers import within_standard_errors
+from tests.helpers import assert_drawn, within_standard_errors
 
 ROOT = Path(__file__).parents[1]
 SIZES = np.array([16, 32, 64, 128, 256, 512, 1024])
@@ -496,6 +496,7 @@ def test_the_command_writes_all_it_promises_and_a_larger_run_goes_on(tmp_path):
         missing = data["recovered"].isel(condition=k, point=2)
         assert (missing == -1).all()
         assert (data["recovered"] <= data["corrupted"]).all()
+    assert_drawn("scaling", "scaling", out, scaling.parse(TINY).config)
 
 
 def test_a_wrong_preset_is_one_sentence():
