@@ -41,7 +41,8 @@ def normalized_load(
 
     Unit: dimensionless
 
-    Source: variance of the field of K - 1 random patterns; derived in tests/test_dense_theory.py.
+    Source: variance of the field of K - 1 random patterns; derived in
+    tests/am_theory/test_dense.py.
 
     >>> round(normalized_load(2000, 200, 3), 12)
     0.1

@@ -89,12 +89,12 @@ def spherical_log_load(inverse_temperature: ArrayLike, overlap: ArrayLike = 1.0)
     At overlap 1 it is the capacity, for a typical pattern and for all of them alike. It also covers
     attention on a sphere (Ramsauer et al. 2020), whose own constants are not reproduced
     [unverified]. Derived here, not compared with the printed formulas [unverified against source];
-    the exact average at N = 20 agrees, in tests/test_dense_theory.py.
+    the exact average at N = 20 agrees, in tests/am_theory/test_dense.py.
 
     Unit: nats per neuron
 
     Source: Lucibello and Mezard 2024 (Phys. Rev. Lett. 132, 077301) for the problem; derived from
-    the random energy model in tests/test_dense_theory.py.
+    the random energy model in tests/am_theory/test_dense.py.
 
     >>> round(spherical_log_load(1.0), 8)
     0.62257192
@@ -135,7 +135,7 @@ def gaussian_log_load(inverse_temperature: ArrayLike) -> Any:
     Unit: nats per neuron
 
     Source: Lucibello and Mezard 2024 (Phys. Rev. Lett. 132, 077301) for the problem; derived from
-    the random energy model in tests/test_dense_theory.py.
+    the random energy model in tests/am_theory/test_dense.py.
 
     >>> gaussian_log_load(0.5), gaussian_log_load(3.0)
     (0.375, 0.5)
@@ -171,7 +171,7 @@ def gaussian_all_log_load(inverse_temperature: ArrayLike) -> Any:
     Unit: nats per neuron
 
     Source: Lucibello and Mezard 2024 (Phys. Rev. Lett. 132, 077301) for the problem; derived from
-    the random energy model in tests/test_dense_theory.py.
+    the random energy model in tests/am_theory/test_dense.py.
 
     >>> round(gaussian_all_log_load(1.0), 8)
     0.18393972

@@ -166,7 +166,7 @@ def upward_fixed_points(vocab_size: int, rules: int, branching: int) -> UpwardFi
     Unit: dimensionless
 
     Source: Sclocchi, Favero, Wyart 2024 (arXiv:2402.16991) for the map; factors derived in
-    tests/test_scaling_theory.py.
+    tests/am_theory/test_scaling.py.
 
     >>> result = upward_fixed_points(8, 4, 2)
     >>> result.p.tolist(), result.stable.tolist()

@@ -73,7 +73,7 @@ def convergence_size(
 
     Unit: training sequences
 
-    Source: derived in tests/test_linear_theory.py.
+    Source: derived in tests/am_theory/test_linear.py.
 
     >>> round(convergence_size(1, 2, 0.5, criterion="recovery_gap").ratio, 6)
     2.817682

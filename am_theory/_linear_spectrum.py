@@ -91,7 +91,7 @@ def structured_errors(
     Unit: dimensionless
 
     Source: Bishop 1995 (Neural Computation 7, 108) for noise as ridge; deterministic equivalents
-    of ridge regression; checked by simulation in tests/test_linear_theory.py.
+    of ridge regression; checked by simulation in tests/am_theory/test_linear.py.
 
     >>> spectrum = circulant_chain_spectrum(32, 4, 0.3)
     >>> result = structured_errors(100, 0.5, spectrum)
@@ -174,7 +174,7 @@ def circulant_chain_spectrum(seq_len: int, vocab_size: int, redraw: float) -> Fl
     Unit: dimensionless
 
     Source: Kac, Murdock, Szego 1953 (J. Rational Mech. Anal. 2, 767); block diagonalisation derived
-    in tests/test_linear_theory.py, by diagonalising the full covariance.
+    in tests/am_theory/test_linear.py, by diagonalising the full covariance.
 
     >>> circulant_chain_spectrum(2, 3, 0.5)
     array([1.5, 1.5, 0.5, 0.5])
@@ -244,7 +244,7 @@ def training_errors(
 
     Unit: dimensionless
 
-    Source: derived in tests/test_linear_theory.py, by adaptive quadrature and by simulation; for
+    Source: derived in tests/am_theory/test_linear.py, by adaptive quadrature and by simulation; for
     time scales of memorization see Bonnaire, Urfin, Biroli, Mezard 2025 (arXiv:2505.17638).
 
     >>> result = training_errors(100, 64, 4, 0.5, 1.0)

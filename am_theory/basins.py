@@ -99,7 +99,8 @@ def basin_radius(
 
     Unit: dimensionless, noise level t.
 
-    Source: derived in tests/test_empirical_theory.py, by bisection: the probability falls with t.
+    Source: derived in tests/am_theory/test_empirical.py, by bisection: the probability falls
+    with t.
 
     >>> round(basin_radius(1000, 32, 4, 0.5), 6)
     0.642914
@@ -144,7 +145,7 @@ def shannon_bound(
     Unit: dimensionless, probability per query.
 
     Source: Shannon 1948, Arimoto 1973 (IEEE Trans. Inf. Theory 19, 357) for the strong converse;
-    finite size derived in tests/test_basins.py.
+    finite size derived in tests/simulations/basins/test_basins.py.
 
     >>> bound = shannon_bound(1000, 32, 4, 0.3007)
     >>> round(bound.P_map, 6), round(bound.P_converse, 6), round(bound.alpha_c, 6)
@@ -241,7 +242,8 @@ def minimum_distance(train_size: ArrayLike, seq_len: int, vocab_size: int) -> An
 
     Unit: tokens.
 
-    Source: first-moment argument, Gilbert 1952; checked by simulation in tests/test_basins.py.
+    Source: first-moment argument, Gilbert 1952; checked by simulation in
+    tests/simulations/basins/test_basins.py.
 
     >>> minimum_distance(1000, 32, 4)
     12

@@ -112,7 +112,7 @@ def saddle_point(order: int, load: ArrayLike) -> SaddlePoint:
     Unit: dimensionless
 
     Source: Gardner 1987 (J. Phys. A 20, 3453), Abbott and Arian 1987 (Phys. Rev. A 36, 5091) for
-    the model; derived in tests/test_dense_theory.py as the T = 0 limit of the p-spin equations.
+    the model; derived in tests/am_theory/test_dense.py as the T = 0 limit of the p-spin equations.
     [agreement with the published constants unverified]
 
     >>> round(saddle_point(3, 0.1).m, 6)
@@ -199,7 +199,7 @@ def one_step_overlap(overlap: ArrayLike, order: int, load: ArrayLike) -> Any:
 
     Unit: dimensionless
 
-    Source: derived in tests/test_dense_theory.py, by simulation of one update.
+    Source: derived in tests/am_theory/test_dense.py, by simulation of one update.
 
     >>> round(one_step_overlap(0.9, 3, 0.1), 6)
     0.989576

@@ -156,7 +156,7 @@ def retrieval_probability_errors(
     Unit: dimensionless, probability per query.
 
     Source: maximum-likelihood decoding of a random code, exact; derived in
-    tests/test_empirical_theory.py.
+    tests/am_theory/test_empirical.py.
 
     >>> round(retrieval_probability_errors(1000, 32, 4, 14), 8)
     0.90627656

@@ -150,7 +150,7 @@ def prior_loss(alpha: Array, vocab_size: int, seq_len: int) -> Array:
     Unit: nats per sequence.
 
     Source: Austin et al. 2021 (arXiv:2107.03006), eq. 1, first term; closed form derived in
-    tests/test_channel.py.
+    tests/am_theory/test_channel.py.
 
     >>> round(prior_loss(1e-3, 4, 32) * 1e6, 4)
     47.9681
@@ -189,7 +189,7 @@ def mutual_information(
 
     Unit: nats per sequence.
 
-    Source: Shannon 1948; checked against the joint table in tests/test_channel.py.
+    Source: Shannon 1948; checked against the joint table in tests/am_theory/test_channel.py.
 
     >>> round(mutual_information([0.5, 0, 0, 0.5], 2, 2, 0.5), 8)
     0.23004013

@@ -84,7 +84,8 @@ def scaled_size(train_size: ArrayLike, seq_len: int, vocab_size: int) -> Any:
 
     Unit: training sequences per effective dimension
 
-    Source: derived in tests/test_linear_theory.py: `errors` and `token_recovery` see no other size.
+    Source: derived in tests/am_theory/test_linear.py: `errors` and `token_recovery` see no other
+    size.
 
     >>> scaled_size(96, 32, 4)
     1.0
@@ -129,7 +130,7 @@ def errors(train_size: ArrayLike, seq_len: int, vocab_size: int, alpha: ArrayLik
     Unit: dimensionless
 
     Source: Bishop 1995 (Neural Computation 7, 108) for noise as ridge; Marchenko, Pastur 1967
-    (Math. USSR Sb. 1, 457); derived in tests/test_linear_theory.py, by quadrature over s.
+    (Math. USSR Sb. 1, 457); derived in tests/am_theory/test_linear.py, by quadrature over s.
 
     >>> result = errors(96, 32, 4, 0.5)
     >>> round(result.train, 8), round(result.heldout, 8), result.limit
@@ -183,7 +184,7 @@ def token_recovery(
     -----
     Iid uniform source, infinitely many noise draws, one pass with argmax per site. Exact for K, L
     (V - 1) to infinity at fixed ratio; within 0.012 of simulation for K >= 100; at K = 22, L = 8, V
-    = 8 it is off by 0.13 (`simulations/linear_curves.py`). On this source corrupted recovery of
+    = 8 it is off by 0.13 (`simulations/linear_curves/`). On this source corrupted recovery of
     unseen sequences falls to 0 with K, since keeping the token is best, while that of all tokens
     rises to p. At little noise (alpha >= 0.95) corrupted recovery can be lower on training
     sequences than on unseen ones, and corrections in 1 / K are larger (0.02 at K = 100). Cost 401
@@ -191,8 +192,8 @@ def token_recovery(
 
     Unit: dimensionless
 
-    Source: derived in tests/test_linear_theory.py, where the Gaussian law of the outputs is written
-    out and the formulas are held to direct simulation.
+    Source: derived in tests/am_theory/test_linear.py, where the Gaussian law of the outputs is
+    written out and the formulas are held to direct simulation.
 
     >>> round(token_recovery(96, 32, 4, 0.5), 8)
     0.66233523
@@ -241,7 +242,7 @@ def one_draw_errors(
     Unit: dimensionless
 
     Source: ridge regression in the proportional limit, as in Hastie, Montanari, Rosset, Tibshirani
-    2022 (Ann. Statist. 50, 949); checked by simulation in tests/test_linear_theory.py.
+    2022 (Ann. Statist. 50, 949); checked by simulation in tests/am_theory/test_linear.py.
 
     >>> result = one_draw_errors(96, 32, 4, 0.5, ridge=0.1)
     >>> round(result.train, 4), round(result.heldout, 4)

@@ -181,7 +181,7 @@ def train_test_gap_log_size(gap: ArrayLike, seq_len: int, vocab_size: int, alpha
 
     Unit: nats, logarithm of a number of sequences.
 
-    Source: derived in tests/test_memorization.py, from the exact recoveries.
+    Source: derived in tests/am_theory/test_memorization.py, from the exact recoveries.
 
     >>> round(train_test_gap_log_size(0.01, 12, 4, 0.5005), 4)
     10.1637

@@ -199,7 +199,7 @@ def critical_overlap(load: ArrayLike) -> Any:
     Unit: dimensionless
 
     Source: Amari, Maginu 1988 (Neural Networks 1, 63); fixed point derived in
-    tests/test_neurodynamics.py.
+    tests/am_theory/test_neurodynamics.py.
 
     >>> round(critical_overlap(0.1), 5)
     0.20943

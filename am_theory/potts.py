@@ -96,7 +96,7 @@ def saddle_point(load: ArrayLike, n_states: int) -> SaddlePoint:
     Unit: dimensionless
 
     Source: Kanter 1988 (Phys. Rev. A 37, 2739) for the model; self-consistent signal-to-noise
-    analysis, checked in tests/test_potts_theory.py. [unverified against the printed equations]
+    analysis, checked in tests/am_theory/test_potts.py. [unverified against the printed equations]
 
     >>> round(saddle_point(0.35, 3).p_c, 6)
     0.994616
@@ -140,7 +140,7 @@ def critical_load(n_states: int) -> float:
     Unit: patterns per site
 
     Source: Kanter 1988 (Phys. Rev. A 37, 2739) for the model; self-consistent signal-to-noise
-    analysis, checked in tests/test_potts_theory.py.
+    analysis, checked in tests/am_theory/test_potts.py.
 
     >>> round(critical_load(3), 8)
     0.41441244
@@ -175,7 +175,7 @@ def one_step(overlap: ArrayLike, load: ArrayLike, n_states: int) -> OneStep:
 
     Unit: dimensionless
 
-    Source: derived in tests/test_potts_theory.py, by simulation of one update.
+    Source: derived in tests/am_theory/test_potts.py, by simulation of one update.
 
     >>> round(one_step(1.0, 0.2, 3).p_c, 6)
     0.952181
@@ -215,7 +215,7 @@ def channel_overlap(alpha: ArrayLike, n_states: int) -> Any:
 
     Unit: dimensionless
 
-    Source: definition of the overlap; derived in tests/test_potts_theory.py from the corruption
+    Source: definition of the overlap; derived in tests/am_theory/test_potts.py from the corruption
     rate of the channel.
 
     >>> channel_overlap(0.5, 4)

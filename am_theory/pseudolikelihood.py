@@ -202,7 +202,8 @@ def one_step_overlap(overlap: ArrayLike, load: ArrayLike, memory: Memory = "max_
     Unit: dimensionless
 
     Source: Kanter and Sompolinsky 1987 (Phys. Rev. A 35, 380) for the pseudo-inverse, Gardner 1988
-    (J. Phys. A 21, 257) for the margin; averages derived in tests/test_pseudolikelihood_theory.py.
+    (J. Phys. A 21, 257) for the margin; averages derived in
+    tests/am_theory/test_pseudolikelihood.py.
 
     >>> round(one_step_overlap(0.6, 0.5), 6), round(one_step_overlap(0.6, 0.5, "hebb"), 6)
     (0.587708, 0.603856)
@@ -258,7 +259,7 @@ def replica(load: ArrayLike, regularisation: ArrayLike) -> Replica:
     Unit: dimensionless (q, chi, stable); nats per pattern and neuron (loss)
 
     Source: D'Amico, Bocchi, Del Bono, Rossi, Negri 2025 (arXiv:2507.05147) for the model; convex
-    replica calculation, checked by training in tests/test_pseudolikelihood_theory.py.
+    replica calculation, checked by training in tests/am_theory/test_pseudolikelihood.py.
 
     >>> rows = replica(1.0, 0.1)
     >>> round(rows.q, 6), round(rows.chi, 6), round(rows.one_step_overlap(0.6), 6)

@@ -50,7 +50,8 @@ def feature_overlap(load: ArrayLike, feature_load: ArrayLike) -> Any:
     Unit: dimensionless
 
     Source: model of Negri, Lauditi, Perugini, Lucibello, Malatesta 2023 (Phys. Rev. Lett. 131,
-    257301); formula derived by signal to noise, simulated in tests/test_random_features.py.
+    257301); formula derived by signal to noise, simulated in
+    tests/am_theory/test_random_features.py.
 
     >>> round(feature_overlap(1.0, 0.05), 4)
     0.9936
@@ -87,7 +88,7 @@ def unseen_overlap(load: ArrayLike, feature_load: ArrayLike) -> Any:
     Unit: dimensionless
 
     Source: setting of Kalaj et al. 2024 (arXiv:2407.05658); formula derived by signal to noise,
-    simulated in tests/test_random_features.py.
+    simulated in tests/am_theory/test_random_features.py.
 
     >>> round(unseen_overlap(1.0, 0.05), 3)
     0.753
@@ -122,7 +123,7 @@ def learning_load(feature_load: ArrayLike) -> Any:
 
     Unit: patterns per neuron
 
-    Source: derived from `feature_overlap`, in tests/test_random_features.py.
+    Source: derived from `feature_overlap`, in tests/am_theory/test_random_features.py.
 
     >>> round(learning_load(0.05), 6)
     1.694166
@@ -150,7 +151,7 @@ def limit_overlap(feature_load: ArrayLike) -> Any:
 
     Unit: dimensionless
 
-    Source: derived from `unseen_overlap`, in tests/test_random_features.py.
+    Source: derived from `unseen_overlap`, in tests/am_theory/test_random_features.py.
 
     >>> round(limit_overlap(0.05), 6)
     0.82605

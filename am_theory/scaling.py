@@ -273,7 +273,7 @@ def bits_per_parameter(
     Unit: bits per parameter
 
     Source: Amit, Gutfreund, Sompolinsky 1985 (PRL 55, 1530); Gardner 1988 (J. Phys. A 21, 257);
-    linear derived in tests/test_linear_theory.py.
+    linear derived in tests/am_theory/test_linear.py.
 
     >>> round(bits_per_parameter("hopfield"), 4)
     0.2758

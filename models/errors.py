@@ -6,7 +6,7 @@ class TokenRangeError(ValueError):
 
     Tokens are integers in [0, vocab_size) in an array (batch, L). Characters or
     word ids of a larger vocabulary must be mapped first, for instance with
-    ``simulations.corpora``; a padding or mask id of -1 has no meaning in a
+    ``simulations.data.corpora``; a padding or mask id of -1 has no meaning in a
     uniform-state model.
     """
 

@@ -25,8 +25,8 @@ from paper import disagreements, manifest
 from paper.document import PACKAGES, DocumentError, typeset
 from paper.drawing import FIGURES, GALLERY, SUFFIXES, draw_figures, module_of
 from paper.sources import RUNS, Results, Run
-from paper.tables import TABLES
-from simulations.results import ResultsError, write_text
+from paper.tables.results import TABLES
+from simulations.results.files import ResultsError, write_text
 
 HERE = Path(__file__).parent
 
@@ -147,7 +147,7 @@ def _copy_gallery(folder: Path, figures: Sequence[str]) -> None:
 
 def _document(options: Options, results: Results, folder: Path) -> int:
     """Numbers of the text, the list of disagreements, and the PDF."""
-    from paper import numbers  # proofs and theory: seconds to import
+    from paper.numbers import book as numbers
 
     started = time.monotonic()
     missing = numbers.write(options.results, folder, options.preset)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from paper import tex
-from simulations.bootstrap import MIN_SEEDS
-from simulations.probe_calibration_fit import wilson
+from simulations.measure.bootstrap import MIN_SEEDS
+from simulations.probe.calibration.fit import wilson
 
 SOURCES = {"markov": "a chain of two permutations", "iid": "independent uniform tokens"}
 

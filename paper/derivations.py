@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from am_theory.derivations import ALL, Derivation
-from simulations.results import write_text
+from simulations.results.files import write_text
 
 
 def file_name(name: str) -> str:

@@ -20,8 +20,8 @@ from typing import Any
 
 from paper.causes import Cause, cause_for
 from paper.sources import RUNS, STAGES, Results
-from simulations.check import Row
-from simulations.results import ResultsError, write_text
+from simulations.measure.checks import Row
+from simulations.results.files import ResultsError, write_text
 
 AGREE, DEVIATE = "agree", "deviate"
 

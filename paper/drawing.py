@@ -14,7 +14,7 @@ import matplotlib.pyplot as plt
 
 from paper import style
 from paper.sources import Results
-from simulations.results import write_text
+from simulations.results.files import write_text
 
 # Two lanes of about the same length; figures that read the same runs are in one.
 LANES = (
@@ -37,7 +37,7 @@ SUFFIXES = (".pdf", ".png", "_caption.tex")
 
 def module_of(name: str) -> Any:
     """The module of a figure: RUNS it reads, and `draw`."""
-    return import_module(f"paper.fig_{name}")
+    return import_module(f"paper.figures.{name}")
 
 
 def draw_figures(results: Results, build: Path, names: tuple[str, ...]) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from paper.sources import RUNS, Results
-from simulations.results import write_text
+from simulations.results.files import write_text
 
 NAME = "manifest.json"
 

@@ -14,15 +14,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from paper.numbers import numbers_of
+from paper.numbers.book import numbers_of
 from paper.quantity import Number
-from simulations.results import ResultsError
+from simulations.results.files import ResultsError
 
 README = Path(__file__).parents[1] / "README.md"
 SCALING = "python -m simulations.scaling --preset medium"
 ENTROPY = "python -m simulations.entropy --preset small"
 NOVELTY = "python -m simulations.novelty --preset small"
-CALIBRATION = "python -m simulations.probe_calibration --preset small"
+CALIBRATION = "python -m simulations.probe.calibration.study --preset small"
 PHRASES = {  # by the command that makes the results
     SCALING: (
         "N^{law.iid.parameters.recovery}, not in proportion",

@@ -17,7 +17,7 @@ from typing import Any
 import xarray as xr
 
 from paper import commands
-from simulations.results import ResultsError, read_dataset
+from simulations.results.files import ResultsError, read_dataset
 
 STAGES = ("smoke", "small", "paper")
 
@@ -63,7 +63,13 @@ class Run:
 
     def arguments(self, root: Path, preset: str) -> list[str]:
         """The command that makes the results, after `python`."""
-        words = ["-m", f"simulations.{self.program}", "--preset", preset, *self.options]
+        words = [
+            "-m",
+            f"simulations.{commands.path(self.program)}",
+            "--preset",
+            preset,
+            *self.options,
+        ]
         elsewhere = root != Path("results")
         return words + (["--out", str(self.place(root, preset))] if elsewhere else [])
 

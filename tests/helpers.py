@@ -10,6 +10,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+ROOT = Path(__file__).resolve().parents[1]
+
 # Relative and absolute tolerance of a short computation, by the coarser dtype of the two sides.
 TOLERANCE = {
     np.dtype(np.float64): (1e-11, 1e-13),
@@ -56,7 +58,7 @@ def within_standard_errors(samples, expected: float, count: float = 5.0) -> None
 
 def shared(path: str) -> Path:
     """Return a file of the data folder beside the repository, or skip the test without it."""
-    file = Path(__file__).resolve().parents[2] / "shared" / path
+    file = ROOT.parent / "shared" / path
     if not file.exists():
         pytest.skip(f"reference data {path!r} is not beside this checkout (in ../shared)")
     return file
@@ -78,7 +80,7 @@ def assert_drawn(figure: str, name: str, folder: Path, config, **others) -> None
     alone. `name` is the run's in `paper.sources`, `others` stands for further runs."""
     from paper.drawing import SUFFIXES, draw_one
     from paper.sources import RUNS, Found
-    from simulations.results import read_dataset
+    from simulations.results.files import read_dataset
 
     run = dataclasses.replace(RUNS[name], folder=folder.name)
     data = read_dataset(run.data_file(folder.parent, "smoke"))

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from am_theory.channel import Linear
-from models.dit import DiT, Shape
-from models.empirical import EmpiricalDenoiser
-from models.linear import LinearDenoiser
-from models.mlp import MLPDenoiser
+from models.exact.empirical import EmpiricalDenoiser
+from models.networks.dit import DiT, Shape
+from models.networks.linear import LinearDenoiser
+from models.networks.mlp import MLPDenoiser
 from models.sources import HiddenMarkovSource, HierarchySource, IidSource, MarkovSource
 from tests import oracles
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from simulations.sweep import Cell, SweepInterrupted, run_sweep
+from simulations.sweep.run import Cell, SweepInterrupted, run_sweep
 
 CONFIG_HASH = "0123456789abcdef"
 

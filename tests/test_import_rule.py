@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+from tests.helpers import ROOT
+
 OURS = {"am_theory", "models", "simulations", "paper", "tests"}
 DRAWING = {"matplotlib"}
 CLUSTER = {"dask", "dask_jobqueue", "distributed"}  # of simulations, in `cluster.py` alone

@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from am_theory import channel
-from models.products import matmul
+from models.networks.products import matmul
 
 
 def _betas(schedule: Any, t: Any, vocab_size: int, batch: int) -> Array:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from am_theory import channel
-from models import _kernels
+from models.exact import _kernels
 from models.sources import _chain_kernels as kernels
 from models.sources.law import EntropyLaw, MutualInformation, draw_rows, entropy_of, noisy_pairs
 from models.sources.population import (

@@ -2,7 +2,7 @@
 
     transition = 0.9 (0.6 Pi_1 + 0.4 Pi_2) + 0.1 / V
 
-Why this one: `simulations/problem.py`, where its figures are computed.
+Why this one: `simulations/data/problem.py`, where its figures are computed.
 """
 
 from __future__ import annotations

@@ -15,12 +15,12 @@ import time
 from pathlib import Path
 
 import numpy as np
-from benchmarks.timing import interleaved
 
-from models import _kernels
-from models.empirical import EmpiricalDenoiser
-from models.mapped import open_patterns
+from models.exact import _kernels
+from models.exact.empirical import EmpiricalDenoiser
+from models.exact.mapped import open_patterns
 from models.sampler import noise
+from tests.benchmarks.timing import interleaved
 
 VOCAB, BATCH, LEVEL = 32, 64, 0.25
 

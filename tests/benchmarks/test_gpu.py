@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 
 from models import thinning
-from models.dit import DiT
+from models.networks.dit import DiT
 from models.sampler import _ancestral_jax
 from models.thinning import Grid, ancestral_thinned
-from models.train_config import PAPER, TrainConfig
-from models.train_step import run_steps, start
+from models.training.config import PAPER, TrainConfig
+from models.training.step import run_steps, start
 from tests.benchmarks.timing import interleaved, seconds
 
 # Timings of a GPU say nothing of another device; `make bench` on a processor leaves them out.

@@ -9,18 +9,18 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from benchmarks.timing import interleaved, seconds, show
-from peers.forms import dynamax_smoother, full_law, hmmlearn_smoother
 
 from models.denoiser import log_full
 from models.sampler import noise
 from models.sources import HiddenMarkovSource, HierarchySource
+from tests.benchmarks.timing import interleaved, seconds, show
+from tests.helpers import ROOT
+from tests.peers.forms import dynamax_smoother, full_law, hmmlearn_smoother
 
 pytestmark = [
     pytest.mark.benchmark,
@@ -29,7 +29,6 @@ pytestmark = [
 pytest.importorskip("dynamax")
 pytest.importorskip("hmmlearn")
 
-ROOT = Path(__file__).parents[2]
 N_STATES, VOCAB, SEQ_LEN, BATCH, LEVEL = 32, 32, 128, 256, 0.3
 
 
@@ -89,9 +88,9 @@ def test_belief_propagation_is_linear_in_the_length():
 
 COMPILE = """
 import numpy as np
-from benchmarks.timing import seconds
-from models.empirical import EmpiricalDenoiser
-from models.hamming import HammingStore
+from tests.benchmarks.timing import seconds
+from models.exact.empirical import EmpiricalDenoiser
+from models.exact.hamming import HammingStore
 from models.sources import HiddenMarkovSource, HierarchySource
 
 rng = np.random.default_rng(0)

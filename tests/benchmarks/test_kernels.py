@@ -6,12 +6,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from benchmarks.timing import interleaved
 
-from models.empirical import EmpiricalDenoiser
-from models.mlp import MLPDenoiser
-from models.train import TrainConfig, train
-from simulations.problem import make_source
+from models.exact.empirical import EmpiricalDenoiser
+from models.networks.mlp import MLPDenoiser
+from models.training.train import TrainConfig, train
+from simulations.data.problem import make_source
+from tests.benchmarks.timing import interleaved
 
 pytestmark = pytest.mark.benchmark
 

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 
 from models.denoiser import log_full
-from models.loss import LOSSES
 from models.sampler import ancestral, noise
 from models.streams import stream
-from simulations.cell import train_model
-from simulations.config import SMALL_LEVEL, preset
-from simulations.measures import law_statistics
-from simulations.problem import make_problem
+from models.training.loss import LOSSES
+from simulations.data.problem import make_problem
+from simulations.measure.counts import law_statistics
+from simulations.phase.cells import train_model
+from simulations.phase.config import SMALL_LEVEL, preset
 
 SECONDS_EACH = 25.0
 pytestmark = pytest.mark.benchmark

@@ -13,23 +13,23 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from benchmarks.timing import interleaved, show
 from numba import njit
-from peers.forms import faiss_index, one_hot, one_hot_bits, product_posterior, torch_posterior
 
 from am_theory import channel
-from models import _hamming_kernels as kernels
-from models import hopfield
-from models._kernels import in_parallel
-from models.empirical import EmpiricalDenoiser
-from models.hamming import HammingStore
+from models.exact import _hamming_kernels as kernels
+from models.exact._kernels import in_parallel
+from models.exact.empirical import EmpiricalDenoiser
+from models.exact.hamming import HammingStore
+from models.memories import hopfield
 from models.sampler import noise
+from tests.benchmarks.timing import interleaved, show
+from tests.helpers import ROOT
+from tests.peers.forms import faiss_index, one_hot, one_hot_bits, product_posterior, torch_posterior
 
 pytestmark = pytest.mark.benchmark
 faiss = pytest.importorskip("faiss")
 torch = pytest.importorskip("torch")
 
-ROOT = Path(__file__).parents[2]
 TRAIN_SIZE, SEQ_LEN, VOCAB, BATCH = 65_536, 64, 32, 256
 SIZES = f"K = {TRAIN_SIZE:,}, L = {SEQ_LEN}, V = {VOCAB}, B = {BATCH}"
 

@@ -8,9 +8,9 @@ import time
 
 import numpy as np
 import pytest
-from benchmarks.timing import interleaved
 
 from am_theory import empirical, hopfield, linear, neurodynamics, potts, pseudolikelihood
+from tests.benchmarks.timing import interleaved
 
 pytestmark = pytest.mark.benchmark
 

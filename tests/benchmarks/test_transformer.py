@@ -17,12 +17,12 @@ import pytest
 from jax.sharding import NamedSharding, PartitionSpec
 
 from models import thinning
-from models.dit import DiT, Shape
+from models.networks.dit import DiT, Shape
 from models.sampler import _ancestral_jax
 from models.thinning import Grid, ancestral_thinned
-from models.train import data_mesh, train, train_ensemble
-from models.train_config import TrainConfig
-from models.train_step import run_steps, start
+from models.training.config import TrainConfig
+from models.training.step import run_steps, start
+from models.training.train import data_mesh, train, train_ensemble
 from tests.benchmarks.timing import interleaved, seconds, show
 
 torch = pytest.importorskip("torch")

@@ -11,7 +11,8 @@ import uuid
 from pathlib import Path
 
 import pytest
-from faults.launch import PATH, children, end_all, wait_until
+
+from tests.faults.launch import PATH, children, end_all, wait_until
 
 SETTINGS = {
     "DASK_DISTRIBUTED__WORKER__MEMORY__TERMINATE": "False",

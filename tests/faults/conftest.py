@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from faults import fault_table
-from faults.cluster import Cluster
-from faults.launch import Launcher, Reference, end_all
+
+from tests.faults import fault_table
+from tests.faults.cluster import Cluster
+from tests.faults.launch import Launcher, Reference, end_all
 
 
 @pytest.fixture

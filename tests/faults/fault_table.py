@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from simulations.provenance import code_version
+from simulations.results.provenance import code_version
 
 HEAD = ("fault", "trials", "lost results", "computed again", "were in flight", "equal", "seconds")
 

@@ -16,15 +16,15 @@ from pathlib import Path
 from typing import Any
 
 import xarray as xr
-from faults import stub
-from faults.fault_table import Row
 from rich.console import Console
 
-from simulations.manifest import Manifest
-from simulations.results import content_digest, sealed_bytes, sha256_of
-from simulations.sweep import load_cells, run_sweep
+from simulations.results.files import content_digest, sealed_bytes, sha256_of
+from simulations.results.manifest import Manifest
+from simulations.sweep.run import load_cells, run_sweep
+from tests.faults import stub
+from tests.faults.fault_table import Row
+from tests.helpers import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 PATH = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
 WORKERS = 2
 PATIENCE = 900.0  # seconds for anything to end, on a machine that has much else to do

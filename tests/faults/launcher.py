@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import tyro
-from faults import stub
 from rich.console import Console
 
-from simulations import cluster, command, lock, sweep
-from simulations.engine import Engine
+from simulations.console import command
+from simulations.sweep import cluster, lock
+from simulations.sweep import run as sweep
+from simulations.sweep.engine import Engine
+from tests.faults import stub
 
 BEAT = 0.4  # seconds, of writers on hosts that are feigned
 

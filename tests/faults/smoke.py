@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import xarray as xr
-from faults import stub
 
-from simulations import command, phase_diagram
+from simulations.console import command
+from simulations.phase import study as phase_diagram
+from tests.faults import stub
 
 _compute = phase_diagram.compute_cell
 
@@ -26,7 +27,7 @@ def name(coordinates: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    from faults import smoke
+    from tests.faults import smoke
 
     phase_diagram.compute_cell = smoke.noted
     command.entry(

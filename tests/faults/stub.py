@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from simulations.sweep import Cell
+from simulations.sweep.run import Cell
 
 CONFIG_HASH = "fa01fa01fa01fa01"
 TRAIN_STEPS = 6000
@@ -81,10 +81,10 @@ def training(coordinates: dict[str, Any]) -> xr.Dataset:
     note(f"c{coordinates['number']:04d}")
     import jax
 
-    from models import train
-    from models.mlp import MLPDenoiser
-    from models.train_config import TrainConfig
-    from simulations import checkpoint
+    from models.networks.mlp import MLPDenoiser
+    from models.training import train
+    from models.training.config import TrainConfig
+    from simulations.sweep import checkpoint
 
     checkpoint.MINUTES = 0.2 / 60
     train.load_state = _noting_the_step(train.load_state)  # type: ignore[attr-defined]

@@ -11,10 +11,19 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from faults.fault_table import row
-from faults.launch import Launcher, Reference, Watch, finished, moments, settle, struck, trials
 
-from simulations.results import read_dataset
+from simulations.results.files import read_dataset
+from tests.faults.fault_table import row
+from tests.faults.launch import (
+    Launcher,
+    Reference,
+    Watch,
+    finished,
+    moments,
+    settle,
+    struck,
+    trials,
+)
 
 pytestmark = pytest.mark.faults
 Launch = Callable[..., Launcher]

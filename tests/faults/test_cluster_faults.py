@@ -7,9 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from faults.cluster import Cluster, nursed
-from faults.fault_table import row
-from faults.launch import (
+
+from tests.faults.cluster import Cluster, nursed
+from tests.faults.fault_table import row
+from tests.faults.launch import (
     Launcher,
     Reference,
     Watch,

@@ -9,10 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from faults.fault_table import row
-from faults.launch import Launcher, Reference, Watch, finished, moments, settle, trials
 
-from simulations.results import read_dataset, write_dataset
+from simulations.results.files import read_dataset, write_dataset
+from tests.faults.fault_table import row
+from tests.faults.launch import Launcher, Reference, Watch, finished, moments, settle, trials
 
 pytestmark = pytest.mark.faults
 Launch = Callable[..., Launcher]

@@ -6,9 +6,19 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from faults.fault_table import row
-from faults.launch import Launcher, Reference, Watch, finished, moments, settle, struck, trials
-from faults.mounts import fill, read_only, small_disk
+
+from tests.faults.fault_table import row
+from tests.faults.launch import (
+    Launcher,
+    Reference,
+    Watch,
+    finished,
+    moments,
+    settle,
+    struck,
+    trials,
+)
+from tests.faults.mounts import fill, read_only, small_disk
 
 pytestmark = pytest.mark.faults
 Launch = Callable[..., Launcher]

@@ -7,8 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from faults.fault_table import row
-from faults.launch import (
+
+from tests.faults.fault_table import row
+from tests.faults.launch import (
     WORKERS,
     Launcher,
     Reference,

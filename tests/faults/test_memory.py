@@ -15,15 +15,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from faults import stub
-from faults.cluster import Cluster
-from faults.fault_table import row
-from faults.launch import PATH, ROOT, Launcher, Reference, Watch, finished, settle
 from rich.console import Console
 
-from simulations.pool import WorkerRefused
-from simulations.sweep import run_sweep
-from simulations.threads import single_thread_settings
+from simulations.sweep.pool import WorkerRefused
+from simulations.sweep.run import run_sweep
+from simulations.sweep.threads import single_thread_settings
+from tests.faults import stub
+from tests.faults.cluster import Cluster
+from tests.faults.fault_table import row
+from tests.faults.launch import PATH, ROOT, Launcher, Reference, Watch, finished, settle
 
 pytestmark = pytest.mark.faults
 Launch = Callable[..., Launcher]

@@ -11,9 +11,19 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from faults.cluster import Cluster
-from faults.fault_table import row
-from faults.launch import Launcher, Reference, Watch, finished, moments, settle, struck, trials
+
+from tests.faults.cluster import Cluster
+from tests.faults.fault_table import row
+from tests.faults.launch import (
+    Launcher,
+    Reference,
+    Watch,
+    finished,
+    moments,
+    settle,
+    struck,
+    trials,
+)
 
 pytestmark = pytest.mark.faults
 Launch = Callable[..., Launcher]

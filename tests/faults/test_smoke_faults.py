@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from faults.cluster import Cluster
-from faults.fault_table import Row, row
-from faults.launch import Launcher, Watch, end_all, kill, moments, struck, trials
 
-from simulations.manifest import Manifest
-from simulations.results import content_digest, read_dataset
+from simulations.results.files import content_digest, read_dataset
+from simulations.results.manifest import Manifest
+from tests.faults.cluster import Cluster
+from tests.faults.fault_table import Row, row
+from tests.faults.launch import Launcher, Watch, end_all, kill, moments, struck, trials
 
 pytestmark = pytest.mark.faults
 

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from faults.fault_table import row
-from faults.launch import (
+
+from tests.faults.fault_table import row
+from tests.faults.launch import (
     Launcher,
     Reference,
     Watch,

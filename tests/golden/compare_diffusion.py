@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from am_theory import channel
-from models.paper_protocol import corrupt, draw
-from simulations.paper_measures import (
+from models.released.paper_protocol import corrupt, draw
+from simulations.measure.paper_measures import (
     Comparison,
     Curvature,
     compare_sequences,

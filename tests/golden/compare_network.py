@@ -15,10 +15,10 @@ import optax
 from safetensors.numpy import load_file
 
 from am_theory import channel
-from models import dit_layers
-from models.dit import N_FREQUENCIES, DiT
-from models.paper_protocol import law_of
-from models.released import open_released, to_named
+from models.networks import dit_layers
+from models.networks.dit import N_FREQUENCIES, DiT
+from models.released.paper_protocol import law_of
+from models.released.released import open_released, to_named
 from tests.golden.compare_diffusion import REAL, nelbo_rows
 from tests.golden.records import Archive, Check, Group, error, relative
 from tests.helpers import shared
@@ -99,7 +99,7 @@ def single_embed_level(model: DiT, sigma: jax.Array) -> jax.Array:
 def outputs_of_single_tables(g: Archive) -> Iterator[Check]:
     with (
         jax.enable_x64(True),
-        mock.patch("models.dit.rotary", single_rotary),
+        mock.patch("models.networks.dit.rotary", single_rotary),
         mock.patch.object(DiT, "embed_level", single_embed_level),
     ):
         for weights in WEIGHTS:

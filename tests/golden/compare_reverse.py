@@ -12,7 +12,7 @@ import jax
 import numpy as np
 
 from am_theory import channel
-from models.paper_protocol import (
+from models.released.paper_protocol import (
     Run,
     conditional_entropy,
     law_of,
@@ -21,7 +21,7 @@ from models.paper_protocol import (
     start_index,
     time_grid,
 )
-from simulations.paper_measures import trajectory
+from simulations.measure.paper_measures import trajectory
 from tests.golden.compare_diffusion import REAL
 from tests.golden.compare_network import network
 from tests.golden.records import Archive, Check, Group, error

@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from models.dit import DiT, Shape
-from models.loss import Corrupted, nelbo_loss
+from models.networks.dit import DiT, Shape
+from models.training.loss import Corrupted, nelbo_loss
 
 torch = pytest.importorskip("torch", reason="torch, a peer, is not installed: make bench has it")
 

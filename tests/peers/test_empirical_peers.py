@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-from peers.forms import one_hot, product_posterior, torch_posterior
 
 from am_theory import channel
-from models.empirical import EmpiricalDenoiser
+from models.exact.empirical import EmpiricalDenoiser
 from models.sampler import noise
+from tests.peers.forms import one_hot, product_posterior, torch_posterior
 
 torch = pytest.importorskip("torch")
 

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from peers.forms import faiss_index, one_hot_bits
 
-from models.hamming import HammingStore
+from models.exact.hamming import HammingStore
+from tests.peers.forms import faiss_index, one_hot_bits
 
 pytest.importorskip("faiss")
 

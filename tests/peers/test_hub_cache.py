@@ -13,8 +13,8 @@ import pytest
 from safetensors.numpy import save_file
 
 from models.errors import CheckpointError
-from models.released import open_released, to_named
-from tests.test_released import assert_same, random_model
+from models.released.released import open_released, to_named
+from tests.models.released.test_released import assert_same, random_model
 
 constants = pytest.importorskip(
     "huggingface_hub.constants", reason="huggingface_hub is not installed: make bench has it"

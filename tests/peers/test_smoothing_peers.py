@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
-from helpers import assert_close
-from peers.forms import dynamax_smoother, full_law, hmmlearn_smoother
 
 from models.denoiser import log_full
 from models.sampler import noise
 from models.sources import HiddenMarkovSource, MarkovSource
+from tests.helpers import assert_close
+from tests.peers.forms import dynamax_smoother, full_law, hmmlearn_smoother
 
 SIZES = [(2, 3, 6), (5, 4, 20), (32, 32, 128)]  # states, tokens, length
 LEVELS = [0.05, 0.5, 0.95]

@@ -10,7 +10,7 @@ pytest.importorskip("tensorboardX", reason="tensorboardX is not installed: make 
 
 from tensorboardX.proto.event_pb2 import Event
 
-from models import train_command
+from models.training import command as train_command
 
 WORDS = "--preset mini --data iid --train-size 8 --steps 4 --batch 4 --log-every 2 --tensorboard"
 

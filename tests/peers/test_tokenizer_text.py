@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from simulations import probe_codec
-from simulations.corpora import CorpusError
-from simulations.probe_data import read_sequences
+from simulations.data import codec as probe_codec
+from simulations.data.corpora import CorpusError
+from simulations.data.sequences import read_sequences
 
 tokenizers = pytest.importorskip(
     "tokenizers", reason="tokenizers is not installed: make bench has it"

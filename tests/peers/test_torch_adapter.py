@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from am_theory import channel
-from models import adapters
-from models.adapters import AdapterError, load_denoiser
 from models.denoiser import check_denoiser, contract_problems, log_full
+from models.released import adapters
+from models.released.adapters import AdapterError, load_denoiser
 from models.sampler import generate
 
 torch = pytest.importorskip("torch", reason="torch, a peer, is not installed: make bench has it")

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from models.errors import CheckpointError
-from models.pickle_reader import read_checkpoint
-from models.pickle_values import Inert
-from models.torch_tensors import Tensor
+from models.released.pickle_reader import read_checkpoint
+from models.released.pickle_values import Inert
+from models.released.torch_tensors import Tensor
 
 torch = pytest.importorskip("torch", reason="torch, a peer, is not installed: make bench has it")
 
@@ -99,7 +99,7 @@ def test_expanded_tensors_are_read_by_nobody_and_refused(tmp_path):
 
 
 def test_the_format_before_the_container_is_refused(tmp_path):
-    from models.released import open_released
+    from models.released.released import open_released
 
     torch.save({"x": torch.ones(1)}, tmp_path / "m.ckpt", _use_new_zipfile_serialization=False)
     with pytest.raises(CheckpointError, match="is a pickle without the zip container"):

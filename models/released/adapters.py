@@ -1,0 +1,132 @@
+"""A denoiser from the user's own code: any framework, as long as it returns NumPy arrays.
+
+A small uniform-state network of PyTorch, logits (batch, L, V) at (x_t, t), becomes a denoiser by
+
+    # example: torch
+    import numpy as np
+    import torch
+    from am_theory.channel import LogLinear, loo_from_full
+
+    class TorchDenoiser:
+        def __init__(self, net, vocab_size, seq_len, law="loo", schedule=LogLinear()):
+            self.net, self.law, self.schedule = net.eval(), law, schedule
+            self.vocab_size, self.seq_len = vocab_size, seq_len
+
+        @torch.no_grad()
+        def log_loo(self, x_t, t):
+            t = np.broadcast_to(np.asarray(t, float), len(x_t))
+            logits = self.net(torch.tensor(np.int64(x_t)), torch.tensor(np.float32(t)))
+            law = logits.float().log_softmax(-1).numpy()
+            return law if self.law == "loo" else loo_from_full(law, x_t, self.schedule.alpha(t))
+
+with `law="loo"` for a network trained on the NELBO, whose softmax is the leave-one-out law, and
+`law="full"` for one trained by cross-entropy on the clean token, whose softmax is the token
+posterior. A network that is told sigma = -log alpha(t) takes `-np.log(self.schedule.alpha(t))`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import traceback
+from typing import Any
+
+from models.denoiser import Denoiser, check_denoiser
+from models.errors import DenoiserContractError
+
+FORM = "it must be MODULE:FUNCTION, such as my_package.my_module:load (dots, and no .py)"
+
+
+class AdapterError(ValueError):
+    """A `module:function` that gives no denoiser.
+
+    The module is imported as Python does it: it must be installed, or lie in the folder in which
+    ``python -m`` is run. The function takes no arguments and returns an object as
+    ``models.denoiser`` describes.
+    """
+
+
+def load_denoiser(text: str) -> Denoiser:
+    """The denoiser that `function()` of `module` returns, for `text` = "module:function".
+
+    The module is the caller's own code and runs as such, by the caller's explicit wish: `text`
+    must come from the person at the keyboard, never from a checkpoint or another file.
+
+    Raises
+    ------
+    AdapterError, one sentence, where the module or the function does not exist, fails, or returns
+    something that `models.denoiser.check_denoiser` refuses.
+
+    >>> load_denoiser("my_module.py")
+    Traceback (most recent call last):
+    models.released.adapters.AdapterError: my_module.py names no denoiser: it must be \
+MODULE:FUNCTION, such as my_package.my_module:load (dots, and no .py).
+    """
+    module, _, name = text.partition(":")
+    words = [*module.split("."), name]
+    if not all(word.isidentifier() for word in words) or module.endswith(".py"):
+        raise AdapterError(f"{text} names no denoiser: {FORM}.")
+    make = _attribute(text, _imported(text, module), name)
+    try:
+        denoiser = make()
+    except Exception as error:  # the user's code: any failure is to be told
+        raise AdapterError(f"{text}: {name}() raised {_failure(error)}.") from error
+    try:
+        check_denoiser(denoiser)
+    except DenoiserContractError as error:
+        raise AdapterError(f"{text}: what {name}() returned cannot be used. {error}") from error
+    except Exception as error:  # such as a property that fails
+        raise AdapterError(f"{text}: checking it raised {_failure(error)}.") from error
+    return denoiser
+
+
+def _imported(text: str, module: str) -> Any:
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{module}.".startswith(f"{error.name}."):
+            raise AdapterError(
+                f"{text}: importing {module} raised {_failure(error)}; install what it needs."
+            ) from error
+        raise AdapterError(
+            f"{text}: there is no module {error.name}. Run `python -m` in the folder that has it, "
+            "or install it."
+        ) from error
+    except (Exception, SystemExit) as error:
+        raise AdapterError(f"{text}: importing {module} raised {_failure(error)}.") from error
+
+
+def _attribute(text: str, module: Any, name: str) -> Any:
+    if not hasattr(module, name):
+        others = [
+            other
+            for other, value in vars(module).items()
+            if callable(value) and getattr(value, "__module__", None) == module.__name__
+        ]
+        has = f"it defines {', '.join(others[:8])}" if others else "it defines no function"
+        raise AdapterError(f"{text}: {module.__name__} has no `{name}`; {has}.")
+    make = getattr(module, name)
+    if not callable(make):
+        raise AdapterError(
+            f"{text}: `{name}` is no function but a {type(make).__name__}; write a function "
+            "without arguments that returns it."
+        )
+    try:
+        inspect.signature(make).bind()
+    except TypeError as error:
+        raise AdapterError(
+            f"{text}: `{name}` is called without arguments, and it has others ({error}); write a "
+            "function without arguments that calls it."
+        ) from error
+    except ValueError:  # no signature is known, as for some built-in functions
+        pass
+    return make
+
+
+def _failure(error: BaseException) -> str:
+    """Type, message and last line of a failure in somebody else's code."""
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if "importlib" not in f.filename]
+    inside = [frame for frame in frames if frame.filename != __file__]
+    words = " ".join(str(error).split())
+    at = f" (line {inside[-1].lineno} of {inside[-1].filename})" if inside else ""
+    return type(error).__name__ + (f": {words}" if words else "") + at

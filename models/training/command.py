@@ -1,0 +1,292 @@
+"""Train a denoiser from the command line.
+
+    python -m models.training --preset mini --data markov --train-size 4096 --out results/chain
+    python -m models.training --preset tiny --data ids.npy --vocab-size 30522 --out results/text
+
+--data is a source (markov, iid), which is sampled, or a .npy file of integer tokens (K, L), as
+numpy.save writes it; its first --train-size rows are the training set, so sets of different size
+are nested. The run is kept in --out: state.safetensors (to go on from), log.jsonl and log.csv,
+and at the end model.* (moving average of the weights) and model-raw.* (weights of the last
+step). The same command goes on where an interrupted run was; Ctrl-C saves first.
+"""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import json
+import math
+import platform
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import jax
+import numpy as np
+import tyro
+
+from models.errors import CheckpointError, TokenRangeError
+from models.exact.mapped import StoreFileError, open_patterns
+from models.networks.dit import PRESETS, DiT
+from models.released.checkpoint import replace_file, save_model
+from models.sources import IidSource, MarkovSource
+from models.sources.permutations import permutation_chain
+from models.streams import stream
+from models.training.config import PAPER, TrainConfig
+from models.training.data import repeated
+from models.training.train import Progress, Saving, Trained, TrainingDiverged, train
+
+SOURCES = ("markov", "iid")
+PAPER_SIZES = ("tiny", "small", "medium")
+LAPTOP = TrainConfig(loss="nelbo", learning_rate=2e-3)
+COLUMNS = (*(f.name for f in dataclasses.fields(Progress)), "tokens_per_second", "seconds")
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """Train the paper's network as a uniform-state diffusion model.
+
+    Args:
+        data: a source (markov, iid) or a .npy file of integer tokens (K, L).
+        out: folder of the run.
+        preset: size of the network: mini, midi (for a laptop), tiny, small or medium.
+        train_size: K, rows of the training set; by default all rows of a file, 4096 of a source.
+        vocab_size: V; of a file, to be given; of a source 16 by default.
+        seq_len: L of a source; a file has its own.
+        repeats: times that each sequence stands in the training set, which has K rows in all.
+        repeat_noise: probability that a token of a repeat is drawn anew: near-duplicates.
+        dropout: of the network; the paper has 0.1.
+        seed: every random number follows from it.
+        log_every: steps between two lines of the log.
+        save_minutes: minutes between two saved states.
+        save_steps: also save whenever so many steps are done.
+        tensorboard: also write event files (needs the extra `tensorboard`).
+        training: how it is trained; for tiny, small and medium as in the paper.
+    """
+
+    data: str
+    out: Path
+    preset: str = "mini"
+    train_size: int | None = None
+    vocab_size: int | None = None
+    seq_len: int = 16
+    repeats: int = 1
+    repeat_noise: float = 0.0
+    dropout: float = 0.0
+    seed: int = 0
+    log_every: int = 100
+    save_minutes: float = 5.0
+    save_steps: int | None = None
+    tensorboard: bool = False
+    training: Annotated[TrainConfig, tyro.conf.OmitArgPrefixes] = field(
+        default_factory=lambda: LAPTOP
+    )
+
+
+def refuse(message: str, status: int = 2) -> NoReturn:
+    """End the program with one sentence on standard error."""
+    print(f"train: {message}", file=sys.stderr)
+    raise SystemExit(status)
+
+
+def parse(words: Sequence[str]) -> Arguments:
+    """Command line to Arguments, with the training of the named size as the default."""
+    sized = [b for a, b in zip(words, [*words[1:], ""], strict=True) if a == "--preset"]
+    sized += [word.partition("=")[2] for word in words if word.startswith("--preset=")]
+    name = sized[-1] if sized else "mini"
+    if name not in PRESETS:
+        refuse(f"there is no preset {name!r}; choose {', '.join(PRESETS)}.")
+    paper = name in PAPER_SIZES
+    default = Arguments(
+        data=tyro.MISSING,
+        out=tyro.MISSING,
+        preset=name,
+        dropout=0.1 if paper else 0.0,
+        training=PAPER if paper else LAPTOP,
+    )
+    return tyro.cli(
+        Arguments,
+        prog="python -m models.training",
+        args=list(words),
+        default=default,
+        description=__doc__,
+    )
+
+
+def make_data(arguments: Arguments) -> tuple[Any, int, int]:
+    """Stored tokens (K_max, L), the number of rows to train on, and V; ValueError in words."""
+    name, repeats = arguments.data, arguments.repeats
+    if name in SOURCES:
+        vocab_size = arguments.vocab_size or 16
+        size = arguments.train_size or 4096
+        distinct = max(1, size // max(1, repeats))
+        rng = stream(arguments.seed, "train", name, vocab_size, arguments.seq_len)
+        source = (
+            MarkovSource(permutation_chain(vocab_size), arguments.seq_len)
+            if name == "markov"
+            else IidSource(vocab_size, arguments.seq_len)
+        )
+        stored: Any = source.sample(rng, distinct)
+    else:
+        if not name.endswith(".npy"):
+            known = ", ".join(SOURCES)
+            raise ValueError(
+                f"`data` must be a .npy file of integer tokens (K, L) or one of {known}; got "
+                f"{name!r}. Turn a text into tokens first, for example with "
+                "simulations.data.corpora."
+            )
+        if arguments.vocab_size is None:
+            raise ValueError("a file of tokens needs --vocab-size, the number of possible tokens.")
+        vocab_size, stored = arguments.vocab_size, open_patterns(name)
+        if stored.ndim != 2:
+            raise ValueError(f"{name} must hold an array (K, L); it has shape {stored.shape}.")
+        size = arguments.train_size or len(stored) * repeats
+    if (arguments.save_steps or 1) < 1 or arguments.log_every < 1:
+        raise ValueError("`save_steps` and `log_every` must be at least 1.")
+    if size < 1 or repeats < 1:
+        raise ValueError(f"`train_size` and `repeats` must be at least 1; got {size}, {repeats}.")
+    if repeats > 1:
+        rng = stream(arguments.seed, "repeats")
+        stored = repeated(rng, stored, size, repeats, arguments.repeat_noise, vocab_size)
+    return stored, size, vocab_size
+
+
+class Log:
+    """Lines of progress for people, and log.jsonl and log.csv for tools; rows of steps that a
+    resumed run will do again are dropped."""
+
+    def __init__(self, folder: Path, config: TrainConfig, seq_len: int, events: Any) -> None:
+        self._folder, self._config, self._seq_len = folder, config, seq_len
+        self._rows: list[dict[str, float]] = []
+        self._events = events
+        self._begun = time.monotonic()
+        self._before = 0.0
+        jsonl = folder / "log.jsonl"
+        if jsonl.exists():
+            for line in jsonl.read_text().splitlines():
+                try:
+                    self._rows.append(json.loads(line))
+                except json.JSONDecodeError:  # the last line of a killed process
+                    break
+
+    def resume(self, step: int) -> None:
+        """Keep the rows up to a saved step."""
+        self._rows = [row for row in self._rows if row["step"] <= step]
+        self._before = self._rows[-1]["seconds"] if self._rows else 0.0
+        lines = "".join(json.dumps(row) + "\n" for row in self._rows)
+        replace_file(self._folder / "log.jsonl", lines.encode())
+        with open(self._folder / "log.csv", "w", newline="") as file:
+            writer = csv.DictWriter(file, COLUMNS)
+            writer.writeheader()
+            writer.writerows(self._rows)
+
+    def __call__(self, progress: Progress) -> None:
+        tokens = progress.steps_per_second * self._config.batch * self._seq_len
+        seconds = self._before + time.monotonic() - self._begun
+        row = dataclasses.asdict(progress) | {"tokens_per_second": tokens, "seconds": seconds}
+        self._rows.append(row)
+        with open(self._folder / "log.jsonl", "a") as file:
+            file.write(json.dumps(row) + "\n")
+        with open(self._folder / "log.csv", "a", newline="") as file:
+            csv.DictWriter(file, COLUMNS).writerow(row)
+        if self._events is not None:
+            for name in ("loss", "gradient_norm", "learning_rate", "tokens_per_second"):
+                self._events.add_scalar(f"train/{name}", row[name], progress.step)
+        left = (progress.steps - progress.step) / progress.steps_per_second
+        print(
+            f"step {progress.step}/{progress.steps}  loss {progress.loss:.4f} nats/token  "
+            f"gradient {progress.gradient_norm:.3g}  {progress.steps_per_second:.3g} steps/s  "
+            f"{tokens:.3g} tokens/s  {_duration(left)} left",
+            flush=True,
+        )
+
+
+def _duration(seconds: float) -> str:
+    whole = math.ceil(seconds)
+    hours, minutes = whole // 3600, whole % 3600 // 60
+    if hours:
+        return f"{hours} h {minutes:02d} min"
+    return f"{minutes} min {whole % 60:02d} s" if minutes else f"{whole} s"
+
+
+def _events(wanted: bool, folder: Path) -> Any:
+    """A writer of TensorBoard event files, or None."""
+    if not wanted:
+        return None
+    try:
+        from tensorboardX import SummaryWriter
+    except ImportError:
+        refuse("--tensorboard needs the package tensorboardX: pip install 'am-theory[tensorboard]'")
+    return SummaryWriter(str(folder / "events"))
+
+
+def run(arguments: Arguments) -> Trained:
+    """Train, log and save; every known failure is a ValueError or TrainingDiverged in words."""
+    stored, size, vocab_size = make_data(arguments)
+    k_model, k_train = jax.random.split(jax.random.key(arguments.seed))
+    seq_len = int(stored.shape[1])
+    model = DiT(k_model, vocab_size, arguments.preset, seq_len=seq_len, dropout=arguments.dropout)
+    count = sum(leaf.size for leaf in jax.tree.leaves(model) if hasattr(leaf, "size"))
+    devices = jax.local_devices()
+    print(
+        f"{arguments.preset}: {count:,} parameters; {size:,} rows of {seq_len} tokens out of "
+        f"{vocab_size:,}; {len(devices)} x {devices[0].device_kind}"
+    )
+    folder = arguments.out
+    folder.mkdir(parents=True, exist_ok=True)
+    about = {
+        "arguments": dataclasses.asdict(arguments) | {"out": str(folder)},
+        "parameters": count,
+        "train_size": size,
+        "python": platform.python_version(),
+        "jax": jax.__version__,
+        "numpy": np.__version__,
+        "device": f"{len(devices)} x {devices[0].device_kind}",
+    }
+    events = _events(arguments.tensorboard, folder)
+    log = Log(folder, arguments.training, seq_len, events)
+
+    def started(step: int) -> None:
+        log.resume(step)
+        replace_file(folder / "run.json", json.dumps(about, indent=1).encode())
+        if step == arguments.training.steps:
+            print(f"already trained: all {step} steps are saved in {folder}", flush=True)
+        elif step:
+            print(f"going on from step {step}, saved in {folder}", flush=True)
+
+    try:
+        done = train(
+            k_train,
+            model,
+            stored,
+            size,
+            arguments.training,
+            log,
+            saving=Saving(folder, arguments.save_steps, arguments.save_minutes, started),
+            steps_per_call=arguments.log_every,
+        )
+    finally:
+        if events is not None:
+            events.close()
+    for name, weights in (("model", done.model), ("model-raw", done.raw)):
+        save_model(weights, folder / name, {"train_size": size, "steps": done.steps})
+    print(f"saved {folder / 'model.safetensors'} (moving average) and model-raw.safetensors")
+    return done
+
+
+def main() -> None:
+    """Entry point of the command."""
+    arguments = None
+    try:
+        arguments = parse(sys.argv[1:])
+        run(arguments)
+    except (ValueError, CheckpointError, TokenRangeError, StoreFileError, OSError) as error:
+        refuse(str(error))
+    except TrainingDiverged as error:
+        kept = "" if arguments is None else f" The last good state is kept in {arguments.out}."
+        refuse(f"{error}{kept}", 1)
+    except KeyboardInterrupt:
+        refuse("interrupted; run the same command again to go on from the saved state.", 130)

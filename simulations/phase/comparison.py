@@ -1,0 +1,116 @@
+"""Theory against simulation: two numbers, the interval of their difference, agree or deviate."""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+
+from simulations.data.problem import make_source
+from simulations.measure.checks import Check, Row, compare
+from simulations.phase.analysis import Analysis, minus
+from simulations.phase.config import Config
+
+
+def _against(
+    analysis: Analysis, what: str, index: int, split: str, exact: str, decoder: str
+) -> list[Row]:
+    rows = []
+    for name in ("corrupted recovery", "all-token recovery"):
+        ours = analysis.rate(name, "trained", decoder, split)
+        theirs = analysis.rate(name, exact, decoder, split)
+        gap = minus(analysis.config, ours, theirs)
+        for i, t in enumerate(analysis.config.levels):
+            pair = (ours.estimate[index, i], theirs.estimate[index, i])
+            ends = (gap.low[index, i], gap.high[index, i])
+            rows.append(compare(f"{what}, {name}, {decoder}, t={t:g}", *pair, *ends))
+    return rows
+
+
+def trained_rows(analysis: Analysis) -> list[Row]:
+    """Trained model against the two exact ends; findings, which never fail a run."""
+    config, sizes = analysis.config, analysis.train_sizes
+    first, last = f"K={sizes[0]}", f"K={sizes[-1]}"
+    rows = []
+    for decoder in ("ancestral", "argmax"):
+        rows += _against(
+            analysis, f"{first}: train, against empirical", 0, "train", "empirical", decoder
+        )
+        if config.source != "text":
+            for split in ("train", "heldout"):
+                what = f"{last}: {split}, against population"
+                rows += _against(analysis, what, -1, split, "population", decoder)
+    entropy = analysis.law("entropy", "trained", "loo", "train")
+    stored = analysis.law("entropy", "empirical", "loo", "train")
+    gap = minus(config, entropy, stored)
+    rows.append(
+        compare(
+            f"{first}: loo entropy at t=1e-5 on train, against empirical",
+            entropy.estimate[0, 0],
+            stored.estimate[0, 0],
+            gap.low[0, 0],
+            gap.high[0, 0],
+        )
+    )
+    if config.source != "text":
+        exact = make_source(config.source, config.vocab_size, config.seq_len).loo_entropy()
+        for split in ("train", "heldout", "generated"):
+            rate = analysis.law("entropy", "trained", "loo", split)
+            rows.append(
+                compare(
+                    f"{last}: loo entropy at t=1e-5 on {split}, against source",
+                    rate.estimate[-1, 0],
+                    exact,
+                    rate.low[-1, 0] - exact,
+                    rate.high[-1, 0] - exact,
+                )
+            )
+    return rows
+
+
+def bound_checks(config: Config, data: xr.Dataset) -> list[Check]:
+    """All-token recovery never exceeds that of the argmax of `full` of the exact denoiser.
+
+    An inequality that holds for any decoder, train against the empirical denoiser and held-out
+    against the population one; the corruptions are the independent units. One check per
+    decoder, split, K, seed and level; z above 5 is a bug.
+    """
+    checks = []
+    pairs = [("train", "empirical")]
+    if config.source != "text":
+        pairs.append(("heldout", "population"))
+    for split, exact in pairs:
+        part = data.sel(split=split)
+        right = part["recovered"].astype(np.int32) - part["broken"]
+        best = right.sel(denoiser=exact, decoder="argmax")
+        for denoiser, decoder in (
+            ("trained", "ancestral"),
+            ("trained", "argmax"),
+            ("trained", "best_change"),
+            (exact, "ancestral"),
+        ):
+            gap = (right.sel(denoiser=denoiser, decoder=decoder) - best) / config.seq_len
+            mean = gap.mean("sample").transpose("train_size", "seed", "t").values
+            error = gap.std("sample", ddof=1).transpose("train_size", "seed", "t").values
+            error = error / np.sqrt(data.sizes["sample"])
+            for index in np.ndindex(mean.shape):
+                size, seed, t = (
+                    data[d].values[i]
+                    for d, i in zip(("train_size", "seed", "t"), index, strict=True)
+                )
+                name = f"{denoiser} {decoder} <= {exact} argmax, {split} K={size} seed={seed} t={t}"
+                simulated = float(mean[index])
+                checks.append(
+                    Check(
+                        name,
+                        simulated,
+                        min(simulated, 0.0),
+                        float(error[index]),
+                        data.sizes["sample"],
+                    )
+                )
+    return checks
+
+
+def failures(checks: list[Check]) -> list[Check]:
+    """The exact comparisons that deviate by more than `MAX_Z` standard errors."""
+    return [check for check in checks if not check.agrees]

@@ -1,0 +1,148 @@
+"""From a budget of time to sizes, by timing the first batches."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from models.sampler import ancestral, steps_from
+from models.streams import stream
+from models.tokens import token_dtype
+from simulations.console.progress import format_seconds
+from simulations.data.corpora import CorpusError
+from simulations.probe.config import LEAST, MOST, ProbeConfig, Sizes
+from simulations.probe.measure.law import Reader
+from simulations.probe.measure.paper import PAPER_SPLITS, paper_block, paper_rows
+
+SHARES = {"sequences": 0.35, "recover": 0.4, "generate": 0.25}  # of the budget
+SEARCH = 1e-3  # seconds to find the nearest training sequence, roughly
+MOST_RANDOM = 128  # sequences of random tokens
+
+
+class BudgetError(CorpusError):
+    """A budget in which nothing can be measured; the message says what would do."""
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Seconds a sequence: of reading the laws at one level, of one reverse step, of one step by
+    the paper's protocol (0 without it); and `start`, spent on compiling and timing."""
+
+    read: float
+    step: float
+    paper_step: float
+    start: float
+
+    def of_recover(self, config: ProbeConfig) -> float:
+        """Seconds to restore one sequence from all levels."""
+        return sum(self.of_run(config, t) for t in config.levels)
+
+    def of_run(self, config: ProbeConfig, t: float) -> float:
+        """Seconds of a reverse run from t, by both protocols."""
+        return steps_from(t, config.steps) * (self.step + self.paper_step)
+
+    def of_reading(self, config: ProbeConfig) -> float:
+        """Seconds for all one-forward measures of a sequence."""
+        return (len(config.entropy_levels) + config.nelbo_draws) * self.read
+
+
+def time_costs(reader: Reader, config: ProbeConfig) -> Costs:
+    """Time one block of every kind, after one that compiles."""
+    begun = time.monotonic()
+    rng = stream(config.root_seed, "timing")
+    drawn = rng.integers(reader.vocab_size, size=(reader.rows, reader.seq_len))
+    x = drawn.astype(token_dtype(reader.vocab_size))
+    t = config.levels[0]
+    read = _second(lambda: reader.scalars(x, x, t)) / reader.rows
+    run = _second(lambda: ancestral(reader.denoiser, rng, x, t, config.steps)) / reader.rows
+    paper = 0.0
+    if config.protocol == "paper":
+        few = x[: paper_rows(reader)]
+        paper = _second(lambda: paper_block(reader.denoiser, rng, few, 1 / 4, 4)) / len(few) / 3
+    return Costs(read, run / steps_from(t, config.steps), paper, time.monotonic() - begun)
+
+
+def choose_sizes(config: ProbeConfig, costs: Costs, train: int | None, test: int | None) -> Sizes:
+    """Sizes that take about the budget; those that the settings fix stay as they are.
+
+    train, test : sequences that there are, None for no such split. Raises BudgetError.
+    """
+    data = [n for n in (train, test) if n is not None]
+    left = config.budget_seconds - costs.start
+    one = costs.of_reading(config)
+    runs = max(1, len(data) + (config.generate != 0))  # splits that are restored
+    readings = (len(data) + 0.25) * one  # of them few are of random tokens
+    afford = {
+        "sequences": SHARES["sequences"] * left / readings,
+        "recover": SHARES["recover"] * left / (runs * costs.of_recover(config)),
+        "generate": SHARES["generate"] * left / (costs.step * config.steps + one),
+    }
+    chosen, found = {}, {"sequences": config.sequences}
+    found |= {"recover": config.recover, "generate": config.generate}
+    for name, asked in found.items():
+        most = MOST[name] if asked is None else asked
+        if name != "generate" and data:
+            most = min(most, max(data))
+        size = most if asked is not None else min(int(max(afford[name], 0)), most)
+        if asked is None and size < min(LEAST[name], most):
+            size = 0
+        chosen[name] = size
+    chosen["recover"] = min(chosen["recover"], chosen["sequences"])
+    if not chosen["sequences"]:
+        enough = costs.start + LEAST["sequences"] * readings / SHARES["sequences"]
+        raise BudgetError(
+            f"a budget of {format_seconds(config.budget_seconds)} is too small to measure "
+            f"anything: the first batches took {format_seconds(costs.start)} and a sequence takes "
+            f"{one:.2g} s. Give at least {int(enough) + 1}s, or fix the sizes by --sequences."
+        )
+    return Sizes(**chosen, sentence=_sentence(config, costs, chosen))
+
+
+def _sentence(config: ProbeConfig, costs: Costs, chosen: dict[str, int]) -> str:
+    fixed = [name for name in chosen if getattr(config, name) is not None]
+    why = (
+        "The sizes were given"
+        if len(fixed) == 3
+        else f"From a budget of {format_seconds(config.budget_seconds)} and the time of the first "
+        f"batches ({1000 * costs.read:.2g} ms a sequence and level, {1000 * costs.step:.2g} ms a "
+        "sequence and reverse step)" + (f", with {' and '.join(fixed)} given" if fixed else "")
+    )
+    lacking = any(not size and getattr(config, name) is None for name, size in chosen.items())
+    none = " The budget was too small for the sizes that are 0." if lacking else ""
+    flags = " ".join(f"--{name} {size}" for name, size in chosen.items())
+    return (
+        f"{why}: laws are read on up to {chosen['sequences']} sequences a split, "
+        f"{chosen['recover']} of them run through the reverse process, {chosen['generate']} are "
+        f"generated.{none} To repeat these numbers: {flags}."
+    )
+
+
+def part_costs(config: ProbeConfig, costs: Costs, sizes: dict[str, tuple[int, int]]) -> Any:
+    """Seconds of every part by name, for the time left; sizes: (read, restored) by split."""
+    found: dict[str, float] = {}
+    for split in ("heldout", "generated") if "train" in sizes else ():
+        found[f"{split}-nearest"] = SEARCH * sizes.get(split, (0, 0))[0]
+    if "generated" in sizes:
+        found["generate"] = sizes["generated"][0] * config.steps * costs.step
+    for split, (n, restored) in sizes.items():
+        for t in config.entropy_levels:
+            found[f"{split}-t{t:g}-read"] = n * costs.read
+        if split != "random":
+            found[f"{split}-nelbo"] = n * config.nelbo_draws * costs.read
+        if restored:
+            for t in config.levels:
+                steps = steps_from(t, config.steps) * restored
+                found[f"{split}-t{t:g}-restore"] = steps * costs.step
+                if config.protocol == "paper" and split in PAPER_SPLITS:
+                    found[f"{split}-t{t:g}-paper"] = steps * costs.paper_step
+    return {name: max(seconds, 1e-6) for name, seconds in found.items()}
+
+
+def _second(work: Callable[[], Any]) -> float:
+    """Seconds of the second call; the first one compiles."""
+    work()
+    begun = time.monotonic()
+    work()
+    return max(time.monotonic() - begun, 1e-6)

@@ -1,0 +1,281 @@
+"""The report of a probe as plain sections, which Markdown and HTML then write in their own way.
+
+Strings here are plain text, partly a stranger's (file names, tokens): escaping is the writer's.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from operator import attrgetter
+from typing import TYPE_CHECKING
+
+import xarray as xr
+
+from simulations.measure.tables import number, spread
+from simulations.probe.judge.membership import LEAST_HELD_OUT
+from simulations.probe.judge.statistics import SPLITS, LawRow, Statistics
+from simulations.probe.measure.estimate import Estimate
+
+if TYPE_CHECKING:
+    from simulations.probe.judge.verdict import Verdict
+
+NAMES = {"train": "train", "heldout": "held-out", "generated": "generated", "random": "random"}
+SHOWN_LEVEL = 0.25  # the measured level next to it stands for all
+DECODER_NAMES = {
+    "ancestral": "reverse process",
+    "argmax": "one-shot argmax of full",
+    "best_change": "one-shot best change",
+}
+
+
+@dataclass(frozen=True)
+class Table:
+    """Cells as text, with what the table shows."""
+
+    title: str
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True)
+class Section:
+    """A heading with paragraphs, points and tables, in this order."""
+
+    title: str
+    paragraphs: tuple[str, ...] = ()
+    points: tuple[str, ...] = ()
+    tables: tuple[Table, ...] = ()
+
+
+def shown(found: Estimate, digits: int = 3) -> str:
+    """`value [low, high]`; a dash where undefined, the value alone where no interval is known."""
+    if not found.known:
+        return "–"
+    if not math.isfinite(found.low):
+        return f"{number(found.value, digits)} (no interval)"
+    return f"{number(found.value, digits)} {spread(found.low, found.high, digits)}"
+
+
+def verdict_words(verdict: Verdict) -> str:
+    """What the verdict rests on, and its probability; by the recovery gap this is a share of
+    bootstrap replicates, and its ends are not those of a 95 % interval."""
+    if not math.isfinite(verdict.probability):
+        return f"by the {verdict.basis}; no probability can be given"
+    value, ends = f"{verdict.probability:.2f}", spread(verdict.low, verdict.high, 2)
+    if verdict.basis == "recovery gap":
+        return (
+            f"by the recovery gap of train and held-out sequences; probability of memorizing "
+            f"{value} {ends}: the share of bootstrap replicates whose gap is closer to memorizing "
+            "than to generalizing; in brackets, the shares beyond the one and the other bound"
+        )
+    return f"by entropy, without training data; probability of memorizing {value}, 95 % {ends}"
+
+
+def verdict_sections(verdicts: Sequence[Verdict]) -> list[Section]:
+    """Reasons and caveats of the headline, and of the other verdicts; a caveat is told once."""
+    found, told = [], set[str]()
+    for k, verdict in enumerate(verdicts):
+        words = f"{verdict.label}: {verdict_words(verdict)}."
+        points = [f"Because: {reason}" for reason in verdict.reasons]
+        new = [caveat for caveat in verdict.caveats if caveat not in told]
+        points += [f"What could make it wrong: {caveat}" for caveat in new]
+        told.update(new)
+        title = "Why" if k == 0 else "The verdict without training data"
+        found.append(Section(title, (words,) if k else (), tuple(points)))
+    return found
+
+
+def short_section(data: xr.Dataset, found: Statistics) -> Section:
+    """The few numbers that say most, those that were measured."""
+    levels = data["t"].values.tolist()
+    t = min(levels, key=lambda level: abs(level - SHOWN_LEVEL))
+    rows: list[tuple[str, Estimate]] = []
+    for decoder, words in DECODER_NAMES.items():
+        what = f"recovery, train - held-out, {decoder}"
+        name = f"recovery, train - held-out, t = {t:g}, {words}"
+        rows += [(name, g.gap) for g in found.gaps if (g.what, g.t) == (what, t)]
+    for split in SPLITS[:3]:
+        law = found.law(split, "loo")[:1]
+        name = f"on {NAMES[split]} sequences, loo at t = 1e-5, nats a token"
+        rows += [(f"entropy {name}", row.entropy) for row in law]
+        rows += [(f"calibration gap {name}", row.calibration_gap) for row in law]
+    for split_row in found.splits:
+        name = NAMES[split_row.split]
+        rows.append((f"perplexity of {name} sequences", split_row.perplexity))
+        rows.append((f"{name} sequences that repeat another one", split_row.repeats))
+        rows.append((f"{name} sequences that copy a training sequence", split_row.copies))
+    rows += [(f"membership AUC by {m.score}", m.auc) for m in found.membership[:1]]
+    cells = tuple((name, shown(value), str(value.n)) for name, value in rows if value.known)
+    table = Table("Estimates with 95 % intervals, n sequences", ("quantity", "value", "n"), cells)
+    return Section("In short", tables=(table,) if cells else ())
+
+
+def result_sections(data: xr.Dataset, found: Statistics) -> list[Section]:
+    """Tables with intervals."""
+    splits = [s for s in SPLITS if any(row.split == s for row in found.splits)]
+    every = [
+        _recovery_section(found, splits),
+        _entropy_section(found, splits),
+        _sequence_section(data, found),
+        _membership_section(found),
+    ]
+    return [section for section in every if section.tables or section.paragraphs]
+
+
+def _levels(
+    title: str,
+    found: dict[str, dict[float, Estimate]],
+) -> tuple[Table, ...]:
+    """A table with a row a level and a column a name; none where nothing was measured."""
+    found = {name: by for name, by in found.items() if any(e.known for e in by.values())}
+    levels = sorted({t for by in found.values() for t in by})
+    missing = Estimate(math.nan, math.nan, math.nan, 0)
+    rows = [(f"{t:g}", *(shown(by.get(t, missing)) for by in found.values())) for t in levels]
+    return (Table(title, ("t", *found), tuple(rows)),) if found else ()
+
+
+def _recovery_section(found: Statistics, splits: list[str]) -> Section:
+    tables: list[Table] = []
+    for decoder, words in DECODER_NAMES.items():
+        rows = {s: found.rate(s, decoder) for s in splits}
+        columns = {NAMES[s]: {r.t: r.recovery for r in rows[s]} for s in splits}
+        mine = f"recovery, train - held-out, {decoder}"
+        columns["train - held-out"] = {g.t: g.gap for g in found.gaps if g.what == mine}
+        tables += _levels(f"Recovery, {words}", columns)
+    for name, attribute in (("Damage", "damage"), ("Exact match", "exact")):
+        columns = {
+            NAMES[s]: {r.t: getattr(r, attribute) for r in found.rate(s, "ancestral")}
+            for s in splits
+        }
+        tables += _levels(f"{name}, {DECODER_NAMES['ancestral']}", columns)
+    return Section("Recovery, damage, exact match", tables=tuple(tables))
+
+
+def _entropy_section(found: Statistics, splits: list[str]) -> Section:
+    def table(title: str, law: str, value: Callable[[LawRow], Estimate]) -> tuple[Table, ...]:
+        columns = {NAMES[s]: {r.t: value(r) for r in found.law(s, law)} for s in splits}
+        for gap in found.gaps if title.startswith("Entropy") else ():
+            what, _, difference = gap.what.partition(", ")
+            if what == f"{law} entropy":
+                columns.setdefault(difference, {})[gap.t] = gap.gap
+        return _levels(title, columns)
+
+    tables = [
+        *table("Entropy of loo, nats a token", "loo", attrgetter("entropy")),
+        *table("Log loss of loo, nats a token", "loo", attrgetter("log_loss")),
+        *table("Calibration gap of loo, nats a token", "loo", attrgetter("calibration_gap")),
+    ]
+    for k, epsilon in enumerate(found.epsilons):
+        title = f"Share of tokens with loo entropy below {epsilon:g} nats"
+        tables += table(title, "loo", partial(_vanishing, k))
+    tables += table("Entropy of full, nats a token", "full", attrgetter("entropy"))
+    return Section("Conditional entropy", tables=tuple(tables))
+
+
+def _vanishing(k: int, row: LawRow) -> Estimate:
+    return row.vanishing[k]
+
+
+def _sequence_section(data: xr.Dataset, found: Statistics) -> Section:
+    start = data.attrs["nelbo_start"]
+    header = (
+        "split",
+        "sequences",
+        f"NELBO from t_0 = {start:g}, nats a token",
+        "perplexity",
+        "repeat another one",
+        "copies of train",
+        "tokens away from nearest train",
+    )
+    rows = []
+    for row in found.splits:
+        cells = [shown(row.nelbo), shown(row.perplexity, 2), shown(row.repeats)]
+        cells += [shown(row.copies), shown(row.distance, 2)]
+        rows.append((NAMES[row.split], str(row.n), *cells))
+    table = Table("Sequences by split", header, tuple(rows))
+    return Section("NELBO, repeats, copies", tables=(table,))
+
+
+def _membership_section(found: Statistics) -> Section:
+    if not found.membership:
+        return Section("Membership")
+    rows = []
+    for row in found.membership:
+        tpr = shown(row.tpr) if row.resolved else "not resolvable"
+        rows.append((row.score, f"{row.n_train}, {row.n_heldout}", shown(row.auc), tpr))
+    paragraphs = []
+    if not all(row.resolved for row in found.membership):
+        paragraphs.append(
+            f"A true positive rate at 1 % false positives needs at least {LEAST_HELD_OUT} held-out "
+            "sequences; with fewer, one alone is more than 1 %, and no number is given."
+        )
+    header = ("score", "train, held-out", "AUC", "TPR at 1 % FPR")
+    table = Table("Train against held-out by a score", header, tuple(rows))
+    return Section("Membership", tuple(paragraphs), tables=(table,))
+
+
+def definitions(data: xr.Dataset, found: Statistics) -> Section:
+    """What every number means, two lines each."""
+    return Section(
+        "What is measured",
+        points=(
+            "Noise level t: every token is kept with probability alpha(t), else redrawn uniformly "
+            "over the vocabulary. 0 is clean, 1 is noise alone.",
+            "Recovery: of the tokens that noise changed, the share restored. Damage: of the "
+            "others, the share broken. Exact match: the whole sequence is right. Pooled counts.",
+            f"Reverse process: ancestral sampling, {data.attrs['n_steps']} steps on the full "
+            "interval. One-shot: the most probable token of full, or the most probable other one.",
+            "loo is p(token | the others), full is p(token | all, its own noisy value too). At "
+            "small t only loo tells anything.",
+            "Entropy: of the law at a token, mean over tokens. Near 0 on train and generated "
+            "sequences where they are stored; a generalizer keeps the entropy of its source.",
+            "Calibration gap: mean -log loo(true token), capped at 20 nats a token, minus the "
+            "entropy. Near 0 for a calibrated model; on held-out text large for a memorizer, "
+            "which is confident and wrong.",
+            "NELBO: bound on the negative log likelihood, nats a token, from t_0 to 1 alone, so "
+            "smaller than the whole; perplexity is its exponential. Compare at equal t_0.",
+            "Membership: AUC is the probability that a training sequence scores higher than a "
+            "held-out one; TPR at 1 % FPR is the share of train found at 1 % false alarms.",
+            f"Intervals: 95 %, {found.replicates} bootstrap replicates over sequences, never "
+            "tokens; Clopper and Pearson's for shares of sequences, and for rates of exactly 0 "
+            "or 1. They speak of other sequences, not of other trainings of the model.",
+            "Verdict without training data: fitted to small MLPs (V = 8 to 16, L = 12 to 16) of "
+            "three sources and judged on others of six; for any other model it extrapolates.",
+            "What makes a verdict wrong: a source of little entropy, where there is nothing to "
+            "separate; repeated sequences; training sequences among the held-out ones; a network "
+            "whose softmax is full and not loo (cross-entropy to the clean token). Each is looked "
+            "for, and named beside the verdict where it is seen.",
+        ),
+    )
+
+
+def source_section(data: xr.Dataset, tables: str) -> Section:
+    """Model, weights, data, how sequences were packed, sizes, command, provenance."""
+    attrs = data.attrs
+    points = [f"Model: {attrs['model']}", f"Checkpoint: {attrs['checkpoint'] or 'none'}"]
+    if attrs["weights"] != "-":
+        points.append(f"Weights: {attrs['weights']} (the authors' scripts evaluate raw weights)")
+    points.append(
+        f"V = {attrs['vocab_size']}, L = {attrs['seq_len']}; protocol {attrs['protocol']}; root "
+        f"seed {attrs['root_seed']}"
+    )
+    for name, key in (("Test", "test_file"), ("Training", "train_file")):
+        points.append(f"{name} sequences: {attrs[key] or 'none given'}")
+    points.append(f"Sizes: {attrs['budget']}")
+    if attrs.get("reproduce"):
+        points.append(f"Command: {attrs['reproduce']}")
+    points.append(tables)
+    signs = ("commit", "toolkit_version", "python_version", "start_time", "host_class")
+    signed = [f"{key.replace('_', ' ')} {attrs[key]}" for key in signs if key in attrs]
+    if signed:
+        points.append("Made with: " + ", ".join(signed))
+    return Section("Where the numbers come from", points=tuple(points))
+
+
+def warnings_of(data: xr.Dataset) -> tuple[str, ...]:
+    """What a reader should know of the data first."""
+    listed = data.attrs.get("warnings", [])
+    return tuple(w for w in ([listed] if isinstance(listed, str) else list(listed)) if w)

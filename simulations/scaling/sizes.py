@@ -1,0 +1,173 @@
+"""Transition sizes of every condition, seed by seed: the points that the laws are fitted to.
+
+The seed (its data set, held-out set and initialization) is the unit: every size below is found
+once for each seed, and intervals are Student's over seeds, so they hold the noise of sequences
+too. A size that the grid of K does not hold is infinite and counts as missing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+from scipy import stats
+
+from am_theory import scaling
+from simulations.measure.passage import crossing_size, entropy_level, half_gap_size
+from simulations.scaling.cells import DECODERS
+from simulations.scaling.config import Condition
+
+Floats = NDArray[np.float64]
+SizeName = Literal["recovery", "change", "entropy", "learned"]
+SIZES: dict[SizeName, str] = {
+    "recovery": "K_half(recovery)",
+    "change": "K_half(best change)",
+    "entropy": "K_H(entropy)",
+    "learned": "K_learned",
+}
+DEFINITIONS: dict[SizeName, str] = {
+    "recovery": "train minus held-out corrupted recovery (ancestral, t = 0.25) falls to half its "
+    "value at the smallest K",
+    "change": "the same by the best change, t = 0.1",
+    "entropy": "the loo entropy of training sequences, t = 1e-5, passes half of the source's",
+    "learned": "held-out recovery (best change, t = 0.1) passes half-way from its value at the "
+    "smallest K to the source's",
+}
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The curves of one condition, each (seeds, K).
+
+    gap : train minus held-out corrupted recovery by decoder, `ancestral` and `best_change`.
+    held_out, population : held-out recovery by the best change, of the network and of the exact
+        law on the same inputs.
+    entropy : mean `loo` entropy of training sequences as t -> 0, nats a token.
+    code_length : by split, mean upper bound of -log p(x_0), nats a sequence.
+    """
+
+    condition: Condition
+    n_parameters: int
+    source_entropy: float
+    loo_entropy: Floats
+    gap: dict[str, Floats]
+    held_out: Floats
+    population: Floats
+    entropy: Floats
+    code_length: dict[str, Floats]
+
+    @property
+    def train_sizes(self) -> Floats:
+        return np.array(self.condition.train_sizes, dtype=np.float64)
+
+
+def measured(condition: Condition, cells: list[xr.Dataset]) -> Measured:
+    """The curves of a condition from its cells, one a seed; recoveries are pooled counts."""
+
+    def pooled(name: str, cell: xr.Dataset) -> xr.DataArray:
+        return cell[name].astype(np.int64).sum("sample") / cell["corrupted"].astype(np.int64).sum(
+            "sample"
+        )
+
+    ours = [pooled("recovered", cell) for cell in cells]
+    exact = [pooled("population", cell) for cell in cells]
+    place = {"split": "heldout", "decoder": "best_change"}
+    return Measured(
+        condition,
+        int(cells[0].attrs["n_parameters"]),
+        float(cells[0].attrs["source_entropy"]),
+        np.array([cell.attrs["loo_entropy"] for cell in cells], dtype=np.float64),
+        {
+            decoder: np.array(
+                [
+                    (part.sel(split="train") - part.sel(split="heldout"))
+                    .sel(decoder=decoder)
+                    .values
+                    for part in ours
+                ]
+            )
+            for decoder in DECODERS
+        },
+        np.array([part.sel(place).values for part in ours]),
+        np.array([part.sel(place).values for part in exact]),
+        np.array([cell["entropy"].sel(split="train").mean("sample").values for cell in cells]),
+        {
+            split: np.array(
+                [cell["code_length"].sel(split=split).mean("nelbo_sample").values for cell in cells]
+            ).astype(np.float64)
+            for split in ("train", "heldout")
+        },
+    )
+
+
+def size_by_seed(part: Measured, name: SizeName) -> Floats:
+    """A transition size of every seed, (seeds,); infinite or nan where the grid does not hold it.
+
+    recovery, change: the gap falls to half its value at the smallest K. entropy: the `loo` entropy
+    of training sequences passes half of the source's. learned: held-out recovery passes half-way
+    from its value at the smallest K to that of the exact law.
+    """
+    sizes = part.train_sizes
+    if name == "entropy":
+        return crossing_size(sizes, part.entropy, entropy_level(part.loo_entropy), "rising")
+    if name == "learned":
+        level = (part.held_out[:, 0] + part.population.mean(1)) / 2
+        return crossing_size(sizes, part.held_out, level, "rising")
+    return half_gap_size(sizes, part.gap["ancestral" if name == "recovery" else "best_change"])
+
+
+def memorized(part: Measured) -> Floats:
+    """Nats about the training set that the network holds beyond the source, (seeds, K).
+
+    K (H - code length of training sequences): a lower bound; negative where the network is worse
+    than the source's own law.
+    """
+    sizes = part.train_sizes[None]
+    return np.asarray(scaling.memorized_nats(sizes, part.source_entropy, part.code_length["train"]))
+
+
+def peak_by_seed(part: Measured) -> tuple[Floats, Floats]:
+    """K of the peak of the held-out code length, and its height, nats a sequence, by seed.
+
+    The peak is the inner point, not below its neighbours, that stands highest above the lowest
+    point at smaller K (small K may have long codes too), refined by a parabola in log K through it
+    and its neighbours. Without one the height is 0 and the place -inf, or +inf where the curve
+    still rises at its end.
+    """
+    logs, curves = np.log(part.train_sizes), part.code_length["heldout"]
+    places, heights = [], []
+    for curve in curves:
+        inner = [k for k in range(1, len(curve) - 1) if curve[k] >= max(curve[k - 1], curve[k + 1])]
+        if not inner:
+            places.append(np.inf if curve[-1] > curve[-2] else -np.inf)
+            heights.append(0.0)
+            continue
+        top = max(inner, key=lambda k: curve[k] - curve[:k].min())
+        near = slice(top - 1, top + 2)
+        bend, slope, _ = np.polyfit(logs[near] - logs[top], curve[near] - curve[top], 2)
+        places.append(float(np.exp(logs[top] - slope / (2 * bend))))
+        heights.append(float(curve[top] - slope**2 / (4 * bend) - curve[:top].min()))
+    return np.array(places), np.array(heights)
+
+
+def student_interval(values: Floats, level: float = 0.95) -> tuple[float, float, float]:
+    """Mean over seeds and Student's interval of it; nan for all three unless all are finite.
+
+    >>> [round(x, 4) for x in student_interval(np.array([1.0, 2.0, 3.0]))]
+    [2.0, -0.4841, 4.4841]
+    """
+    values = np.asarray(values, dtype=np.float64)
+    if values.size < 2 or not np.isfinite(values).all():
+        return (np.nan,) * 3
+    half = stats.t.ppf((1 + level) / 2, values.size - 1) * values.std(ddof=1) / values.size**0.5
+    return float(values.mean()), float(values.mean() - half), float(values.mean() + half)
+
+
+def log_interval(values: Floats) -> tuple[float, float, float]:
+    """Geometric mean over seeds and Student's interval in the logarithm."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        middle, low, high = student_interval(np.log(values))
+    return float(np.exp(middle)), float(np.exp(low)), float(np.exp(high))

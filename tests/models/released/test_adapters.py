@@ -1,0 +1,161 @@
+"""A denoiser from a user's own module: taken when it conforms, refused in one sentence."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from models.released.adapters import AdapterError, load_denoiser
+
+USER = '''
+import numpy as np
+from am_theory.channel import LogLinear
+
+class Unigram:
+    """Every token follows one law."""
+    vocab_size, seq_len, schedule = 4, None, LogLinear()
+
+    def __init__(self, law=(0.4, 0.3, 0.2, 0.1)):
+        self.law = law
+
+    def log_loo(self, x_t, t):
+        return np.broadcast_to(np.log(self.law), (*np.shape(x_t), 4))
+
+class Logits(Unigram):
+    def log_loo(self, x_t, t):
+        return np.zeros((*np.shape(x_t), 4))
+
+class Copies(Unigram):
+    def log_loo(self, x_t, t):
+        return np.log(np.eye(4)[np.asarray(x_t)] * 0.96 + 0.01)
+
+class Broken(Unigram):
+    @property
+    def vocab_size(self):
+        raise OSError("no weights here")
+
+def load():
+    return Unigram()
+
+def load_file(path):
+    return Unigram()
+
+def nothing():
+    pass
+
+def fails():
+    raise OSError("the weights\\nare gone")
+
+def leaves():
+    return Logits()
+
+def copies():
+    return Copies()
+
+def broken():
+    return Broken()
+
+constant = 3
+'''
+
+
+@pytest.fixture
+def user(tmp_path, monkeypatch):
+    """A folder of modules, as the current one of `python -m`; its modules are forgotten after."""
+    (tmp_path / "their_model.py").write_text(USER)
+    (tmp_path / "their_package").mkdir()
+    (tmp_path / "their_package" / "inner.py").write_text("from their_model import load\n")
+    (tmp_path / "their_package" / "lacking.py").write_text("import no_such_framework\n")
+    (tmp_path / "their_wrong.py").write_text("def load(:\n")
+    (tmp_path / "their_script.py").write_text("import sys\nsys.exit(2)\n")
+    (tmp_path / "their_error.py").write_text("x = 1\ny = x / 0\n")
+    (tmp_path / "their_empty.py").write_text("")
+    monkeypatch.syspath_prepend(tmp_path)
+    yield tmp_path
+    for name in [name for name in sys.modules if name.startswith("their_")]:
+        del sys.modules[name]
+
+
+@pytest.mark.parametrize("text", ["their_model:load", "their_package.inner:load"])
+def test_a_function_of_the_user(text, user):
+    denoiser = load_denoiser(text)
+    assert denoiser.vocab_size == 4
+    np.testing.assert_allclose(np.exp(denoiser.log_loo([[0, 1]], 0.5))[0, 1], [0.4, 0.3, 0.2, 0.1])
+
+
+def test_a_class_without_arguments_will_do(user):
+    assert load_denoiser("their_model:Unigram").seq_len is None
+
+
+BAD = {
+    "no colon": ("their_model", "names no denoiser: it must be MODULE:FUNCTION"),
+    "no function": ("their_model:", "names no denoiser"),
+    "no module": (":load", "names no denoiser"),
+    "nothing": ("", "names no denoiser"),
+    "a file": ("their_model.py:load", r"names no denoiser: .*dots, and no \.py"),
+    "a path": ("folder/their_model:load", "names no denoiser"),
+    "two colons": ("their_model:load:x", "names no denoiser"),
+    "a call": ("their_model:load()", "names no denoiser"),
+    "relative": (".their_model:load", "names no denoiser"),
+    "absent": ("their_absent:load", "there is no module their_absent. Run `python -m` in the"),
+    "absent inside": ("their_package.no:load", r"there is no module their_package\.no\."),
+    "inside a module": ("their_model.no:load", r"there is no module their_model\.no\."),
+    "lacking": (
+        "their_package.lacking:load",
+        "importing their_package.lacking raised ModuleNotFoundError: No module named "
+        r"'no_such_framework' \(line 1 of .*lacking\.py\); install what it needs",
+    ),
+    "syntax": ("their_wrong:load", "importing their_wrong raised SyntaxError: .*line 1"),
+    "a script": ("their_script:load", "importing their_script raised SystemExit: 2"),
+    "an error": ("their_error:load", r"raised ZeroDivisionError: .* \(line 2 of .*error\.py\)"),
+    "no attribute": (
+        "their_model:laod", "their_model has no `laod`; it defines Unigram, Logits, Copies, Broken"
+    ),
+    "an empty module": ("their_empty:load", "has no `load`; it defines no function"),
+    "no callable": ("their_model:constant", "`constant` is no function but a int"),
+    "arguments": ("their_model:load_file", "called without arguments, and it has others .*'path'"),
+    "raises": (
+        "their_model:fails", r"fails\(\) raised OSError: the weights are gone \(line \d+ of .*py\)"
+    ),
+    "returns none": ("their_model:nothing", r"nothing\(\) returned cannot be used. NoneType is"),
+    "logits": ("their_model:leaves", "Logits is not a Denoiser.*apply log_softmax"),
+    "full": ("their_model:copies", "Copies is not a Denoiser.*posterior `full`.*loo_from_full"),
+    "a property fails": ("their_model:broken", "checking it raised OSError: no weights here"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", BAD)
+def test_each_thing_that_goes_wrong_is_one_sentence(what, user):
+    text, message = BAD[what]
+    with pytest.raises(AdapterError, match=message) as caught:
+        load_denoiser(text)
+    assert str(caught.value).startswith(text) and "\n" not in str(caught.value)
+
+
+def test_interrupts_are_not_failures_of_the_module(user):
+    (user / "their_pause.py").write_text("raise KeyboardInterrupt\n")
+    with pytest.raises(KeyboardInterrupt):
+        load_denoiser("their_pause:load")
+
+
+def test_the_folder_of_python_m_has_the_module(user):
+    """As the command is run: `python -m` puts the current folder first on the path."""
+    (user / "entry.py").write_text(
+        "from models.released.adapters import load_denoiser\n"
+        "print(load_denoiser('their_model:load').vocab_size)\n"
+    )
+    root = str(Path(__file__).resolve().parents[3])
+    ran = subprocess.run(
+        [sys.executable, "-m", "entry"],
+        cwd=user,
+        env={**os.environ, "PYTHONPATH": root},
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert ran.stdout.strip() == "4"
