@@ -6,6 +6,8 @@ row's numbers independent of the number of threads.
 
 Bytes and operations: distances to the store come first (`_hamming_kernels`); the marginal stage
 adds L weights, or L / 2 of pairs of sites, for every pattern whose weight is not negligible.
+
+Long because kernels that call each other stand in one file: numba's cache knows that one alone.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import logsumexp
 
-from models.memories.retrieval import Retrieval, TokenMemory, Update, check_patterns
+from models.memories.retrieval import Sweep, TokenMemory, check_patterns
 
 Floats = NDArray[np.float64]
 
@@ -101,6 +101,12 @@ class DenseMemory(TokenMemory):
     gains (L + 1,): what a match at one site adds to F, by the matches m elsewhere; for the
     exponential, exp(-b d) by the distance d from the best pattern, up to a common factor.
     table (L + 1,): the energy of one pattern by its matches; for the exponential, b m.
+    Retrieval: a token that ties for the least energy, to 1 part in 10^12, stays. A sweep costs a
+    query 2 K L.
+
+    >>> memory = store([[0, 1, 2, 3, 0], [3, 3, 1, 0, 2]], 4, Exponential(3.0))
+    >>> memory.retrieve([[0, 1, 2, 0, 2]]).states.tolist()
+    [[0, 1, 2, 3, 0]]
     """
 
     kind: Energy
@@ -115,30 +121,8 @@ class DenseMemory(TokenMemory):
             return lowest
         return self._table_sum(states, self.table)
 
-    def retrieve(
-        self,
-        query: ArrayLike,
-        *,
-        update: Update = "sequential",
-        max_iter: int = 100,
-        order: ArrayLike | None = None,
-    ) -> Retrieval:
-        """Energy descent from `query` (batch, L) to a fixed point.
-
-        A token that ties for the least energy, to 1 part in 10^12, stays. "sequential"
-        visits the sites in `order` (0 to L - 1 by default), never raises the energy and
-        always ends; "synchronous" updates all sites at once and may cycle.
-        Cost of a sweep and query: 2 K L.
-
-        >>> memory = store([[0, 1, 2, 3, 0], [3, 3, 1, 0, 2]], 4, Exponential(3.0))
-        >>> memory.retrieve([[0, 1, 2, 0, 2]]).states.tolist()
-        [[0, 1, 2, 3, 0]]
-        """
-        from_top = isinstance(self.kind, Exponential)
-        states, iterations, converged = self._descend(
-            query, self.gains, from_top, update, max_iter, order
-        )
-        return Retrieval(states, iterations, converged, self.energy(states))
+    def sweep(self, sequential: bool, sites: NDArray[np.int64]) -> Sweep:
+        return self._token_sweep(self.gains, isinstance(self.kind, Exponential), sequential, sites)
 
 
 def store(patterns: ArrayLike, vocab_size: int, energy: Energy) -> DenseMemory:

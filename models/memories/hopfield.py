@@ -19,14 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from models.errors import NumbaInsideJitError
 from models.exact._kernels import in_parallel
 from models.memories import _memory_kernels as kernels
-from models.memories.retrieval import (
-    Retrieval,
-    Update,
-    check_dynamics,
-    count_duplicates,
-    refuse_empty,
-    to_fixed_point,
-)
+from models.memories.retrieval import Memory, Sweep, refuse_empty
 from models.memory_size import refuse_beyond_memory
 from models.tokens import Tokens, check_tokens, is_tracer
 
@@ -39,13 +32,18 @@ EXACT_IN_FLOAT32 = 2**24  # integers below it, and so all sums of K N signs, are
 
 
 @dataclass(frozen=True, eq=False)
-class HopfieldMemory:
+class HopfieldMemory(Memory):
     """Stored patterns and their couplings; made by `store`.
 
     J = unit (A^T A - diag) with A = `factor` (R, N). Integers where the rule is Hebb's, so
     that fields are exact; for the pseudo-inverse A is an orthonormal basis of the patterns.
     `couplings` is A^T A without its diagonal in the dense form, None in the pattern form. A
-    field whose size is below `margin` is a tie, on which a spin stays.
+    field whose size is below `margin` is a tie, on which a spin stays. Duplicates count in
+    Hebb's rule. Retrieval: s_i <- sign h_i; a sweep costs a query N^2 (dense form) or 2 N K.
+
+    >>> memory = store([[1, 1, -1, -1, 1], [1, -1, 1, -1, -1]])
+    >>> memory.retrieve([[1, 1, -1, -1, -1]]).states.tolist()
+    [[1, 1, -1, -1, 1]]
     """
 
     patterns: Spins
@@ -57,22 +55,9 @@ class HopfieldMemory:
     margin: float
 
     @property
-    def seq_len(self) -> int:
-        return self.patterns.shape[1]
-
-    @property
-    def train_size(self) -> int:
-        return self.patterns.shape[0]
-
-    @property
     def form(self) -> str:
         """ "dense" where the (N, N) couplings are held, else "patterns"."""
         return "patterns" if self.couplings is None else "dense"
-
-    @property
-    def duplicates(self) -> int:
-        """Stored patterns that repeat an earlier one; Hebb's rule counts each of them."""
-        return count_duplicates(self.patterns)
 
     def fields(self, states: ArrayLike) -> Floats:
         """h_i = sum_{j != i} J_ij s_j of states (batch, N), (batch, N)."""
@@ -92,39 +77,13 @@ class HopfieldMemory:
         total: Floats = (spins @ self.patterns.T.astype(np.float32)).astype(float) / self.seq_len
         return total
 
-    def retrieve(
-        self,
-        query: ArrayLike,
-        *,
-        update: Update = "sequential",
-        max_iter: int = 100,
-        order: ArrayLike | None = None,
-    ) -> Retrieval:
-        """Zero-temperature dynamics from `query` (batch, N) to a fixed point.
+    def checked(self, states: ArrayLike, name: str) -> Spins:
+        return check_spins(states, self.seq_len, name)
 
-        s_i <- sign h_i; on h_i = 0 the spin stays. "sequential" visits the sites in `order`
-        (0 to N - 1 by default), never raises the energy and always ends; "synchronous"
-        moves all spins at once and may end on a cycle of two states, which is reported as
-        not converged. At most `max_iter` sweeps.
-
-        Cost of a sweep and query: N^2 (dense form) or 2 N K (pattern form).
-
-        >>> memory = store([[1, 1, -1, -1, 1], [1, -1, 1, -1, -1]])
-        >>> memory.retrieve([[1, 1, -1, -1, -1]]).states.tolist()
-        [[1, 1, -1, -1, 1]]
-        """
-        spins = check_spins(query, self.seq_len, "query")
-        sequential, sites = check_dynamics(update, max_iter, order, self.seq_len)
-
-        def one_by_one(states: Spins) -> Spins:
-            return self._sweep(states, np.zeros(states.shape), sites)
-
-        def at_once(states: Spins) -> Spins:
-            return kernels.signs(self._fields(states), states, self.margin)
-
-        sweep = one_by_one if sequential else at_once
-        states, iterations, converged = to_fixed_point(sweep, spins, max_iter)
-        return Retrieval(states, iterations, converged, self.energy(states))
+    def sweep(self, sequential: bool, sites: NDArray[np.int64]) -> Sweep:
+        if sequential:
+            return lambda states: self._sweep(states, np.zeros(states.shape), sites)
+        return lambda states: kernels.signs(self._fields(states), states, self.margin)
 
     def heat_bath(
         self, rng: np.random.Generator, query: ArrayLike, temperature: float, sweeps: int

@@ -15,14 +15,22 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from models.memories.retrieval import Retrieval, TokenMemory, Update, check_patterns
+from models.memories.retrieval import Sweep, TokenMemory, check_patterns
 
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
 class PottsMemory(TokenMemory):
-    """Stored sequences; made by `store`. Fields go through the patterns, never couplings."""
+    """Stored sequences; made by `store`. Fields go through the patterns, never couplings.
+
+    Retrieval: a token whose field ties for the largest stays; of other tied tokens the smallest
+    is taken. A sweep costs a query 2 K L.
+
+    >>> memory = store([[0, 1, 2, 3, 0], [3, 3, 1, 0, 2]], vocab_size=4)
+    >>> memory.retrieve([[0, 1, 2, 0, 2]]).states.tolist()
+    [[0, 1, 2, 3, 0]]
+    """
 
     def energy(self, states: ArrayLike) -> Floats:
         """E of states (batch, L), (batch,); a stored sequence has about -(L/2) (V - 1)^2."""
@@ -31,29 +39,10 @@ class PottsMemory(TokenMemory):
         pairs = (vocab_size * matches - seq_len) ** 2 - matches * vocab_size * (vocab_size - 2)
         return self._table_sum(states, -0.5 * (pairs - seq_len) / seq_len)
 
-    def retrieve(
-        self,
-        query: ArrayLike,
-        *,
-        update: Update = "sequential",
-        max_iter: int = 100,
-        order: ArrayLike | None = None,
-    ) -> Retrieval:
-        """Zero-temperature dynamics from `query` (batch, L) to a fixed point.
-
-        A token whose field ties for the largest stays; of other tied tokens the smallest is
-        taken. "sequential" visits the sites in `order` (0 to L - 1 by default), never raises
-        the energy and always ends; "synchronous" updates all sites at once and may cycle.
-        Cost of a sweep and query: 2 K L.
-
-        >>> memory = store([[0, 1, 2, 3, 0], [3, 3, 1, 0, 2]], vocab_size=4)
-        >>> memory.retrieve([[0, 1, 2, 0, 2]]).states.tolist()
-        [[0, 1, 2, 3, 0]]
-        """
+    def sweep(self, sequential: bool, sites: NDArray[np.int64]) -> Sweep:
         # h_i(v) L / V up to a constant: the sum of z without site i over patterns with v there.
         gains = self.vocab_size * np.arange(self.seq_len + 1.0) - (self.seq_len - 1)
-        states, iterations, converged = self._descend(query, gains, False, update, max_iter, order)
-        return Retrieval(states, iterations, converged, self.energy(states))
+        return self._token_sweep(gains, False, sequential, sites)
 
 
 def store(patterns: ArrayLike, vocab_size: int) -> PottsMemory:

@@ -14,7 +14,7 @@ Source: D'Amico, Bocchi, Del Bono, Rossi, Negri 2025 (arXiv:2507.05147).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -23,14 +23,7 @@ from scipy.optimize import minimize
 from scipy.special import log_softmax
 
 from am_theory import channel
-from models.memories.retrieval import (
-    Retrieval,
-    TokenMemory,
-    Update,
-    check_dynamics,
-    check_patterns,
-    to_fixed_point,
-)
+from models.memories.retrieval import Sweep, TokenMemory, check_patterns
 from models.memory_size import refuse_beyond_memory
 from models.tokens import Tokens, check_level, check_tokens
 
@@ -49,6 +42,14 @@ class PseudolikelihoodMemory(TokenMemory):
     weights (L, V - 1, L, V - 1): W_i[:, j] = Q weights[i, :, j] Q^T with Q = `simplex(V)`, of
     the same norm; at V = 2 the w_ij. error_bound (L,): an upper bound on a row's distance from
     the minimum over its norm, |gradient| / (penalty |W_i|); converged (L,): it is below 1e-3.
+    Retrieval: x_i <- argmax_v z_i(v); a token tied for the largest field stays, of others the
+    smallest is taken. As there is no energy (the record's is NaN), either update may cycle;
+    cycles of two are noticed, longer ones run to `max_iter`, and both are reported as not
+    converged. A sweep costs a query L^2 (V - 1)^2.
+
+    >>> memory = store([[0, 1, 2, 3, 0], [3, 3, 1, 0, 2]], vocab_size=4)
+    >>> memory.retrieve([[0, 1, 2, 0, 0]]).states.tolist()
+    [[0, 1, 2, 3, 0]]
     """
 
     weights: Floats
@@ -79,28 +80,7 @@ class PseudolikelihoodMemory(TokenMemory):
         check_level(t, len(tokens))
         return np.asarray(log_softmax(self._fields(tokens), axis=-1))
 
-    def retrieve(
-        self,
-        query: ArrayLike,
-        *,
-        update: Update = "sequential",
-        max_iter: int = 100,
-        order: ArrayLike | None = None,
-    ) -> Retrieval:
-        """Zero-temperature dynamics from `query` (batch, L) to a fixed point.
-
-        x_i <- argmax_v z_i(v); a token tied for the largest field stays, of others the
-        smallest is taken. "sequential" visits
-        the sites in `order` (0 to L - 1 by default). As there is no energy, either update may
-        cycle; cycles of two are noticed, longer ones run to `max_iter`, and both are reported as
-        not converged. The record's energy is NaN. Cost of a sweep and query: L^2 (V - 1)^2.
-
-        >>> memory = store([[0, 1, 2, 3, 0], [3, 3, 1, 0, 2]], vocab_size=4)
-        >>> memory.retrieve([[0, 1, 2, 0, 0]]).states.tolist()
-        [[0, 1, 2, 3, 0]]
-        """
-        tokens = check_tokens(query, self.vocab_size, self.seq_len, "query")
-        sequential, sites = check_dynamics(update, max_iter, order, self.seq_len)
+    def sweep(self, sequential: bool, sites: NDArray[np.int64]) -> Sweep:
         margins = TIE * self.norms
 
         def at_once(states: Tokens) -> Tokens:
@@ -117,9 +97,11 @@ class PseudolikelihoodMemory(TokenMemory):
                 inputs[:, i * rank : (i + 1) * rank] = own
             return new
 
-        sweep = one_by_one if sequential else at_once
-        states, iterations, converged = to_fixed_point(sweep, tokens, max_iter)
-        return Retrieval(states, iterations, converged, np.full(len(states), np.nan))
+        return one_by_one if sequential else at_once
+
+    def energy(self, states: ArrayLike) -> Floats:
+        """NaN: rows fitted one by one are the gradient of nothing."""
+        return np.full(len(np.asarray(states)), np.nan)
 
     def _fields(self, tokens: Tokens) -> Floats:
         inputs = _inputs(tokens, self.vocab_size)
@@ -145,7 +127,7 @@ def store(
     Raises TokenRangeError for tokens out of range or of a wrong dtype, ValueError for K = 0, a
     penalty that is not positive and `max_iter` below 1.
     """
-    stored = TokenMemory(check_patterns(patterns, vocab_size), int(vocab_size))
+    tokens = check_patterns(patterns, vocab_size)
     if not 0 < penalty < np.inf:
         raise ValueError(
             f"`penalty` must be positive and finite; got {penalty}. For early stopping take a "
@@ -153,17 +135,19 @@ def store(
         )
     if int(max_iter) != max_iter or max_iter < 1:
         raise ValueError(f"`max_iter` must be an integer of at least 1; got {max_iter}.")
-    block = (stored.seq_len, stored.vocab_size - 1)
+    block = (tokens.shape[1], int(vocab_size) - 1)
     size = 8.0 * (block[0] * block[1]) ** 2
     refuse_beyond_memory(
         COPIES * size,
         f"fitting {size / 2**30:.1f} GiB of weights, (L (V - 1))^2 = {block[0] * block[1]}^2,",
         "use shorter sequences or a smaller vocabulary",
     )
-    weights, bound = fit(stored, float(penalty), int(max_iter), np.zeros((*block, *block)))
-    return PseudolikelihoodMemory(
-        stored.patterns, stored.vocab_size, weights, float(penalty), bound, schedule
+    start, unknown = np.zeros((*block, *block)), np.full(block[0], np.inf)
+    memory = PseudolikelihoodMemory(
+        tokens, int(vocab_size), start, float(penalty), unknown, schedule
     )
+    weights, bound = fit(memory, float(penalty), int(max_iter), start)
+    return replace(memory, weights=weights, error_bound=bound)
 
 
 def simplex(vocab_size: int) -> Floats:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,6 +17,7 @@ from models.memories import _memory_kernels as kernels
 from models.tokens import Tokens, check_tokens, check_vocabulary
 
 Update = Literal["sequential", "synchronous"]
+Sweep = Callable[[Any], NDArray[Any]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +37,7 @@ class Retrieval:
 
 
 def to_fixed_point(
-    sweep: Callable[[Any], NDArray[Any]], start: NDArray[Any], max_iter: int
+    sweep: Sweep, start: NDArray[Any], max_iter: int
 ) -> tuple[NDArray[Any], NDArray[np.int64], NDArray[np.bool_]]:
     """Apply `sweep` to rows of `start` (batch, L) until each repeats or cycles.
 
@@ -93,17 +95,15 @@ def refuse_empty(patterns: NDArray[Any]) -> None:
         raise ValueError("`patterns` is empty; store at least one sequence (K >= 1).")
 
 
-def count_duplicates(patterns: NDArray[Any]) -> int:
-    """How many stored sequences repeat an earlier one."""
-    return len(patterns) - len(np.unique(patterns, axis=0))
-
-
 @dataclass(frozen=True, eq=False)
-class TokenMemory:
-    """What every memory of token sequences has: the sequences, and how states match them."""
+class Memory(ABC):
+    """What every memory has: stored sequences (K, L), and dynamics at zero temperature.
 
-    patterns: Tokens
-    vocab_size: int
+    A subclass gives `checked`, what states it takes; `sweep`, one sweep over all sites; and
+    `energy`, NaN where it has none.
+    """
+
+    patterns: NDArray[Any]
 
     @property
     def seq_len(self) -> int:
@@ -116,7 +116,48 @@ class TokenMemory:
     @property
     def duplicates(self) -> int:
         """Stored sequences that repeat an earlier one; each of them counts."""
-        return count_duplicates(self.patterns)
+        return len(self.patterns) - len(np.unique(self.patterns, axis=0))
+
+    def retrieve(
+        self,
+        query: ArrayLike,
+        *,
+        update: Update = "sequential",
+        max_iter: int = 100,
+        order: ArrayLike | None = None,
+    ) -> Retrieval:
+        """Zero-temperature dynamics from `query` (batch, L) to a fixed point.
+
+        "sequential" visits the sites in `order` (0 to L - 1 by default); where the memory has an
+        energy it never raises it and always ends. "synchronous" moves all sites at once and may
+        end on a cycle of two states, which is reported as not converged. At most `max_iter`
+        sweeps. Ties and the cost of a sweep: see the class.
+        """
+        start = self.checked(query, "query")
+        sequential, sites = check_dynamics(update, max_iter, order, self.seq_len)
+        step = self.sweep(sequential, sites)
+        states, iterations, converged = to_fixed_point(step, start, max_iter)
+        return Retrieval(states, iterations, converged, self.energy(states))
+
+    @abstractmethod
+    def checked(self, states: ArrayLike, name: str) -> NDArray[Any]:
+        """`states` (batch, L) as the memory takes them. Raises ValueError."""
+
+    @abstractmethod
+    def sweep(self, sequential: bool, sites: NDArray[np.int64]) -> Sweep:
+        """The function from states (batch, L) to those after one sweep."""
+
+    @abstractmethod
+    def energy(self, states: ArrayLike) -> NDArray[np.float64]:
+        """E of states (batch, L), (batch,)."""
+
+
+@dataclass(frozen=True, eq=False)
+class TokenMemory(Memory):
+    """What every memory of token sequences has: the sequences, and how states match them."""
+
+    patterns: Tokens
+    vocab_size: int
 
     @cached_property
     def by_site(self) -> Tokens:
@@ -146,21 +187,12 @@ class TokenMemory:
         total: NDArray[np.float64] = table[self.matches(states)].sum(axis=1)
         return total
 
-    def _descend(
-        self,
-        query: ArrayLike,
-        gains: NDArray[np.float64],
-        from_top: bool,
-        update: str,
-        max_iter: int,
-        order: ArrayLike | None,
-    ) -> tuple[NDArray[Any], NDArray[np.int64], NDArray[np.bool_]]:
-        """Sweeps of `_memory_kernels.token_sweep` from `query` to the fixed point."""
-        tokens = check_tokens(query, self.vocab_size, self.seq_len, "query")
-        sequential, sites = check_dynamics(update, max_iter, order, self.seq_len)
+    def checked(self, states: ArrayLike, name: str) -> Tokens:
+        return check_tokens(states, self.vocab_size, self.seq_len, name)
+
+    def _token_sweep(
+        self, gains: NDArray[np.float64], from_top: bool, sequential: bool, sites: Any
+    ) -> Sweep:
+        """Sweeps of `_memory_kernels.token_sweep`."""
         rest = [self.by_site, gains, from_top, self.vocab_size, sites, sequential]
-
-        def sweep(states: Tokens) -> Tokens:
-            return in_parallel(kernels.token_sweep, len(states), [states], rest)
-
-        return to_fixed_point(sweep, tokens, max_iter)
+        return lambda states: in_parallel(kernels.token_sweep, len(states), [states], rest)

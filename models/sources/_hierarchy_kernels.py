@@ -4,6 +4,8 @@ The s**k nodes of level k stand one level after the other, the root first and th
 last; `rules[k, a, r, j]` is child j of rule r of symbol a at level k. The fast kernel takes
 LANES sequences at once with scaled probabilities. A row where a positive message falls so
 low that a product of messages could underflow is marked, and done again with logarithms.
+
+Long because kernels that call each other stand in one file: numba's cache knows that one alone.
 """
 
 from __future__ import annotations

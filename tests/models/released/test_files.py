@@ -301,7 +301,9 @@ def test_checkpoints_of_ours(tmp_path):
     with pytest.raises(CheckpointError, match=r"m\.best\.json cannot be read"):
         open_released(tmp_path / "m.best.safetensors")
     save_model(MLPDenoiser(jax.random.key(0), 4, 6, 8, 1), tmp_path / "mlp")
-    with pytest.raises(CheckpointError, match=r"read it by models\.checkpoint\.load_model"):
+    with pytest.raises(
+        CheckpointError, match=r"read it by models\.released\.checkpoint\.load_model"
+    ):
         open_released(tmp_path / "mlp")
 
 
