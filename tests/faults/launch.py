@@ -18,14 +18,15 @@ from typing import Any
 import xarray as xr
 from rich.console import Console
 
-from simulations.results.files import content_digest, sealed_bytes, sha256_of
+from simulations.results.content import content_digest
+from simulations.results.files import sealed_bytes, sha256_of
 from simulations.results.manifest import Manifest
 from simulations.sweep.run import load_cells, run_sweep
 from tests.faults import stub
 from tests.faults.fault_table import Row
 from tests.helpers import ROOT
 
-PATH = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
+PATH = str(ROOT)
 WORKERS = 2
 PATIENCE = 900.0  # seconds for anything to end, on a machine that has much else to do
 SHARE = float(os.environ.get("FAULTS_SHARE", "1"))  # of the trials, to try things out
@@ -321,3 +322,7 @@ def finished(launcher: Launcher) -> None:
     """The launcher must come to its good end."""
     status = launcher.end()
     assert status == 0 and launcher.said().rstrip().endswith("complete"), launcher.said()
+
+
+Launch = Callable[..., Launcher]  # the fixture: (out, *words) -> a running launcher
+Refer = Callable[..., Reference]  # the fixture: what an undisturbed sweep gives

@@ -18,6 +18,7 @@ from rich.console import Console
 from simulations.console import command
 from simulations.sweep import cluster, lock
 from simulations.sweep import run as sweep
+from simulations.sweep.complete import complete
 from simulations.sweep.engine import Engine
 from tests.faults import stub
 
@@ -28,7 +29,7 @@ def run(words: list[str], console: Console) -> int:
     """Sweep, as a command does."""
     out, name, count, seconds, *options = words
     engine = tyro.cli(Engine, args=options, default=Engine(workers=2))
-    command.complete(
+    complete(
         console,
         engine,
         stub.cells(int(count), float(seconds)),

@@ -1,22 +1,21 @@
-"""The main job, each of whose cells is noted when it begins: `python -m faults.smoke OPTIONS`."""
+"""The main job, each of whose cells is noted when it begins:
+`python -m tests.faults.smoke OPTIONS`."""
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import xarray as xr
 
-from simulations.console import command
-from simulations.phase import study as phase_diagram
+from simulations.phase.study import STUDY
 from tests.faults import stub
 
-_compute = phase_diagram.compute_cell
 
-
-def noted(config: Any, text: Any, coordinates: dict[str, Any]) -> xr.Dataset:
+def noted(config: Any, coordinates: dict[str, Any]) -> xr.Dataset:
     """A cell of the main job."""
     stub.note(name(coordinates))
-    return _compute(config, text, coordinates)
+    return STUDY.compute(config, coordinates)
 
 
 def name(coordinates: dict[str, Any]) -> str:
@@ -27,10 +26,7 @@ def name(coordinates: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
+    # not `noted` of this module, which workers would look for in a module of another name
     from tests.faults import smoke
 
-    phase_diagram.compute_cell = smoke.noted
-    command.entry(
-        phase_diagram.PROGRAM,
-        lambda words, console: phase_diagram.run(phase_diagram.parse(words), console),
-    )
+    dataclasses.replace(STUDY, compute=smoke.noted).main()

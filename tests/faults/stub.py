@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from simulations.sweep.run import Cell
+from simulations.results.cells import Cell
 
 CONFIG_HASH = "fa01fa01fa01fa01"
 TRAIN_STEPS = 6000

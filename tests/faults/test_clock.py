@@ -7,26 +7,15 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from simulations.results.files import read_dataset
+from tests.faults import launch as lab
 from tests.faults.fault_table import row
-from tests.faults.launch import (
-    Launcher,
-    Reference,
-    Watch,
-    finished,
-    moments,
-    settle,
-    struck,
-    trials,
-)
 
 pytestmark = pytest.mark.faults
-Launch = Callable[..., Launcher]
 
 DAY = 86400
 
@@ -43,17 +32,17 @@ def preload(tmp_path: Path) -> str:
 
 
 def test_clock_set_back(
-    launch: Launch, reference: Callable[..., Reference], tmp_path: Path, preload: str
+    launch: lab.Launch, reference: lab.Refer, tmp_path: Path, preload: str
 ) -> None:
-    ref, when = reference(), moments(10)
-    watch, clock = Watch(tmp_path / "run", tmp_path / "log"), tmp_path / "clock"
+    ref, when = reference(), lab.moments(10)
+    watch, clock = lab.Watch(tmp_path / "run", tmp_path / "log"), tmp_path / "clock"
     settings = {"LD_PRELOAD": preload, "FAULTS_CLOCK": str(clock)}
-    left = trials(20)
+    left = lab.trials(20)
     with row("clock set back and forth by up to ten years", 90) as made:
         while left:
             _set(clock, when.choice((0, -3650, 30)) * DAY)
             launcher = launch(watch.out, *ref.words(), **settings)
-            while left and struck(launcher, watch, when, 1.0):
+            while left and lab.struck(launcher, watch, when, 1.0):
                 watch.disturbed(deadly=False)
                 _set(clock, when.choice((-3650, -1, 0, 1, 30)) * DAY)
                 left -= 1
@@ -66,10 +55,10 @@ def test_clock_set_back(
                     watch.kept = watch.files()
             if launcher.process.poll() is None:
                 launcher.end()
-        finished(launch(watch.out, *ref.words(), **settings))
+        lab.finished(launch(watch.out, *ref.words(), **settings))
         dates = {read_dataset(p).attrs["start_time"][:7] for p in watch.out.glob("cells/*.nc")}
         assert len(dates) > 1, "the clock was not shifted"
-        settle(made, [watch], ref)
+        lab.settle(made, [watch], ref)
 
 
 def _set(clock: Path, seconds: int) -> None:

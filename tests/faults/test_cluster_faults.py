@@ -3,55 +3,43 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from tests.faults import launch as lab
 from tests.faults.cluster import Cluster, nursed
 from tests.faults.fault_table import row
-from tests.faults.launch import (
-    Launcher,
-    Reference,
-    Watch,
-    finished,
-    kill,
-    moments,
-    settle,
-    struck,
-    trials,
-)
 
 pytestmark = pytest.mark.faults
-Launch = Callable[..., Launcher]
 
 
 @pytest.mark.parametrize("nanny", [True, False])
 def test_dask_worker_killed(
-    launch: Launch,
-    reference: Callable[..., Reference],
+    launch: lab.Launch,
+    reference: lab.Refer,
     tmp_path: Path,
     cluster: Cluster,
     nanny: bool,
 ) -> None:
-    ref, when, watches = reference(), moments(30 + nanny), []
+    ref, when, watches = reference(), lab.moments(30 + nanny), []
     kind = "restarted by its nanny" if nanny else "replaced by hand"
     words = [] if nanny else ["--no-nanny"]
     with row(f"SIGKILL of a Dask worker, {kind}", 30 + nanny) as made:
         workers = [cluster.worker(f"w{k}", *words) for k in range(2)]
         cluster.wait_for(2)
-        left, made_workers = trials(50), 2
+        left, made_workers = lab.trials(50), 2
         while left:
-            watch = Watch(tmp_path / f"run{len(watches)}", tmp_path / "log")
+            watch = lab.Watch(tmp_path / f"run{len(watches)}", tmp_path / "log")
             watches.append(watch)
             watch.log.unlink(missing_ok=True)
             status = 1
             while status == 1:  # a cell at which four workers died has failed by name
                 launcher = launch(watch.out, *ref.words("--cluster", cluster.address))
-                while left and struck(launcher, watch, when, 1.0):
+                while left and lab.struck(launcher, watch, when, 1.0):
                     kept = watch.files()
                     if nanny:
-                        kill(nursed(when.choice(workers)))
+                        lab.kill(nursed(when.choice(workers)))
                     else:
                         k = when.randrange(2)
                         workers[k].kill()
@@ -63,36 +51,36 @@ def test_dask_worker_killed(
                     left -= 1
                 status = launcher.end()
                 assert "Traceback" not in launcher.said(), launcher.said()
-            finished(launcher)
+            lab.finished(launcher)
             watch.log = watch.log.rename(tmp_path / f"log{len(watches)}")
-        settle(made, watches, ref)
+        lab.settle(made, watches, ref)
 
 
 def _fresh(cluster: Cluster, workers: list[subprocess.Popen[bytes]], k: int) -> None:
     """A new scheduler at the same address, and new workers for those that have lost it."""
     cluster.start_scheduler()
     for worker in workers:
-        kill(worker.pid)
+        lab.kill(worker.pid)
         worker.wait()
     workers[:] = [cluster.worker(f"w{k}-{i}", "--no-nanny") for i in range(2)]
 
 
 @pytest.mark.parametrize("returns", [True, False])
 def test_scheduler_killed(
-    launch: Launch,
-    reference: Callable[..., Reference],
+    launch: lab.Launch,
+    reference: lab.Refer,
     tmp_path: Path,
     cluster: Cluster,
     returns: bool,
 ) -> None:
-    ref, when, watches = reference(), moments(40 + returns), []
+    ref, when, watches = reference(), lab.moments(40 + returns), []
     kind = "back within the timeout" if returns else "gone for good, then resumed"
     said = ""
     with row(f"SIGKILL of the Dask scheduler, {kind}", 40 + (not returns)) as made:
         workers = [cluster.worker(f"w{k}", "--no-nanny") for k in range(2)]
-        left, k = trials(25), 0
+        left, k = lab.trials(25), 0
         while left:
-            watch = Watch(tmp_path / f"run{len(watches)}", tmp_path / "log")
+            watch = lab.Watch(tmp_path / f"run{len(watches)}", tmp_path / "log")
             watches.append(watch)
             watch.log.unlink(missing_ok=True)
             status = 1
@@ -102,7 +90,7 @@ def test_scheduler_killed(
                     *ref.words("--cluster", cluster.address),
                     FAULTS_TIMEOUT="60" if returns or not left else "2",
                 )
-                while left and struck(launcher, watch, when, 1.5):
+                while left and lab.struck(launcher, watch, when, 1.5):
                     kept = watch.files()
                     cluster.scheduler.kill()
                     cluster.scheduler.wait()
@@ -121,17 +109,17 @@ def test_scheduler_killed(
                     )
                 else:
                     assert status in (0, 1) and "Traceback" not in launcher.said()
-            finished(launcher)
+            lab.finished(launcher)
             watch.log = watch.log.rename(tmp_path / f"log{len(watches)}")
-        settle(made, watches, ref)
+        lab.settle(made, watches, ref)
         made.note = f"{said.count('cells are kept')} ends, {said.count('failed c')} cells given up"
 
 
 def test_between_this_machine_and_a_cluster(
-    launch: Launch, reference: Callable[..., Reference], tmp_path: Path, cluster: Cluster
+    launch: lab.Launch, reference: lab.Refer, tmp_path: Path, cluster: Cluster
 ) -> None:
-    ref, when = reference(), moments(43)
-    watch = Watch(tmp_path / "run", tmp_path / "log")
+    ref, when = reference(), lab.moments(43)
+    watch = lab.Watch(tmp_path / "run", tmp_path / "log")
     with row("begun here, resumed on a cluster, back, and again", 131) as made:
         for k in range(2):
             cluster.worker(f"w{k}")
@@ -142,8 +130,8 @@ def test_between_this_machine_and_a_cluster(
             if engine is there and made.trials == 3:
                 break
             made.trials += 1
-            if struck(launcher, watch, when, 1.0):
+            if lab.struck(launcher, watch, when, 1.0):
                 launcher.kill()
                 watch.disturbed()
-        finished(launcher)
-        settle(made, [watch], ref)
+        lab.finished(launcher)
+        lab.settle(made, [watch], ref)

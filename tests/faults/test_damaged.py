@@ -5,17 +5,15 @@ from __future__ import annotations
 import json
 import random
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from simulations.results.files import read_dataset, write_dataset
+from tests.faults import launch as lab
 from tests.faults.fault_table import row
-from tests.faults.launch import Launcher, Reference, Watch, finished, moments, settle, trials
 
 pytestmark = pytest.mark.faults
-Launch = Callable[..., Launcher]
 
 
 def _cut(path: Path, others: list[Path], when: random.Random) -> None:
@@ -41,15 +39,15 @@ def _of_another_sweep(path: Path, others: list[Path], when: random.Random) -> No
 DAMAGES = (_cut, _flip, _exchange, _of_another_sweep)
 
 
-def test_damaged_cells(launch: Launch, reference: Callable[..., Reference], tmp_path: Path) -> None:
-    ref, when = reference(), moments(8)
-    watch = Watch(tmp_path / "run", tmp_path / "log")
+def test_damaged_cells(launch: lab.Launch, reference: lab.Refer, tmp_path: Path) -> None:
+    ref, when = reference(), lab.moments(8)
+    watch = lab.Watch(tmp_path / "run", tmp_path / "log")
     with row("cell file cut, bit-flipped, another cell's, another sweep's", 80) as made:
-        finished(launch(watch.out, *ref.words()))
+        lab.finished(launch(watch.out, *ref.words()))
         damaged: list[str] = []
         for damage in DAMAGES:
             files = sorted(watch.out.glob("cells/c*.nc"))
-            chosen = when.sample(files, trials(25))
+            chosen = when.sample(files, lab.trials(25))
             before = watch.started()
             for path in chosen:
                 damage(path, [other for other in files if other not in chosen], when)
@@ -57,7 +55,7 @@ def test_damaged_cells(launch: Launch, reference: Callable[..., Reference], tmp_
             for path in chosen:
                 del intact[path.stem]
             launcher = launch(watch.out, *ref.words())
-            finished(launcher)
+            lab.finished(launcher)
             assert intact.items() <= watch.files().items()
             again = watch.started() - before
             assert sorted(again) == sorted(path.stem for path in chosen), damage
@@ -66,16 +64,16 @@ def test_damaged_cells(launch: Launch, reference: Callable[..., Reference], tmp_
                 assert f"{path.stem}: its file is damaged" in launcher.said()
             damaged += [path.stem for path in chosen]
         watch.charged.update(damaged)
-        settle(made, [watch], ref)
+        lab.settle(made, [watch], ref)
         made.trials = len(damaged)
 
 
-def test_foreign_cell(launch: Launch, reference: Callable[..., Reference], tmp_path: Path) -> None:
+def test_foreign_cell(launch: lab.Launch, reference: lab.Refer, tmp_path: Path) -> None:
     """A cell of another configuration is nobody's to remove: the sweep is refused."""
     ref = reference()
-    watch = Watch(tmp_path / "run", tmp_path / "log")
+    watch = lab.Watch(tmp_path / "run", tmp_path / "log")
     with row("a cell file of another configuration", 81) as made:
-        finished(launch(watch.out, *ref.words()))
+        lab.finished(launch(watch.out, *ref.words()))
         path = watch.out / "cells" / "c0100.nc"
         own = path.read_bytes()
         write_dataset(read_dataset(path).assign_attrs(config_hash="f" * 16), path)
@@ -85,8 +83,8 @@ def test_foreign_cell(launch: Launch, reference: Callable[..., Reference], tmp_p
         assert "choose another --out or remove that folder" in launcher.sentence()
         path.write_bytes(own)
         watch.disturbed()
-        finished(launch(watch.out, *ref.words()))
-        settle(made, [watch], ref)
+        lab.finished(launch(watch.out, *ref.words()))
+        lab.settle(made, [watch], ref)
 
 
 def _lies(text: str, when: random.Random) -> str:
@@ -103,26 +101,24 @@ def _lies(text: str, when: random.Random) -> str:
     return "\n".join([*extra, head, *map(json.dumps, entries), *extra])
 
 
-def test_damaged_manifest(
-    launch: Launch, reference: Callable[..., Reference], tmp_path: Path
-) -> None:
-    ref, when = reference(), moments(9)
-    watch = Watch(tmp_path / "run", tmp_path / "log")
+def test_damaged_manifest(launch: lab.Launch, reference: lab.Refer, tmp_path: Path) -> None:
+    ref, when = reference(), lab.moments(9)
+    watch = lab.Watch(tmp_path / "run", tmp_path / "log")
     with row("manifest deleted, cut, bit-flipped, full of lies", 82) as made:
-        finished(launch(watch.out, *ref.words()))
+        lab.finished(launch(watch.out, *ref.words()))
         path = watch.out / "manifest.jsonl"
         whole = path.read_bytes()
         flipped = bytearray(whole)
         for _ in range(100):
             flipped[when.randrange(len(flipped))] ^= 1 << when.randrange(8)
-        cuts = [whole[: when.randrange(len(whole))] for _ in range(trials(4))]
-        lies = [_lies(whole.decode(), when).encode() for _ in range(trials(4))]
+        cuts = [whole[: when.randrange(len(whole))] for _ in range(lab.trials(4))]
+        lies = [_lies(whole.decode(), when).encode() for _ in range(lab.trials(4))]
         for content in (None, b"", b"\n", bytes(flipped), *cuts, *lies):
             path.unlink()
             if content is not None:
                 path.write_bytes(content)
             watch.disturbed()
-            finished(launch(watch.out, *ref.words()))
-            assert Reference.read(watch.out, ref.name, ref.count, ref.seconds) == ref
-        settle(made, [watch], ref)
+            lab.finished(launch(watch.out, *ref.words()))
+            assert lab.Reference.read(watch.out, ref.name, ref.count, ref.seconds) == ref
+        lab.settle(made, [watch], ref)
         assert made.again == 0

@@ -5,49 +5,35 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from tests.faults import launch as lab
 from tests.faults.fault_table import row
-from tests.faults.launch import (
-    WORKERS,
-    Launcher,
-    Reference,
-    Watch,
-    finished,
-    moments,
-    settle,
-    struck,
-    trials,
-)
 
 pytestmark = pytest.mark.faults
-Launch = Callable[..., Launcher]
 
 
 @pytest.mark.parametrize("times", [1, 2])
-def test_ctrl_c(
-    launch: Launch, reference: Callable[..., Reference], tmp_path: Path, times: int
-) -> None:
-    ref, when = reference(), moments(12 + times)
-    watch = Watch(tmp_path / "run", tmp_path / "log")
+def test_ctrl_c(launch: lab.Launch, reference: lab.Refer, tmp_path: Path, times: int) -> None:
+    ref, when = reference(), lab.moments(12 + times)
+    watch = lab.Watch(tmp_path / "run", tmp_path / "log")
     with row(f"Ctrl-C {'once' if times == 1 else 'twice'}", 119 + times) as made:
-        for _ in range(trials(10)):
+        for _ in range(lab.trials(10)):
             launcher = launch(watch.out, *ref.words())
             while watch.started().total() == 0 or not _locked(launcher):
                 time.sleep(0.02)  # while Python imports, Ctrl-C is Python's
                 if launcher.process.poll() is not None:
                     break
-            if not struck(launcher, watch, when, 0.6):
+            if not lab.struck(launcher, watch, when, 0.6):
                 break
             for k in range(times):
                 if k:
                     time.sleep(when.uniform(0.0, 0.3))
                 os.killpg(launcher.process.pid, signal.SIGINT)
             status = launcher.end()
-            assert watch.disturbed() <= 2 * WORKERS
+            assert watch.disturbed() <= 2 * lab.WORKERS
             if status == 0:
                 break
             # the second may come when all is said, and Python has given up its handler
@@ -56,11 +42,11 @@ def test_ctrl_c(
             count = len(watch.files())
             assert f"Interrupted: {count} of 200 cells are done and kept" in sentence
             assert "run the same command again to resume" in sentence
-        finished(launch(watch.out, *ref.words()))
-        settle(made, [watch], ref)
+        lab.finished(launch(watch.out, *ref.words()))
+        lab.settle(made, [watch], ref)
 
 
-def _locked(launcher: Launcher) -> bool:
+def _locked(launcher: lab.Launcher) -> bool:
     """Whether the launcher holds its folder."""
     try:
         return f'"pid": {launcher.process.pid},' in (launcher.out / ".lease").read_text()
@@ -68,12 +54,12 @@ def _locked(launcher: Launcher) -> bool:
         return False
 
 
-def test_two_launchers(launch: Launch, reference: Callable[..., Reference], tmp_path: Path) -> None:
-    ref, when = reference(count=60), moments(14)
+def test_two_launchers(launch: lab.Launch, reference: lab.Refer, tmp_path: Path) -> None:
+    ref, when = reference(count=60), lab.moments(14)
     watches = []
     with row("two launchers on one folder, one host", 140) as made:
-        for k in range(trials(10)):
-            watch = Watch(tmp_path / f"run{k}", tmp_path / f"log{k}")
+        for k in range(lab.trials(10)):
+            watch = lab.Watch(tmp_path / f"run{k}", tmp_path / f"log{k}")
             watches.append(watch)
             first = launch(watch.out, *ref.words(), FAULTS_LOG=str(watch.log))
             time.sleep(when.uniform(0.0, 1.0))
@@ -81,7 +67,7 @@ def test_two_launchers(launch: Launch, reference: Callable[..., Reference], tmp_
             ends = [first.end(), second.end()]
             watch.disturbed()
             if ends == [0, 0]:  # the first had ended when the second began
-                finished(second)
+                lab.finished(second)
                 continue
             assert sorted(ends) == [0, 2], (first.said(), second.said())
             told = first if ends[0] else second
@@ -89,18 +75,18 @@ def test_two_launchers(launch: Launch, reference: Callable[..., Reference], tmp_
             sentence = told.sentence()
             assert "is writing to" in sentence and "wait for it to end or choose" in sentence
             assert f"process {holder.process.pid} on" in sentence or "unknown" in sentence
-        settle(made, watches, ref)
+        lab.settle(made, watches, ref)
         assert made.again == 0
 
 
 def test_two_launchers_on_two_hosts(
-    launch: Launch, reference: Callable[..., Reference], tmp_path: Path
+    launch: lab.Launch, reference: lab.Refer, tmp_path: Path
 ) -> None:
-    ref, when = reference(count=60), moments(15)
+    ref, when = reference(count=60), lab.moments(15)
     watches = []
     with row("two launchers, two hosts without common locks", 141) as made:
-        for k in range(trials(10)):
-            watch = Watch(tmp_path / f"run{k}", tmp_path / f"log{k}")
+        for k in range(lab.trials(10)):
+            watch = lab.Watch(tmp_path / f"run{k}", tmp_path / f"log{k}")
             watches.append(watch)
             settings = {"FAULTS_LOG": str(watch.log)}
             first = launch(watch.out, *ref.words(), FAULTS_HOST="first", **settings)
@@ -108,38 +94,38 @@ def test_two_launchers_on_two_hosts(
                 time.sleep(when.uniform(0.0, 1.0))
             second = launch(watch.out, *ref.words(), FAULTS_HOST="second", **settings)
             if k % 3 == 2:
-                struck(first, watch, when, 0.5)
+                lab.struck(first, watch, when, 0.5)
                 first.kill()  # its hold is waited out
                 watch.disturbed()
             ends = [first.end(), second.end()]
             for launcher, status in zip((first, second), ends, strict=True):
                 if status > 0:
                     flight = watch.begun_twice_by(launcher)  # when it was told
-                    assert len(flight) <= 2 * WORKERS
+                    assert len(flight) <= 2 * lab.WORKERS
                     watch.charged.update(flight)
                     sentence = launcher.sentence()
                     assert "Another run (process" in sentence, sentence
                     assert "is writing to" in sentence or "has taken over" in sentence
             if 0 not in ends:
-                finished(launch(watch.out, *ref.words(), FAULTS_HOST="third", **settings))
+                lab.finished(launch(watch.out, *ref.words(), FAULTS_HOST="third", **settings))
             watch.trials = 1
-        settle(made, watches, ref)
+        lab.settle(made, watches, ref)
 
 
 def test_resumed_on_another_machine_size(
-    launch: Launch, reference: Callable[..., Reference], tmp_path: Path
+    launch: lab.Launch, reference: lab.Refer, tmp_path: Path
 ) -> None:
-    ref, when, watches = reference(), moments(13), []
+    ref, when, watches = reference(), lab.moments(13), []
     with row("resumed with 4 workers for 1, and back", 130) as made:
-        for k, sizes in enumerate([("1", "4", "2"), ("4", "1", "3")][: trials(2)]):
-            watch = Watch(tmp_path / f"run{k}", tmp_path / f"log{k}")
+        for k, sizes in enumerate([("1", "4", "2"), ("4", "1", "3")][: lab.trials(2)]):
+            watch = lab.Watch(tmp_path / f"run{k}", tmp_path / f"log{k}")
             watches.append(watch)
             for workers in sizes:
                 words = ref.words("--workers", workers)
                 launcher = launch(watch.out, *words, FAULTS_LOG=str(watch.log))
-                if workers != sizes[-1] and struck(launcher, watch, when, 2.0):
+                if workers != sizes[-1] and lab.struck(launcher, watch, when, 2.0):
                     os.kill(launcher.process.pid, signal.SIGINT)
                     assert launcher.end() in (0, 130)
                     watch.disturbed()
-            finished(launcher)
-        settle(made, watches, ref)
+            lab.finished(launcher)
+        lab.settle(made, watches, ref)

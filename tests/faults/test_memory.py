@@ -8,7 +8,6 @@ import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from io import StringIO
 from pathlib import Path
@@ -20,13 +19,12 @@ from rich.console import Console
 from simulations.sweep.pool import WorkerRefused
 from simulations.sweep.run import run_sweep
 from simulations.sweep.threads import single_thread_settings
+from tests.faults import launch as lab
 from tests.faults import stub
 from tests.faults.cluster import Cluster
 from tests.faults.fault_table import row
-from tests.faults.launch import PATH, ROOT, Launcher, Reference, Watch, finished, settle
 
 pytestmark = pytest.mark.faults
-Launch = Callable[..., Launcher]
 
 SAID = {
     ("greedy", "pool"): (1, "MemoryError: Unable to allocate 16.0 GiB"),
@@ -39,15 +37,15 @@ SAID = {
 @pytest.mark.parametrize("name", ["greedy", "deadly"])
 @pytest.mark.parametrize("place", ["pool", "cluster"])
 def test_out_of_memory(
-    launch: Launch,
-    reference: Callable[..., Reference],
+    launch: lab.Launch,
+    reference: lab.Refer,
     tmp_path: Path,
     name: str,
     place: str,
     request: pytest.FixtureRequest,
 ) -> None:
     ref = reference(count=40)
-    watch = Watch(tmp_path / "run", tmp_path / "log")
+    watch = lab.Watch(tmp_path / "run", tmp_path / "log")
     order = 50 + 2 * (place == "cluster") + (name == "deadly")
     kind = "killed for memory" if name == "deadly" else "refused memory"
     with row(f"one cell {kind}, {place}", order) as made:
@@ -75,8 +73,8 @@ def test_out_of_memory(
         others = counts - type(counts)({"c0007": tries})
         watch.charged.update({c: n - 1 for c, n in others.items() if n > 1})
         assert others.total() <= 39 + 2 * tries  # those at work beside a death
-        finished(launch(watch.out, *ref.words(*engine)))
-        settle(made, [watch], ref)
+        lab.finished(launch(watch.out, *ref.words(*engine)))
+        lab.settle(made, [watch], ref)
 
 
 class Elsewhere(Executor):
@@ -95,7 +93,7 @@ class Elsewhere(Executor):
             "import pickle, sys; f, args = pickle.load(sys.stdin.buffer); "
             "sys.stdout.buffer.write(pickle.dumps(f(*args)))"
         )
-        path = os.pathsep.join([str(self._source), PATH])
+        path = os.pathsep.join([str(self._source), lab.PATH])
         environment = os.environ | single_thread_settings({}) | {"PYTHONPATH": path}
         done = subprocess.run(
             [sys.executable, "-c", code],
@@ -111,7 +109,7 @@ def other_version(folder: Path) -> Path:
     """A checkout of the toolkit with one comment more in what computes."""
     for package in ("am_theory", "models", "simulations"):
         shutil.copytree(
-            ROOT / package, folder / package, ignore=shutil.ignore_patterns("__pycache__")
+            lab.ROOT / package, folder / package, ignore=shutil.ignore_patterns("__pycache__")
         )
     with open(folder / "models" / "tokens.py", "a") as file:
         file.write("# another version\n")
@@ -119,10 +117,10 @@ def other_version(folder: Path) -> Path:
 
 
 def test_other_version_in_a_plain_executor(
-    launch: Launch, reference: Callable[..., Reference], tmp_path: Path
+    launch: lab.Launch, reference: lab.Refer, tmp_path: Path
 ) -> None:
     ref = reference(count=40)
-    watch = Watch(tmp_path / "run", tmp_path / "log")
+    watch = lab.Watch(tmp_path / "run", tmp_path / "log")
     other = other_version(tmp_path / "other")
     with row("workers with another version, any executor", 100) as made:
         os.environ["FAULTS_LOG"] = str(watch.log)
@@ -138,25 +136,25 @@ def test_other_version_in_a_plain_executor(
         assert "install the same checkout and requirements.lock on it." in str(caught.value)
         assert watch.started().total() == 0 and not watch.files()
         watch.disturbed()
-        finished(launch(watch.out, *ref.words()))
-        settle(made, [watch], ref)
+        lab.finished(launch(watch.out, *ref.words()))
+        lab.settle(made, [watch], ref)
 
 
 def test_other_version_on_a_cluster(
-    launch: Launch, reference: Callable[..., Reference], tmp_path: Path, cluster: Cluster
+    launch: lab.Launch, reference: lab.Refer, tmp_path: Path, cluster: Cluster
 ) -> None:
     ref = reference(count=40)
-    watch = Watch(tmp_path / "run", tmp_path / "log")
+    watch = lab.Watch(tmp_path / "run", tmp_path / "log")
     with row("a worker with another version, cluster", 101) as made:
         same = cluster.worker("same", "--no-nanny")
         cluster.worker("version", "--no-nanny", source=other_version(tmp_path / "other"))
         cluster.wait_for(2)
         launcher = launch(watch.out, *ref.words("--cluster", cluster.address))
-        finished(launcher)
+        lab.finished(launcher)
         said = [line for line in launcher.said().splitlines() if "is left out" in line]
         assert len(said) == 1 and "its toolkit or its packages differ from the launcher" in said[0]
         assert "install the same checkout and requirements.lock on it" in said[0]
         assert {line.split()[1] for line in watch.log.read_text().splitlines()} == {str(same.pid)}
         watch.disturbed()
-        settle(made, [watch], ref)
+        lab.settle(made, [watch], ref)
         assert made.again == 0

@@ -7,26 +7,16 @@ import shutil
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.faults import launch as lab
 from tests.faults.cluster import Cluster
 from tests.faults.fault_table import row
-from tests.faults.launch import (
-    Launcher,
-    Reference,
-    Watch,
-    finished,
-    moments,
-    settle,
-    struck,
-    trials,
-)
 
 pytestmark = pytest.mark.faults
-Launch = Callable[..., Launcher]
 
 NAME = f"faults{os.getpid()}"
 LINK, PEER = f"fl{os.getpid()}", f"fp{os.getpid()}"
@@ -64,11 +54,9 @@ def host() -> Iterator[str]:
         _ip("netns", "del", NAME)
 
 
-def test_partition(
-    launch: Launch, reference: Callable[..., Reference], tmp_path: Path, host: str
-) -> None:
-    ref, when = reference("plain", 60, 1.0), moments(110)
-    watch = Watch(tmp_path / "run", tmp_path / "log")
+def test_partition(launch: lab.Launch, reference: lab.Refer, tmp_path: Path, host: str) -> None:
+    ref, when = reference("plain", 60, 1.0), lab.moments(110)
+    watch = lab.Watch(tmp_path / "run", tmp_path / "log")
     (tmp_path / "cluster").mkdir()
     cluster = Cluster(
         tmp_path / "cluster", watch.log, host, DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL="3s"
@@ -79,8 +67,8 @@ def test_partition(
             far = cluster.worker("far", before=("ip", "netns", "exec", NAME))
             cluster.wait_for(2)
             launcher = launch(watch.out, *ref.words("--cluster", cluster.address))
-            for trial in range(trials(4)):
-                if not struck(launcher, watch, when, 2.0):
+            for trial in range(lab.trials(4)):
+                if not lab.struck(launcher, watch, when, 2.0):
                     break
                 kept = watch.files()
                 _ip("link", "set", LINK, "down")
@@ -90,17 +78,17 @@ def test_partition(
                 launcher.ends_within((0.5, 2.0, 8.0, 12.0)[trial])
                 _ip("link", "set", LINK, "up")
                 launcher.ends_within(3.0)
-            finished(launcher)
+            lab.finished(launcher)
             # A worker has up to two cells in hand, and begins the second while it is cut off.
             watch.charged = begun_in_vain(watch, far.pid)
             assert watch.charged.total() <= 2 * watch.trials
-            settle(made, [watch], ref)
+            lab.settle(made, [watch], ref)
             made.flight = 2 * made.trials
     finally:
         cluster.stop()
 
 
-def begun_in_vain(watch: Watch, group: int) -> Counter[str]:
+def begun_in_vain(watch: lab.Watch, group: int) -> Counter[str]:
     """Cells that processes of this group have begun and that were begun again after that."""
     lines = [line.split() for line in watch.log.read_text().splitlines()]
     names = [words[0] for words in lines]

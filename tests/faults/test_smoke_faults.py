@@ -11,11 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from simulations.results.files import content_digest, read_dataset
+from simulations.results.content import content_digest
+from simulations.results.files import read_dataset
 from simulations.results.manifest import Manifest
+from tests.faults import launch as lab
 from tests.faults.cluster import Cluster
 from tests.faults.fault_table import Row, row
-from tests.faults.launch import Launcher, Watch, end_all, kill, moments, struck, trials
 
 pytestmark = pytest.mark.faults
 
@@ -49,18 +50,20 @@ class Job:
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(exist_ok=True)
-        self.watch = Watch(folder / "run", folder / "log")
-        self._begun: list[Launcher] = []
+        self.watch = lab.Watch(folder / "run", folder / "log")
+        self._begun: list[lab.Launcher] = []
 
-    def begin(self, *words: str) -> Launcher:
+    def begin(self, *words: str) -> lab.Launcher:
         options = ("--out", str(self.watch.out), *WORDS, *(words or ("--workers", "2")))
-        made = Launcher(self.watch.out, *options, log=self.watch.log, script=("-m", "faults.smoke"))
+        made = lab.Launcher(
+            self.watch.out, *options, log=self.watch.log, script=("-m", "tests.faults.smoke")
+        )
         self._begun.append(made)
         return made
 
     def end(self) -> None:
         """Leave no process."""
-        end_all(launcher.tag for launcher in self._begun)
+        lab.end_all(launcher.tag for launcher in self._begun)
         for launcher in self._begun:
             launcher.process.wait()
 
@@ -107,14 +110,14 @@ def _settle(made: Row, jobs: list[Job], undisturbed: Final) -> None:
 
 
 def test_launcher_killed(job: Callable[[str], Job], undisturbed: Final) -> None:
-    when, jobs = moments(16), []
+    when, jobs = lab.moments(16), []
     with row("smoke preset: SIGKILL of the launcher", 160) as made:
-        left = trials(10)
+        left = lab.trials(10)
         while left:
             one = job(f"job{left}")
             jobs.append(one)
             launcher = one.begin()
-            while left and struck(launcher, one.watch, when, LONGEST):
+            while left and lab.struck(launcher, one.watch, when, LONGEST):
                 launcher.kill()
                 assert one.watch.disturbed() <= 4
                 left -= 1
@@ -124,20 +127,20 @@ def test_launcher_killed(job: Callable[[str], Job], undisturbed: Final) -> None:
 
 
 def test_worker_killed(job: Callable[[str], Job], undisturbed: Final) -> None:
-    when, jobs = moments(17), []
+    when, jobs = lab.moments(17), []
     with row("smoke preset: SIGKILL of a worker of the pool", 161) as made:
-        left = trials(10)
+        left = lab.trials(10)
         while left:
             one = job(f"job{left}")
             jobs.append(one)
             status = 1
             while status == 1:
                 launcher = one.begin()
-                while left and struck(launcher, one.watch, when, LONGEST):
+                while left and lab.struck(launcher, one.watch, when, LONGEST):
                     kept = one.watch.files()
                     workers = launcher.workers()
                     if workers:
-                        kill(when.choice(workers))
+                        lab.kill(when.choice(workers))
                         one.watch.disturbed(kept)
                         left -= 1
                 status = launcher.end()
@@ -146,7 +149,7 @@ def test_worker_killed(job: Callable[[str], Job], undisturbed: Final) -> None:
 
 
 def test_scheduler_killed(job: Callable[[str], Job], undisturbed: Final, tmp_path: Path) -> None:
-    when, jobs, left, k = moments(18), [], trials(10), 0
+    when, jobs, left, k = lab.moments(18), [], lab.trials(10), 0
     (tmp_path / "cluster").mkdir()
     with row("smoke preset: SIGKILL of the Dask scheduler", 162) as made:
         while left:
@@ -158,12 +161,12 @@ def test_scheduler_killed(job: Callable[[str], Job], undisturbed: Final, tmp_pat
                 status = 1
                 while status == 1:  # a cell that lost its scheduler three times
                     launcher = one.begin("--cluster", cluster.address)
-                    while left and struck(launcher, one.watch, when, LONGEST):
+                    while left and lab.struck(launcher, one.watch, when, LONGEST):
                         kept = one.watch.files()
                         cluster.scheduler.kill()
                         cluster.scheduler.wait()
                         for worker in workers:
-                            kill(worker.pid)
+                            lab.kill(worker.pid)
                             worker.wait()
                         one.watch.disturbed(kept)
                         cluster.start_scheduler()

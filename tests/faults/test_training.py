@@ -2,42 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from tests.faults import launch as lab
 from tests.faults.fault_table import row
-from tests.faults.launch import (
-    Launcher,
-    Reference,
-    Watch,
-    finished,
-    kill,
-    moments,
-    settle,
-    trials,
-)
 
 pytestmark = pytest.mark.faults
-Launch = Callable[..., Launcher]
 
 
-def test_training_killed(
-    launch: Launch, reference: Callable[..., Reference], tmp_path: Path
-) -> None:
-    ref, when = reference("training", 1, 0.0), moments(150)
-    watch = Watch(tmp_path / "run", tmp_path / "log")
+def test_training_killed(launch: lab.Launch, reference: lab.Refer, tmp_path: Path) -> None:
+    ref, when = reference("training", 1, 0.0), lab.moments(150)
+    watch = lab.Watch(tmp_path / "run", tmp_path / "log")
     state = watch.out / "unfinished" / "c0000" / "model"
     with row("training in a cell killed, its state damaged at times", 150) as made:
-        for trial in range(trials(6)):
+        for trial in range(lab.trials(6)):
             before = _stamp(state)
             launcher = launch(watch.out, *ref.words())
             while _stamp(state) in (before, None):
                 assert not launcher.ends_within(0.02), launcher.said()
             launcher.ends_within(when.uniform(0.0, 0.3))
             if trial % 2 and launcher.workers():
-                kill(launcher.workers()[0])
+                lab.kill(launcher.workers()[0])
                 launcher.ends_within(0.2)
             launcher.kill()
             watch.disturbed()
@@ -47,12 +34,12 @@ def test_training_killed(
                     for _ in range(20):
                         raw[when.randrange(len(raw))] ^= 1 << when.randrange(8)
                     path.write_bytes(raw)
-        finished(launch(watch.out, *ref.words()))
+        lab.finished(launch(watch.out, *ref.words()))
         steps = [int(word) for word in Path(f"{watch.log}.steps").read_text().split()]
         goes_on = [step > 0 for step in steps]
         undamaged = [trial > 0 and trial % 3 != 0 for trial in range(len(steps))]
         assert goes_on == undamaged, steps
-        settle(made, [watch], ref)
+        lab.settle(made, [watch], ref)
 
 
 def _stamp(folder: Path) -> tuple[int, int] | None:
