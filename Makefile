@@ -4,7 +4,7 @@ RUN := .venv/bin/python
 BENCH := NUMBA_NUM_THREADS=2 OMP_NUM_THREADS=2 .venv-bench/bin/python -m pytest -n 0
 ARGS ?=
 
-.PHONY: phase-diagram paper paper-full test test-faults bench lint environment interpreter
+.PHONY: phase-diagram paper paper-full test test-faults bench docs lint environment interpreter
 
 environment: interpreter
 	@$(PYTHON) .ci/environment.py
@@ -35,6 +35,11 @@ bench: interpreter
 	@$(PYTHON) .ci/environment.py bench
 	@$(BENCH) tests/peers
 	@$(BENCH) -m benchmark -s tests/benchmarks $(ARGS)
+
+# build/docs: the READMEs and the reference of all packages; fails on a broken reference
+docs: environment
+	@$(PYTHON) .ci/environment.py docs
+	@.venv-docs/bin/python .ci/docs.py $(ARGS)
 
 lint: environment
 	@$(RUN) -m ruff check . && $(RUN) -m ruff format --check . && $(RUN) -m mypy

@@ -1,9 +1,10 @@
 """Make or refresh .venv from requirements.lock: `PYTHON .ci/environment.py`.
 
-With the argument `bench`, .venv-bench: the same lock, then the peers of
-requirements-bench.txt. Runs on any Python so that a wrong one is told so in a
-sentence. The stamp in an environment holds the hash of its requirements and of
-pyproject.toml; while it agrees, nothing is done (a few tens of milliseconds).
+With the argument `bench`, .venv-bench: the same lock, then the peers of requirements-bench.txt.
+With `docs`, .venv-docs: what requirements-docs.txt has, which sees the packages of .venv, to be
+made first. Runs on any Python so that a wrong one is told so in a sentence. The stamp in an
+environment holds the hash of its requirements and of pyproject.toml; while it agrees, nothing is
+done (a few tens of milliseconds).
 """
 
 import hashlib
@@ -14,8 +15,9 @@ import subprocess
 import sys
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-LOCK, PEERS = "requirements.lock", "requirements-bench.txt"
-VENVS = {"core": ".venv", "bench": ".venv-bench"}
+LOCK = "requirements.lock"
+EXTRAS = {"bench": "requirements-bench.txt", "docs": "requirements-docs.txt"}
+VENVS = {"core": ".venv", "bench": ".venv-bench", "docs": ".venv-docs"}
 OLDEST, NEWEST = (3, 11), (3, 13)
 
 
@@ -51,7 +53,7 @@ def stamp_file(kind):
 
 def wanted_stamp(kind):
     digest = hashlib.sha256()
-    for name in (LOCK, "pyproject.toml") + ((PEERS,) if kind == "bench" else ()):
+    for name in (LOCK, "pyproject.toml") + ((EXTRAS[kind],) if kind in EXTRAS else ()):
         with open(os.path.join(ROOT, name), "rb") as handle:
             digest.update(handle.read())
     return "%s %s" % (digest.hexdigest(), ROOT)
@@ -73,13 +75,23 @@ def pins(lock):
 
 def install(python, kind):
     pip = [python, "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
+    if kind == "docs":
+        ask = "import sysconfig; print(sysconfig.get_path('purelib'))"
+        core, own = (
+            subprocess.check_output([os.path.join(ROOT, venv, "bin", "python"), "-c", ask])
+            for venv in (VENVS["core"], VENVS["docs"])
+        )
+        with open(os.path.join(own.decode().strip(), "core.pth"), "w") as out:
+            out.write("%s\n%s\n" % (ROOT, core.decode().strip()))
+        subprocess.check_call(pip + ["--no-deps", "-r", os.path.join(ROOT, EXTRAS[kind])])
+        return
     lock = os.path.join(ROOT, LOCK)
     subprocess.check_call(pip + ["--require-hashes", "-r", lock])
-    if kind == "bench":
+    if kind in EXTRAS:
         constraints = os.path.join(ROOT, VENVS[kind], "lock-pins.txt")
         with open(lock) as handle, open(constraints, "w") as out:
             out.write(pins(handle.read()))
-        subprocess.check_call(pip + ["-c", constraints, "-r", os.path.join(ROOT, PEERS)])
+        subprocess.check_call(pip + ["-c", constraints, "-r", os.path.join(ROOT, EXTRAS[kind])])
     subprocess.check_call(pip + ["--no-deps", "--no-build-isolation", "--editable", ROOT])
 
 
@@ -95,7 +107,7 @@ def main(kind="core"):
     if problem:
         sys.exit(problem)
     name = VENVS[kind]
-    minutes = "three to ten" if kind == "bench" else "one to three"
+    minutes = {"bench": "three to ten", "core": "one to three", "docs": "one"}[kind]
     print("Setting up %s with Python %s (%s minutes, once)" % (name, version, minutes))
     sys.stdout.flush()
     venv = os.path.join(ROOT, name)

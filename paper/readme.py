@@ -1,8 +1,8 @@
-"""Numbers of results that the README prints, held against saved results.
+"""Numbers of results that the READMEs print, held against saved results.
 
-    python -m paper.readme      # each with its command; status 1 where the README says another
+    python -m paper.readme      # each with its command; status 1 where no README says it
 
-A phrase is a piece of the README in which `{key}` stands for a number of `paper.numbers` with its
+A phrase is a piece of a README in which `{key}` stands for a number of `paper.numbers` with its
 interval and `{key!}` for the number alone.
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,11 +18,21 @@ from paper.numbers.book import numbers_of
 from paper.quantity import Number
 from simulations.results.files import ResultsError
 
-README = Path(__file__).parents[1] / "README.md"
+ROOT = Path(__file__).parents[1]
+ROOMS = (
+    ".",
+    "am_theory",
+    "models",
+    "paper",
+    "simulations",
+    "simulations/probe",
+    "simulations/sweep",
+)
+PAGES = tuple(ROOT / room / "README.md" for room in ROOMS)
 SCALING = "python -m simulations.scaling --preset medium"
 ENTROPY = "python -m simulations.entropy --preset small"
 NOVELTY = "python -m simulations.novelty --preset small"
-CALIBRATION = "python -m simulations.probe.calibration.study --preset small"
+CALIBRATION = "python -m simulations.probe.calibration --preset small"
 PHRASES = {  # by the command that makes the results
     SCALING: (
         "N^{law.iid.parameters.recovery}, not in proportion",
@@ -62,7 +72,7 @@ PHRASES = {  # by the command that makes the results
 @dataclass(frozen=True)
 class Printed:
     """A phrase with the numbers of the results in it, the command that makes these, and whether
-    the README has it; `stands` is None where the results are those of another command."""
+    a README has it; `stands` is None where the results are those of another command."""
 
     phrase: str
     command: str
@@ -93,8 +103,13 @@ def filled(phrase: str, numbers: Mapping[str, Number]) -> str:
     return re.sub(r"\{([^{}!]+)(!?)\}", text, phrase)
 
 
+def words_of(pages: Iterable[Path]) -> str:
+    """The text of these pages, one after the other, with single spaces."""
+    return " ".join(" ".join(page.read_text(encoding="utf-8") for page in pages).split())
+
+
 def compare(readme: str, numbers: Mapping[str, Number]) -> Iterator[Printed]:
-    """Every phrase against a README."""
+    """Every phrase against the text of the READMEs."""
     text = " ".join(readme.split())
     for command, phrases in PHRASES.items():
         for phrase in phrases:
@@ -110,7 +125,7 @@ def main() -> int:
     except ResultsError as error:
         print(f"readme: {error}", file=sys.stderr)
         return 2
-    found = list(compare(README.read_text(), numbers))
+    found = list(compare(words_of(PAGES), numbers))
     for one in found:
         said = {True: "stands", False: "README DIFFERS", None: "other results here"}[one.stands]
         print(f"{said}: {one.phrase}    # {one.command}")

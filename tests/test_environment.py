@@ -60,7 +60,7 @@ def test_without_ensurepip_the_script_stops_with_the_sentence(tmp_path):
 @pytest.fixture
 def checkout(script, tmp_path, monkeypatch):
     """The script in a folder with its requirements alone; commands are recorded, not run."""
-    for name in ("requirements.lock", "requirements-bench.txt", "pyproject.toml"):
+    for name in ("requirements.lock", *script.EXTRAS.values(), "pyproject.toml"):
         (tmp_path / name).write_text((ROOT / name).read_text())
     monkeypatch.setattr(script, "ROOT", str(tmp_path))
     monkeypatch.delenv("PYTHON", raising=False)
@@ -75,7 +75,9 @@ def checkout(script, tmp_path, monkeypatch):
     return tmp_path, calls
 
 
-@pytest.mark.parametrize(("kind", "name"), [("core", ".venv"), ("bench", ".venv-bench")])
+@pytest.mark.parametrize(
+    ("kind", "name"), [("core", ".venv"), ("bench", ".venv-bench"), ("docs", ".venv-docs")]
+)
 def test_an_environment_is_made_once_and_again_when_its_requirements_change(
     script, checkout, kind, name
 ):
@@ -87,12 +89,12 @@ def test_an_environment_is_made_once_and_again_when_its_requirements_change(
     assert [path.name for path in root.glob(".venv*")] == [name]
     script.main(kind)
     assert calls == made
-    for file in ("requirements.lock", "requirements-bench.txt"):
+    for file in ("requirements.lock", *script.EXTRAS.values()):
         calls.clear()
         with open(root / file, "a") as handle:
             handle.write("# changed\n")
         script.main(kind)
-        assert bool(calls) == (kind == "bench" or file == "requirements.lock")
+        assert bool(calls) == (file in ("requirements.lock", script.EXTRAS.get(kind)))
 
 
 def test_peers_are_constrained_by_every_pin_of_the_lock(script, checkout):
@@ -115,7 +117,7 @@ def test_an_unknown_environment_is_refused_in_one_sentence():
         text=True,
     )
     assert ran.returncode == 1
-    assert ran.stderr.strip() == "No environment is named 'gpu'; there are: bench, core."
+    assert ran.stderr.strip() == "No environment is named 'gpu'; there are: bench, core, docs."
 
 
 def test_the_lock_is_hashed_and_names_no_index():
@@ -128,11 +130,18 @@ def test_the_lock_is_hashed_and_names_no_index():
     assert not re.search(r"^torch==", lock, flags=re.M)
 
 
-def test_the_peers_are_pinned_apart_from_the_lock_and_name_no_index():
-    text = (ROOT / "requirements-bench.txt").read_text()
+@pytest.mark.parametrize(
+    ("kind", "wanted"),
+    [
+        ("bench", {"dynamax", "faiss-cpu", "hmmlearn", "torch"}),
+        ("docs", {"mkdocs-material", "mkdocstrings-python", "ziamath"}),
+    ],
+)
+def test_extras_are_pinned_apart_from_the_lock_and_name_no_index(script, kind, wanted):
+    text = (ROOT / script.EXTRAS[kind]).read_text()
     lines = [line for line in text.splitlines() if not line.startswith("#")]
     names = [re.fullmatch(r"([a-z0-9\-]+)==[\w.]+", line)[1] for line in lines]
     assert names == sorted(set(names))
-    assert {"dynamax", "faiss-cpu", "hmmlearn", "torch"} <= set(names)
+    assert wanted <= set(names)
     assert not {"numpy", "jax", "scipy"} & set(names)
     assert "://" not in text

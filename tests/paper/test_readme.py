@@ -1,4 +1,4 @@
-"""Numbers of the README: each stands there in its phrase, and another value would be noticed."""
+"""Numbers of the READMEs: each stands in one in its phrase, and another would be noticed."""
 
 import re
 
@@ -7,10 +7,10 @@ import pytest
 from paper import readme
 from paper.numbers.book import numbers_of
 from paper.quantity import Number
-from paper.readme import PHRASES, compare, filled, keys_of
+from paper.readme import PAGES, PHRASES, ROOT, compare, filled, keys_of, words_of
 from simulations.results.files import ResultsError
 
-README = " ".join(readme.README.read_text().split())
+WORDS = words_of(PAGES)
 PAIRS = [(command, phrase) for command, phrases in PHRASES.items() for phrase in phrases]
 
 
@@ -24,9 +24,15 @@ def made_up(value="0.123 [0.100, 0.200]", command=None):
 
 
 @pytest.mark.parametrize("phrase", [phrase for _, phrase in PAIRS])
-def test_every_phrase_stands_in_the_readme_with_some_number(phrase):
+def test_every_phrase_stands_in_one_readme_with_some_number(phrase):
     pieces = [re.escape(piece) for piece in re.split(r"\{[^{}]+\}", phrase)]
-    assert len(re.findall(r"-?\d.{0,40}?".join(pieces), README)) == 1
+    assert len(re.findall(r"-?\d.{0,40}?".join(pieces), WORDS)) == 1
+
+
+def test_every_readme_is_looked_at():
+    rooms = [ROOT / room for room in ("am_theory", "models", "paper", "simulations")]
+    found = {page for room in rooms for page in room.rglob("README.md")}
+    assert found | {ROOT / "README.md"} == set(PAGES)
 
 
 def test_a_readme_with_these_numbers_stands_and_any_other_differs():
@@ -42,8 +48,8 @@ def test_results_of_another_command_are_not_held_against_the_readme():
 
 def test_the_command_says_what_differs(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(readme, "numbers_of", lambda _: made_up().values())
-    monkeypatch.setattr(readme, "README", tmp_path / "README.md")
-    readme.README.write_text("nothing of it")
+    monkeypatch.setattr(readme, "PAGES", (tmp_path / "README.md",))
+    readme.PAGES[0].write_text("nothing of it")
     assert readme.main() == 1
     assert "README DIFFERS: (d' 0.123 [0.100, 0.200])    # python -m simulations.entropy" in (
         capsys.readouterr().out
@@ -53,7 +59,7 @@ def test_the_command_says_what_differs(monkeypatch, tmp_path, capsys):
 @pytest.mark.slow
 def test_every_key_is_a_number_of_the_appendix():
     try:
-        known = {number.key for number in numbers_of(readme.README.parent / "results")}
+        known = {number.key for number in numbers_of(ROOT / "results")}
     except ResultsError as error:
         pytest.skip(f"no current results here: {error}")
     assert set(made_up()) <= known

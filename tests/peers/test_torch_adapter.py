@@ -18,7 +18,7 @@ from models.sampler import generate
 
 torch = pytest.importorskip("torch", reason="torch, a peer, is not installed: make bench has it")
 
-README = (Path(__file__).parents[2] / "README.md").read_text()
+README = (Path(__file__).parents[2] / "models" / "README.md").read_text()
 V, L = 5, 6
 
 
