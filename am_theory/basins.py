@@ -145,7 +145,7 @@ def shannon_bound(
     Unit: dimensionless, probability per query.
 
     Source: Shannon 1948, Arimoto 1973 (IEEE Trans. Inf. Theory 19, 357) for the strong converse;
-    finite size derived in tests/simulations/basins/test_basins.py.
+    finite size derived in tests/am_theory/test_basins.py.
 
     >>> bound = shannon_bound(1000, 32, 4, 0.3007)
     >>> round(bound.P_map, 6), round(bound.P_converse, 6), round(bound.alpha_c, 6)
@@ -243,7 +243,7 @@ def minimum_distance(train_size: ArrayLike, seq_len: int, vocab_size: int) -> An
     Unit: tokens.
 
     Source: first-moment argument, Gilbert 1952; checked by simulation in
-    tests/simulations/basins/test_basins.py.
+    tests/am_theory/test_basins.py.
 
     >>> minimum_distance(1000, 32, 4)
     12

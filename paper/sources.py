@@ -16,8 +16,16 @@ from typing import Any
 
 import xarray as xr
 
-from paper import commands
+from simulations.basins.study import STUDY as BASINS
+from simulations.capacity.study import STUDY as CAPACITY
+from simulations.entropy.study import STUDY as ENTROPY
+from simulations.linear_curves.study import STUDY as LINEAR
+from simulations.novelty.study import STUDY as NOVELTY
+from simulations.phase.study import STUDY as PHASE
+from simulations.probe.calibration.study import STUDY as CALIBRATION
 from simulations.results.files import ResultsError, read_dataset
+from simulations.scaling.study import STUDY as SCALING
+from simulations.study import Study
 
 STAGES = ("smoke", "small", "paper")
 
@@ -30,29 +38,32 @@ class StaleResultsError(ResultsError):
 class Run:
     """One command with its options.
 
-    name : of the run, in the manifest. program : module of simulations. folder : under the results
-    folder, `{preset}` to be filled. presets : those that the command has, among STAGES. words :
-    that the program's `preset` takes. options : words of the command line besides the preset.
-    larger : a preset that is taken in place of `small` where it has been made. optional : the
-    appendix can do without.
+    name : of the run, in the manifest. study : what is run. folder : under the results folder,
+    `{preset}` to be filled. words : that the study's `preset` takes. options : words of the command
+    line besides the preset. larger : a preset that is taken in place of `small` where it has been
+    made. optional : the appendix can do without.
     """
 
     name: str
-    program: str
+    study: Study
     folder: str
-    presets: tuple[str, ...] = STAGES
     words: tuple[str, ...] = ()
     options: tuple[str, ...] = ()
     larger: str = ""
     optional: bool = False
 
+    @property
+    def program(self) -> str:
+        """Name of the study, and of its data file."""
+        return self.study.name
+
     def wanted(self, stage: str) -> str:
         """The preset that a stage of the appendix asks for."""
-        return stage if stage in self.presets else "small"
+        return stage if stage in self.study.presets else "small"
 
     def config(self, preset: str) -> Any:
         """The configuration of a preset as it is today."""
-        return commands.config_of(self.program, preset, *self.words)
+        return self.study.preset(preset, *self.words)
 
     def place(self, root: Path, preset: str) -> Path:
         """Folder of the results."""
@@ -63,13 +74,7 @@ class Run:
 
     def arguments(self, root: Path, preset: str) -> list[str]:
         """The command that makes the results, after `python`."""
-        words = [
-            "-m",
-            f"simulations.{commands.path(self.program)}",
-            "--preset",
-            preset,
-            *self.options,
-        ]
+        words = [*self.study.command.split(), "--preset", preset, *self.options]
         elsewhere = root != Path("results")
         return words + (["--out", str(self.place(root, preset))] if elsewhere else [])
 
@@ -77,28 +82,27 @@ class Run:
         return " ".join(["python", *self.arguments(root, preset)])
 
 
-_TWO = ("smoke", "small")
 RUNS = {
     run.name: run
     for run in (
-        Run("basins", "basins", "basins/{preset}", _TWO),
-        Run("capacity", "capacity", "capacity/{preset}", _TWO),
-        Run("linear", "linear_curves", "linear_curves/{preset}", _TWO),
-        Run("markov", "phase_diagram", "phase_diagram/markov-{preset}", words=("markov", "mlp")),
+        Run("basins", BASINS, "basins/{preset}"),
+        Run("capacity", CAPACITY, "capacity/{preset}"),
+        Run("linear", LINEAR, "linear_curves/{preset}"),
+        Run("markov", PHASE, "phase_diagram/markov-{preset}", words=("markov", "mlp")),
         Run(
             "iid",
-            "phase_diagram",
+            PHASE,
             "phase_diagram/iid-{preset}",
             words=("iid", "mlp"),
             options=("--source", "iid"),
         ),
-        Run("calibration", "probe_calibration", "probe_calibration/{preset}", _TWO),
-        Run("entropy", "entropy", "entropy/{preset}"),
-        Run("scaling", "scaling", "scaling/{preset}", larger="medium"),
-        Run("novelty", "novelty", "novelty/{preset}"),
+        Run("calibration", CALIBRATION, "probe_calibration/{preset}"),
+        Run("entropy", ENTROPY, "entropy/{preset}"),
+        Run("scaling", SCALING, "scaling/{preset}", larger="medium"),
+        Run("novelty", NOVELTY, "novelty/{preset}"),
         Run(
             "dit",
-            "phase_diagram",
+            PHASE,
             "phase_diagram/markov-dit-{preset}",
             words=("markov", "dit"),
             options=("--model", "dit"),
@@ -142,7 +146,7 @@ class Found:
     def analysis(self) -> Any:
         """What `simulations` derives from the data: intervals, sizes, laws, rows, checks."""
         try:
-            return commands.analysis_of(self.run.program, self.config, self.data, self.folder)
+            return self.run.study.analyse(self.config, self.data, self.folder)
         except ResultsError as error:
             raise StaleResultsError(f"{error} The command is `{self.command}`.") from error
 
@@ -180,7 +184,7 @@ class Results:
         if not path.exists():
             raise StaleResultsError(f"There is no {path}; make it by `{command}`.")
         data, config = read_dataset(path), run.config(preset)
-        was, now = data.attrs.get("config_hash"), commands.hash_of(run.program, config)
+        was, now = data.attrs.get("config_hash"), run.study.configuration_hash(config)
         if was != now:
             raise StaleResultsError(
                 f"{path} is of another configuration or version (hash {was}, now {now}); move "

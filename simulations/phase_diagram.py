@@ -1,6 +1,6 @@
-"""The main job: `python simulations/phase_diagram.py`, see `simulations/phase/`."""
+"""The main job: `python simulations/phase_diagram.py`; what it does is in `simulations/phase/`."""
 
-from simulations.phase.study import main
+from simulations.phase.study import STUDY
 
 if __name__ == "__main__":
-    main()
+    STUDY.main()

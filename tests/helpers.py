@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -62,17 +61,6 @@ def shared(path: str) -> Path:
     if not file.exists():
         pytest.skip(f"reference data {path!r} is not beside this checkout (in ../shared)")
     return file
-
-
-def assert_refused(command, words, fragment, out, monkeypatch, capsys) -> None:
-    """Check that a command ends with status 2 and a message, and writes nothing to `out`."""
-    chosen = words if "--preset" in words else ["--preset", "smoke", *words]
-    monkeypatch.setattr(sys, "argv", [command.PROGRAM, *chosen, "--out", str(out)])
-    with pytest.raises(SystemExit) as stopped:
-        command.main()
-    assert stopped.value.code == 2
-    assert fragment in " ".join(capsys.readouterr().err.replace("│", " ").split())
-    assert not out.exists()
 
 
 def assert_drawn(figure: str, name: str, folder: Path, config, **others) -> None:

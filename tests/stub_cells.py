@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from simulations.sweep.run import Cell, SweepInterrupted, run_sweep
+from simulations.results.cells import Cell
+from simulations.sweep.run import SweepInterrupted, run_sweep
 
 CONFIG_HASH = "0123456789abcdef"
 

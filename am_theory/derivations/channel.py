@@ -1,4 +1,7 @@
-"""The uniform channel: Bayes posterior, leave-one-out theorem, and the training loss."""
+"""The uniform channel: Bayes posterior, leave-one-out theorem, and the training loss.
+
+Long because the appendix prints one section from it, whose steps build on each other.
+"""
 
 from __future__ import annotations
 

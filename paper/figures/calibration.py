@@ -10,7 +10,7 @@ import xarray as xr
 from paper import style, tex
 from paper.captions import share_words
 from paper.sources import Found, Results
-from simulations.phase.config import SMALL_LEVEL
+from simulations.measure.names import SMALL_LEVEL
 from simulations.probe.calibration.analysis import GENERALIZING, MEMORIZING, MIDDLE
 from simulations.probe.calibration.config import SOURCES
 from simulations.probe.calibration.fit import LAWS

@@ -9,8 +9,8 @@ import numpy as np
 from paper import style, tex
 from paper.captions import interval_words, problem_words
 from paper.sources import Results
+from simulations.measure.names import SMALL_LEVEL
 from simulations.phase.analysis import SUMMARY_EPSILON, Analysis, minus
-from simulations.phase.config import SMALL_LEVEL
 
 RUNS = ("markov", "dit")
 SPLITS = (

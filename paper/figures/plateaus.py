@@ -10,8 +10,8 @@ from am_theory import scaling
 from paper import style, tex
 from paper.sources import Results
 from simulations.entropy.bands import POPULATION
+from simulations.measure.names import LAWS
 from simulations.phase.analysis import Analysis
-from simulations.phase.config import LAWS
 from simulations.scaling.analysis import ScalingAnalysis
 from simulations.scaling.config import (
     CHANGE_LEVEL,

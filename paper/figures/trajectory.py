@@ -16,7 +16,7 @@ from simulations.entropy.analysis import EntropyAnalysis
 from simulations.entropy.bands import POPULATION, token_shares
 from simulations.entropy.config import BIN
 from simulations.entropy.separation import KINDS
-from simulations.phase.config import LAWS, SMALL_LEVEL
+from simulations.measure.names import LAWS, SMALL_LEVEL
 
 RUNS = ("entropy",)
 LAW_LOOKS = {"loo": (style.BLUE, "o", "-"), "full": (style.VERMILION, "s", "--")}

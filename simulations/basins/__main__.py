@@ -1,6 +1,6 @@
 """`python -m simulations.basins`."""
 
-from simulations.basins.study import main
+from simulations.basins.study import STUDY
 
 if __name__ == "__main__":
-    main()
+    STUDY.main()

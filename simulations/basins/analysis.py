@@ -6,7 +6,7 @@ there it is the sequence.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +16,11 @@ from numpy.typing import NDArray
 
 from am_theory import empirical
 from models.streams import stream
-from simulations.basins.config import DRAW, MAP, MEMORIES, Config, make_cells
-from simulations.basins.theory import exact_radius, exact_rate, many_neurons
+from simulations.basins.config import DRAW, MAP, PLACE, Config
+from simulations.basins.theory import exact_rate, many_neurons
 from simulations.measure.bootstrap import bootstrap_ratio, interval
 from simulations.measure.checks import Check
-from simulations.measure.radius import Radius, radius_estimate
-from simulations.sweep.run import load_cells
+from simulations.measure.radius import Radius, basin_radius, radius_estimate
 
 Floats = NDArray[np.float64]
 EXACT = (MAP, DRAW)
@@ -66,96 +65,83 @@ class Point:
         return "below it" if found.value < self.predicted else "above it"
 
 
-def merge(out: Path, config: Config) -> xr.Dataset:
-    """All cells as one dataset with dimensions (point, corruption, sample)."""
-    cells = make_cells(config)
-    parts = []
-    for cell, found in zip(cells, load_cells(out, cells), strict=True):
-        place = {name: cell.coordinates[name] for name in ("vocab_size", "seq_len", "train_size")}
-        seconds = ((), found.attrs["wall_time_s"], {"units": "s"})
-        part = found.drop_attrs(deep=False).assign_coords(place).assign(cell_seconds=seconds)
-        parts += [part.isel(memory=m) for m in range(part.sizes["memory"])]
-    order = {memory.name: i for i, memory in enumerate(MEMORIES)}
-    parts.sort(key=lambda p: (int(p["vocab_size"]), order[str(p["memory"].values)]))
-    return xr.concat(parts, "point", data_vars="all", coords="different", compat="equals")
+@dataclass(frozen=True)
+class BasinsAnalysis:
+    """All that is reported of a run: every point, exact predictions, and bounds."""
+
+    config: Config
+    points: list[Point]
+    exact: list[Check]
+    bounds: list[Check]
 
 
-def analyse(config: Config, data: xr.Dataset) -> list[Point]:
-    """Rates, radii and predictions of every point."""
-    return [_point(config, data.isel(point=i)) for i in range(data.sizes["point"])]
+def analyse(config: Config, data: xr.Dataset, out: Path) -> BasinsAnalysis:
+    """Everything that follows from the merged data."""
+    points = [_point(config, cell) for cell in _cells(data)]
+    return BasinsAnalysis(config, points, exact_checks(data), bound_checks(data))
+
+
+def _cells(data: xr.Dataset) -> list[xr.Dataset]:
+    return [data.isel(point=i) for i in range(data.sizes["point"])]
+
+
+def _place(cell: xr.Dataset) -> tuple[str, int, int, int]:
+    """Memory, V, L, K."""
+    vocab_size, seq_len, size = (int(cell[name]) for name in PLACE)
+    return str(cell["memory"].values), vocab_size, seq_len, size
 
 
 def _point(config: Config, cell: xr.Dataset) -> Point:
-    place = _place(cell)
-    memory, vocab_size, seq_len, size = place
+    memory, vocab_size, seq_len, size = place = _place(cell)
     part = cell.isel(corruption=np.flatnonzero(cell["errors"].values < 0))
     levels = part["t"].values
-    columns = {name: part[name].values.T.astype(float) for name in _NEEDED}
+    names = ("nearest", "exact", "recovered", "corrupted", "converged", "unchanged")
+    columns = {name: part[name].values.T.astype(float) for name in names}
     ones = np.ones_like(columns["exact"])
-    top = np.stack([columns["nearest"], columns["exact"], columns["recovered"]], -1)
+    top = np.stack([columns[name] for name in names[:3]], -1)
     bottom = np.stack([ones, ones, columns["corrupted"]], -1)
     several = len(np.unique(part["set"])) > 1
     clusters = part["set" if several else "stored_index"].values
     rng = stream(config.root_seed, "bootstrap", *place)
     estimate, replicates = bootstrap_ratio(rng, top, bottom, clusters, config.replicates)
     low, high = interval(replicates)
-    rates, radii = {}, {}
-    for c, criterion in enumerate(CRITERIA):
-        rates[criterion] = estimate[:, c], low[:, c], high[:, c]
-        radii[criterion] = radius_estimate(
-            levels,
-            estimate[:, c],
-            replicates[..., c],
-            criterion=criterion,
-            threshold=config.threshold,
+    rates, radii, threshold = {}, {}, config.threshold
+    for c, name in enumerate(CRITERIA):
+        rates[name] = estimate[:, c], low[:, c], high[:, c]
+        radii[name] = radius_estimate(
+            levels, estimate[:, c], replicates[..., c], criterion=name, threshold=threshold
         )
     if memory in EXACT:
         what = "exact"
-        predicted = exact_radius(memory, size, vocab_size, seq_len, levels, config.threshold)
+        predicted = float(basin_radius(levels, _exact(memory, part), threshold))
     else:
         said = many_neurons(memory, [size], vocab_size, seq_len)
         what, predicted = ("", np.nan) if said is None else (said.what, float(said.t[0]))
-    bound = empirical.shannon_radius(size, seq_len, vocab_size, config.threshold)
+    bound = empirical.shannon_radius(size, seq_len, vocab_size, threshold)
     touched = columns["corrupted"] > 0
     return Point(
-        memory,
-        vocab_size,
-        seq_len,
-        size,
-        "sets" if several else "sequences of one set",
-        rates,
-        radii,
-        bound.t_map,
-        bound.t_c,
-        predicted,
-        what,
-        float((columns["converged"][touched] == 0).mean()),
-        float(columns["unchanged"][touched].mean()),
-    )
-
-
-_NEEDED = ("nearest", "exact", "recovered", "corrupted", "converged", "unchanged")
-
-
-def _place(cell: xr.Dataset) -> tuple[str, int, int, int]:
-    return (
-        str(cell["memory"].values),
-        int(cell["vocab_size"]),
-        int(cell["seq_len"]),
-        int(cell["train_size"]),
+        *place,
+        unit="sets" if several else "sequences of one set",
+        rates=rates,
+        radii=radii,
+        shannon=bound.t_map,
+        asymptotic=bound.t_c,
+        predicted=predicted,
+        theory=what,
+        capped=float((columns["converged"][touched] == 0).mean()),
+        unchanged=float(columns["unchanged"][touched].mean()),
     )
 
 
 def exact_checks(data: xr.Dataset) -> list[Check]:
     """MAP and one posterior draw against the finite-size formulas, at every point and level."""
     checks = []
-    for cell, place in _points(data, EXACT):
-        memory, vocab_size, seq_len, size = place
-        t, errors = cell["t"].values, cell["errors"].values
-        exact = exact_rate(memory, size, vocab_size, seq_len, t, errors)
+    for cell in _cells(data):
+        memory = _place(cell)[0]
+        exact = _exact(memory, cell) if memory in EXACT else np.array([])
         for i in np.flatnonzero(np.isfinite(exact)):
-            name = _name(place, t[i], errors[i])
-            checks.append(_against(name, _by_set(cell["nearest"][i], cell), exact[i], cell))
+            rate = _by_set(cell["nearest"][i], cell)
+            checks.append(_against(_name(cell, i), rate, exact[i], cell))
     return checks
 
 
@@ -168,32 +154,29 @@ def bound_checks(data: xr.Dataset) -> list[Check]:
     knew it could do better than the nearest sequence.
     """
     checks = []
-    for cell, place in _points(data, None):
-        memory, vocab_size, seq_len, size = place
-        t, errors = cell["t"].values, cell["errors"].values
-        bound = exact_rate(MAP, size, vocab_size, seq_len, t, errors)
-        for i in np.flatnonzero(errors < 0):
-            name = _name(place, t[i], errors[i])
-            gap = cell["nearest"][i].astype(float) - cell["lookup"][i].astype(float)
+    for cell in _cells(data):
+        bound = _exact(MAP, cell)
+        for i in np.flatnonzero(cell["errors"].values < 0):
+            name, nearest = _name(cell, i), cell["nearest"][i].astype(float)
+            gap = nearest - cell["lookup"][i].astype(float)
             per_set = _by_set(gap, cell)
             units = per_set if len(per_set) > 1 else gap.values
             checks.append(_at_most(f"{name} <= MAP on the same queries", units, 0.0, cell))
-            if len(per_set) > 1 and memory != MAP:
-                rate = _by_set(cell["nearest"][i], cell)
+            if len(per_set) > 1 and _place(cell)[0] != MAP:
+                rate = _by_set(nearest, cell)
                 checks.append(_at_most(f"{name} <= exact MAP", rate, bound[i], cell))
     return checks
 
 
-def _points(data: xr.Dataset, memories: tuple[str, ...] | None) -> Any:
-    for i in range(data.sizes["point"]):
-        cell = data.isel(point=i)
-        place = _place(cell)
-        if memories is None or place[0] in memories:
-            yield cell, place
+def _exact(memory: str, cell: xr.Dataset) -> Floats:
+    """The exact rate of a memory at the corruptions of a point."""
+    _, vocab_size, seq_len, size = _place(cell)
+    return exact_rate(memory, size, vocab_size, seq_len, cell["t"].values, cell["errors"].values)
 
 
-def _name(place: tuple[str, int, int, int], t: float, errors: int) -> str:
-    memory, vocab_size, _, size = place
+def _name(cell: xr.Dataset, i: Any) -> str:
+    memory, vocab_size, _, size = _place(cell)
+    t, errors = float(cell["t"][i]), int(cell["errors"][i])
     where = f"t={t:g}" if errors < 0 else f"{errors} errors"
     return f"{memory}, V={vocab_size} K={size} {where}"
 
@@ -216,6 +199,4 @@ def _against(name: str, units: Floats, exact: float, cell: xr.Dataset) -> Check:
 def _at_most(name: str, units: Floats, bound: float, cell: xr.Dataset) -> Check:
     """A comparison that deviates only where the mean lies above the bound."""
     found = _against(name, units, bound, cell)
-    return Check(
-        name, found.simulated, min(found.simulated, bound), found.standard_error, len(units)
-    )
+    return replace(found, exact=min(found.simulated, bound))

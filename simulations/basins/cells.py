@@ -17,9 +17,10 @@ from models.exact.empirical import EmpiricalDenoiser
 from models.sampler import noise
 from models.streams import stream
 from models.tokens import Tokens
-from simulations.basins.config import TRAINED, Config, memories_of
+from simulations.basins.config import PLACE, TRAINED, Config, memories_of
 from simulations.basins.memories import BUILDERS, Rule, ancestral_rule
 from simulations.measure.counts import corrupted_count, count_tokens
+from simulations.trained import train_network
 
 
 def error_count(t: float, seq_len: int, vocab_size: int) -> int:
@@ -55,7 +56,7 @@ class Queries:
     t: NDArray[np.float64]
 
 
-def make_queries(config: Config, place: tuple[int, int, int], number: int, per_set: int) -> Queries:
+def make_queries(config: Config, place: tuple[int, ...], number: int, per_set: int) -> Queries:
     """Set `number` at a place (V, L, K), the same for every memory."""
     vocab_size, seq_len, train_size = place
     rng = stream(config.root_seed, "stored", *place, number)
@@ -75,40 +76,33 @@ def make_queries(config: Config, place: tuple[int, int, int], number: int, per_s
     return Queries(store, index, np.tile(x_0, (len(plan), 1)), np.concatenate(x_t), level)
 
 
-def measure(
-    config: Config, vocab_size: int, seq_len: int, train_size: int, trained: bool
-) -> xr.Dataset:
-    """Raw counts per query, dimensions (memory, corruption, sample)."""
-    place = (vocab_size, seq_len, train_size)
+def compute(config: Config, coordinates: dict[str, Any]) -> xr.Dataset:
+    """Raw counts per query of one cell, dimensions (memory, corruption, sample)."""
+    place = tuple(coordinates[name] for name in PLACE)
     sets, per_set = config.sets, config.queries_per_set
-    if trained:
-        sets, per_set = 1, sets * per_set
-    names = [
-        memory.name
-        for memory in memories_of(config, *place)
-        if (memory.kind == "trained") == trained
-    ]
-    plan = corruptions(config, vocab_size, seq_len)
+    if coordinates["trained"]:
+        sets, per_set = 1, config.queries
+    names = [memory.name for memory in memories_of(config, **coordinates)]
+    plan = corruptions(config, *place[:2])
     out = _empty(names, plan, sets, per_set)
     for number in range(sets):
         queries = make_queries(config, place, number, per_set)
         samples = slice(number * per_set, (number + 1) * per_set)
         out["stored_index"][samples] = queries.index
         truth, x_t, store = queries.truth, queries.x_t, queries.store
-        shared = {
-            "corrupted": corrupted_count(truth, x_t),
-            "lookup": store.nearest(x_t, truth)[0],
-        }
+        corrupted, lookup = corrupted_count(truth, x_t), store.nearest(x_t, truth)[0]
         for m, name in enumerate(names):
             rule = make_rule(config, name, store)
             found = rule(stream(config.root_seed, name, *place, number), x_t, queries.t)
-            counts = count_tokens(truth, x_t, found.tokens)
-            rows = shared | {
+            counts = count_tokens(truth, x_t, found.states)
+            rows = {
+                "corrupted": corrupted,
+                "lookup": lookup,
                 "recovered": counts.recovered,
                 "broken": counts.broken,
-                "nearest": store.nearest(found.tokens, truth)[0],
-                "exact": (found.tokens == truth).all(1),
-                "unchanged": (found.tokens == x_t).all(1),
+                "nearest": store.nearest(found.states, truth)[0],
+                "exact": (found.states == truth).all(1),
+                "unchanged": (found.states == x_t).all(1),
                 "iterations": found.iterations,
                 "converged": found.converged,
                 "energy": found.energy,
@@ -123,21 +117,16 @@ def make_rule(config: Config, memory: str, store: EmpiricalDenoiser) -> Rule:
     patterns, vocab_size = store.patterns, store.vocab_size
     if memory != TRAINED:
         return BUILDERS[memory](store, config.max_iter)
-    import jax
     import jax.numpy as jnp
 
-    from models.networks.mlp import MLPDenoiser
-    from simulations.sweep.checkpoint import train_in_cell
-
     size, seq_len = patterns.shape
-    key = int(stream(config.root_seed, "training", vocab_size, seq_len, size).integers(2**31))
-    k_model, k_train = jax.random.split(jax.random.key(key))
-    model = MLPDenoiser(k_model, vocab_size, seq_len, config.width)
     # One padded shape for all K: the training step compiles once per worker and panel.
     padded = np.zeros((max(config.trained_sizes), seq_len), np.int32)
     padded[:size] = patterns
-    trained = train_in_cell("model", k_train, model, jnp.asarray(padded), size, config.training)
-    return ancestral_rule(trained.model, config.n_steps, config.sets * config.queries_per_set)
+    network = config.network(vocab_size, seq_len)
+    rng = stream(config.root_seed, "training", vocab_size, seq_len, size)
+    trained = train_network(rng, network, jnp.asarray(padded), size, config.training)
+    return ancestral_rule(trained.model, config.n_steps, config.queries)
 
 
 SCHEMA: tuple[tuple[str, Any, str, str], ...] = (
@@ -151,26 +140,22 @@ SCHEMA: tuple[tuple[str, Any, str, str], ...] = (
     ("iterations", np.int16, "sweeps", "sweeps that changed something; -1 where none are made"),
     ("converged", np.int8, "1", "a fixed point was reached"),
     ("energy", np.float32, "of the memory", "energy of the output; NaN where there is none"),
+    ("set", np.int32, "1", "set of stored sequences"),
+    ("stored_index", np.int32, "1", "which of the K sequences was corrupted"),
+    ("errors", np.int16, "tokens", "changed tokens, fixed; -1: by the channel at t"),
 )
+DIMS = {"set": ("sample",), "stored_index": ("sample",), "errors": ("corruption",)}
 
 
 def _empty(names: list[str], plan: list[tuple[float, int]], sets: int, per_set: int) -> xr.Dataset:
-    shape = len(names), len(plan), sets * per_set
-    variables: dict[str, Any] = {
-        name: (
-            ("memory", "corruption", "sample"),
-            np.zeros(shape, dtype),
-            {"units": units, "long_name": long_name},
-        )
-        for name, dtype, units, long_name in SCHEMA
-    }
-    number = np.repeat(np.arange(sets, dtype=np.int32), per_set)
-    which = {"units": "1", "long_name": "which of the K sequences was corrupted"}
-    variables["set"] = ("sample", number, {"units": "1", "long_name": "set of stored sequences"})
-    variables["stored_index"] = ("sample", np.zeros_like(number), which)
-    fixed = {"units": "tokens", "long_name": "changed tokens, fixed; -1: by the channel at t"}
-    errors = np.array([count for _, count in plan], np.int16)
-    variables["errors"] = ("corruption", errors, fixed)
-    levels = np.array([t for t, _ in plan])
-    coords: dict[str, Any] = {"memory": names, "t": ("corruption", levels, {"units": "1"})}
-    return xr.Dataset(variables, coords)
+    sizes = {"memory": len(names), "corruption": len(plan), "sample": sets * per_set}
+    variables: dict[str, Any] = {}
+    for name, dtype, units, long_name in SCHEMA:
+        dims = DIMS.get(name, tuple(sizes))
+        zeros = np.zeros([sizes[dim] for dim in dims], dtype)
+        variables[name] = (dims, zeros, {"units": units, "long_name": long_name})
+    levels = ("corruption", [t for t, _ in plan], {"units": "1"})
+    out = xr.Dataset(variables, {"memory": names, "t": levels})
+    out["set"][:] = np.repeat(np.arange(sets), per_set)
+    out["errors"][:] = [errors for _, errors in plan]
+    return out

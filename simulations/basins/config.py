@@ -1,18 +1,20 @@
-"""The frozen configuration of the basins command, its presets and its memories by name."""
+"""The frozen settings of the basins study, its memories by name, presets and cells."""
 
 from __future__ import annotations
 
-import dataclasses
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import Any, Literal
 
 from models.training.config import TrainConfig
-from simulations.sweep.run import Cell
+from simulations.console.settings import Settings, at_least, increasing_counts, inside, rises
+from simulations.results.cells import Cell
+from simulations.trained import WEIGHT_DECAY, Network
 
 # Raised whenever numbers change at fixed configuration; a results folder of another is refused.
 NUMERICS = 1
 
+PLACE = ("vocab_size", "seq_len", "train_size")  # V, L, K: what stored sequences depend on
 PENALTY = 0.01  # of the pseudo-likelihood memory: weak, so that its rows are near maximum margin
 
 Kind = Literal["lookup", "sweep", "fitted", "trained"]
@@ -34,6 +36,11 @@ class Kept:
     tokens: bool = True
     most: float = float("inf")
 
+    def held(self, vocab_size: int, seq_len: int, train_size: Any) -> Any:
+        """Whether it acts at V and K is not beyond `most`, elementwise in K."""
+        acts = self.binary if vocab_size == 2 else self.tokens
+        return acts & (train_size <= self.most * seq_len * (vocab_size - 1))
+
 
 MAP, DRAW, TRAINED = "empirical, MAP", "empirical, one draw", "trained UDDM"
 MEMORIES = (
@@ -50,7 +57,7 @@ MEMORIES = (
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(Settings):
     """Everything the numbers of a run depend on.
 
     Args:
@@ -93,132 +100,111 @@ class Config:
     replicates: int = 1000
     root_seed: int = 2604
     training: TrainConfig = field(
-        default_factory=lambda: TrainConfig(steps=1500, batch=128, warmup=100, weight_decay=0.02)
+        default_factory=lambda: TrainConfig(1500, 128, warmup=100, weight_decay=WEIGHT_DECAY)
     )
 
-    def __post_init__(self) -> None:
-        problem = _problem(self)
-        if problem:
-            raise ValueError(problem)
+    def problems(self) -> Iterator[str]:
+        yield from at_least(self, binary_len=8, token_len=8, vocab_size=3, sweep_size=1, sets=30)
+        yield from at_least(self, queries_per_set=1, max_iter=1, n_steps=1, width=1, replicates=100)
+        if self.vocab_size > 256:
+            yield f"`vocab_size` must be at most 256; got {self.vocab_size}."
+        yield from increasing_counts(self, "train_sizes", 3)
+        for foreign in sorted(set(self.trained_sizes) - set(self.train_sizes)):
+            yield f"`trained_sizes` must be among `train_sizes`; {foreign} is not."
+        if len(self.levels) < 2 or not rises(self.levels):
+            yield (
+                f"`levels` must be at least two increasing noise levels; got {list(self.levels)}."
+            )
+        for name in ("levels", "error_levels"):
+            values = getattr(self, name)
+            if any(not 0 < t <= 1 for t in values):
+                yield f"`{name}` are noise levels t and must lie in (0, 1]; got {list(values)}."
+        yield from inside(self, "threshold")
 
     @property
     def panels(self) -> tuple[tuple[int, int], ...]:
         """(V, L) of each panel."""
         return (2, self.binary_len), (self.vocab_size, self.token_len)
 
-    def as_dict(self) -> dict[str, Any]:
-        """Plain containers, for JSON and hashing."""
-        return dataclasses.asdict(self)
+    @property
+    def queries(self) -> int:
+        """Queries of all sets at a noise level."""
+        return self.sets * self.queries_per_set
+
+    def network(self, vocab_size: int, seq_len: int) -> Network:
+        """The denoiser that is trained at a panel."""
+        return Network(vocab_size, seq_len, self.width)
 
 
-def _problem(config: Config) -> str | None:
-    """The first thing wrong with a configuration, as a sentence."""
-    counts = {
-        "binary_len": 8,
-        "token_len": 8,
-        "vocab_size": 3,
-        "sweep_size": 1,
-        "sets": 30,
-        "queries_per_set": 1,
-        "max_iter": 1,
-        "n_steps": 1,
-        "width": 1,
-        "replicates": 100,
-    }
-    for name, smallest in counts.items():
-        if getattr(config, name) < smallest:
-            return f"`{name}` must be at least {smallest}; got {getattr(config, name)}."
-    if config.vocab_size > 256:
-        return f"`vocab_size` must be at most 256; got {config.vocab_size}."
-    sizes, levels = config.train_sizes, config.levels
-    if not sizes or min(sizes) < 3 or any(b <= a for a, b in pairwise(sizes)):
-        return f"`train_sizes` must be increasing counts of at least 3; got {list(sizes)}."
-    foreign = [size for size in config.trained_sizes if size not in sizes]
-    if foreign:
-        return f"`trained_sizes` must be among `train_sizes`; {foreign[0]} is not."
-    if len(levels) < 2 or any(b <= a for a, b in pairwise(levels)):
-        return f"`levels` must be at least two increasing noise levels; got {list(levels)}."
-    for name in ("levels", "error_levels"):
-        values = getattr(config, name)
-        if any(not 0 < t <= 1 for t in values):
-            return f"`{name}` are noise levels t and must lie in (0, 1]; got {list(values)}."
-    if not 0 < config.threshold < 1:
-        return f"`threshold` must lie in (0, 1); got {config.threshold}."
-    return None
-
-
-def memories_of(config: Config, vocab_size: int, seq_len: int, train_size: int) -> list[Kept]:
-    """The memories measured at a place, in the order of `MEMORIES`."""
-    found = []
-    for memory in MEMORIES:
-        acts = memory.binary if vocab_size == 2 else memory.tokens
-        held = train_size <= memory.most * seq_len * (vocab_size - 1)
-        held &= memory.kind != "sweep" or train_size <= config.sweep_size
-        held &= memory.kind != "trained" or train_size in config.trained_sizes
-        if acts and held:
-            found.append(memory)
-    return found
+def memories_of(
+    config: Config, vocab_size: int, seq_len: int, train_size: int, trained: bool
+) -> list[Kept]:
+    """The memories of a cell, in the order of `MEMORIES`."""
+    return [
+        memory
+        for memory in MEMORIES
+        if (memory.kind == "trained") == trained
+        and memory.held(vocab_size, seq_len, train_size)
+        and (memory.kind != "sweep" or train_size <= config.sweep_size)
+    ]
 
 
 def make_cells(config: Config) -> list[Cell]:
     """One cell per panel and K for the memories that are built, one for the trained denoiser."""
     digits = len(str(config.train_sizes[-1]))
-    cells = []
-    for vocab_size, seq_len in config.panels:
-        for size in config.train_sizes:
-            place = {"vocab_size": vocab_size, "seq_len": seq_len, "train_size": size}
-            stem = f"V{vocab_size}-K{size:0{digits}d}"
-            cells.append(Cell(stem, {**place, "trained": False}))
-            if size in config.trained_sizes:
-                cells.append(Cell(f"{stem}-trained", {**place, "trained": True}))
-    return cells
+    return [
+        Cell(
+            f"V{panel[0]}-K{k:0{digits}d}" + "-trained" * trained,
+            dict(zip(PLACE, (*panel, k), strict=True)) | {"trained": trained},
+        )
+        for panel in config.panels
+        for k in config.train_sizes
+        for trained in (False, True)
+        if not trained or k in config.trained_sizes
+    ]
 
 
 def cost(config: Config, cell: Cell) -> float:
     """Rough seconds of a cell on one core."""
     vocab_size, seq_len, size, trained = cell.coordinates.values()
-    queries = config.sets * config.queries_per_set * (len(config.levels) + len(config.error_levels))
-    inputs = vocab_size * seq_len
+    queries = config.queries * (len(config.levels) + len(config.error_levels))
     if trained:
-        weights = inputs * (2 * config.width + inputs) + config.width**2
         evaluations = 3 * config.training.steps * config.training.batch
-        return 10 + 2 * weights * (evaluations + queries * config.n_steps / 2) / 4e10
-    pairs = queries * seq_len * size
+        work = config.network(vocab_size, seq_len).work
+        return 10 + 2 * work * (evaluations + queries * config.n_steps / 2) / 4e10
     seconds = {
-        "lookup": pairs / 1.5e9,
-        "sweep": pairs / 7e7,
-        "fitted": config.sets * (0.03 + inputs**2 * size * 2.5e-8),
-        "trained": 0.0,
+        "lookup": queries * seq_len * size / 1.5e9,
+        "sweep": queries * seq_len * size / 7e7,
+        "fitted": config.sets * (0.03 + (vocab_size * seq_len) ** 2 * size * 2.5e-8),
     }
-    memories = memories_of(config, vocab_size, seq_len, size)
-    return 0.5 + sum(seconds[memory.kind] for memory in memories)
+    return 0.5 + sum(seconds[memory.kind] for memory in memories_of(config, **cell.coordinates))
 
 
 def size(config: Config, cell: Cell) -> float:
     """Rough bytes of a cell's file."""
-    vocab_size, seq_len, stored, trained = cell.coordinates.values()
-    memories = 1 if trained else len(memories_of(config, vocab_size, seq_len, stored))
-    levels = len(config.levels) + len(config.error_levels)
-    return 3e4 + 3.0 * memories * levels * config.sets * config.queries_per_set
+    memories = len(memories_of(config, **cell.coordinates))
+    return 3e4 + 3.0 * memories * config.queries * (len(config.levels) + len(config.error_levels))
+
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "small": {},
+    "smoke": {
+        "binary_len": 32,
+        "vocab_size": 4,
+        "token_len": 16,
+        "train_sizes": (4, 16, 64, 256),
+        "trained_sizes": (16,),
+        "sets": 40,
+        "queries_per_set": 6,
+        "levels": (0.05, 0.15, 0.3, 0.5, 0.7, 0.9),
+        "error_levels": (0.3, 0.5),
+        "n_steps": 16,
+        "width": 64,
+        "training": TrainConfig(250, 64, warmup=50, weight_decay=WEIGHT_DECAY),
+    },
+}
 
 
 def preset(name: str) -> Config:
-    """The configuration of a preset: smoke (seconds) or small (minutes)."""
-    if name == "small":
-        return Config()
-    if name == "smoke":
-        return Config(
-            binary_len=32,
-            vocab_size=4,
-            token_len=16,
-            train_sizes=(4, 16, 64, 256),
-            trained_sizes=(16,),
-            sets=40,
-            queries_per_set=6,
-            levels=(0.05, 0.15, 0.3, 0.5, 0.7, 0.9),
-            error_levels=(0.3, 0.5),
-            n_steps=16,
-            width=64,
-            training=TrainConfig(steps=250, batch=64, warmup=50, weight_decay=0.02),
-        )
-    raise ValueError(f"there is no preset {name!r}; choose smoke or small.")
+    """The settings of a preset: smoke (a minute) or small (minutes)."""
+    return Config(**PRESETS[name])

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
-import matplotlib
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.lines import Line2D
 
 from am_theory import empirical
-from simulations.basins.analysis import EXACT, Point
+from simulations.basins.analysis import EXACT, BasinsAnalysis, Point
 from simulations.basins.config import DRAW, MAP, MEMORIES, TRAINED, Config
 from simulations.basins.theory import many_neurons
-from simulations.phase.figure import STYLE, save
+from simulations.plots import panels
 from simulations.theory.radii import REPAIRED, posterior_draw_radius
 
 LOOKS = {
@@ -30,6 +25,11 @@ LOOKS = {
     DRAW: ("#6b6b6b", "x"),
     MAP: ("#1a1a1a", "."),
 }
+LINES: dict[str, dict[str, Any]] = {
+    MAP: {"color": "k", "lw": 2.2},
+    "limit": {"color": "k", "lw": 1.4, "ls": "--"},
+    DRAW: {"color": "#6b6b6b", "lw": 1.2},
+}
 IDLE = 0.95  # share of unchanged queries from which a memory is said to change nothing
 ROWS = (
     ("nearest", "memory followed by a lookup"),
@@ -37,32 +37,28 @@ ROWS = (
 )
 
 
-def basins_figure(config: Config, points: list[Point], stem: Path) -> None:
-    """Write the figure to `stem`.png and `stem`.pdf, whole and renamed into place."""
-    with plt.rc_context(STYLE):
-        figure, axes = plt.subplots(
-            2, 2, figsize=(12.5, 9.4), sharex="col", sharey=True, layout="constrained"
-        )
-        for c, (vocab_size, seq_len) in enumerate(config.panels):
-            curves = _curves(config, vocab_size, seq_len)
-            for r, (criterion, title) in enumerate(ROWS):
-                axis = axes[r, c]
-                shown = [p for p in points if p.vocab_size == vocab_size]
-                _theory(axis, curves, criterion)
-                for number, memory in enumerate(LOOKS):
-                    found = [p for p in shown if p.memory == memory]
-                    if found:
-                        _points(axis, config, found, criterion, number)
-                letter = "abcd"[2 * r + c]
-                axis.set_title(f"({letter}) V = {vocab_size}, L = {seq_len}: {title}", loc="left")
-                _axes(axis, config, seq_len, top=r == 0, bottom=r == 1)
-        for axis in axes[:, 0]:
-            axis.set_ylabel("basin radius, noise level t")
-        handles, labels = _legend(config)
-        figure.legend(handles, labels, loc="outside right center", labelspacing=0.9)
-        figure.suptitle("Basins of attraction against the Shannon limit, random sequences")
-        figure.supxlabel(_caption(config), fontsize=8, x=0.01, ha="left")
-        save(figure, stem)
+@panels(2, 2, (12.5, 9.4), heading_size="large", sharex="col", sharey=True)
+def draw(axes: Any, analysis: BasinsAnalysis) -> tuple[str, str]:
+    """A column a panel: with a lookup above, the memory alone below."""
+    config = analysis.config
+    for c, (vocab_size, seq_len) in enumerate(config.panels):
+        curves = _curves(config, vocab_size, seq_len)
+        for r, (criterion, title) in enumerate(ROWS):
+            axis = axes[r, c]
+            _theory(axis, curves, criterion)
+            for aside, memory in enumerate(LOOKS):
+                place = (memory, vocab_size)
+                found = [p for p in analysis.points if (p.memory, p.vocab_size) == place]
+                if found:
+                    _points(axis, config, found, criterion, aside)
+            letter = "abcd"[2 * r + c]
+            axis.set_title(f"({letter}) V = {vocab_size}, L = {seq_len}: {title}", loc="left")
+            _axes(axis, config, seq_len, top=r == 0)
+    for axis in axes[:, 0]:
+        axis.set_ylabel("basin radius, noise level t")
+    legend = {"loc": "outside right center", "labelspacing": 0.9}
+    axes[0, 0].figure.legend(handles=_handles(config), **legend)
+    return "Basins of attraction against the Shannon limit, random sequences", _caption(config)
 
 
 def _sizes(config: Config) -> Any:
@@ -78,24 +74,20 @@ def _curves(config: Config, vocab_size: int, seq_len: int) -> dict[str, tuple[An
     draw = posterior_draw_radius(few, seq_len, vocab_size, config.threshold)
     curves = {MAP: (load, bound.t_map), "limit": (load, bound.t_c), DRAW: (load[::12], draw)}
     for memory in MEMORIES:
+        held = memory.held(vocab_size, seq_len, sizes)
         said = many_neurons(memory.name, sizes, vocab_size, seq_len)
-        if said is not None and (memory.binary if vocab_size == 2 else memory.tokens):
-            held = sizes <= memory.most * seq_len * (vocab_size - 1)
+        if said is not None and held.any():
             curves[memory.name] = load, np.where(held, said.t, np.nan)
     return curves
 
 
 def _theory(axis: Any, curves: dict[str, tuple[Any, Any]], criterion: str) -> None:
+    axis.fill_between(*curves[MAP], 1.0, color="0.93", lw=0, zorder=0)
     for name, (load, t) in curves.items():
-        if name == MAP:
-            axis.plot(load, t, color="k", lw=2.2, zorder=1)
-            axis.fill_between(load, t, 1.0, color="0.93", lw=0, zorder=0)
-        elif name == "limit":
-            axis.plot(load, t, color="k", lw=1.4, ls="--", zorder=1)
-        elif name == DRAW:
-            axis.plot(load, t, color=LOOKS[name][0], lw=1.2, zorder=1)
-        elif criterion == "exact":  # limits of many neurons are about the dynamics alone
-            axis.plot(load, t, color=LOOKS[name][0], lw=1.3, ls=":", zorder=1)
+        # limits of many neurons are about the dynamics alone
+        if name in LINES or criterion == "exact":
+            style = LINES.get(name) or {"color": LOOKS[name][0], "lw": 1.3, "ls": ":"}
+            axis.plot(load, t, zorder=1, **style)
 
 
 def _points(axis: Any, config: Config, points: list[Point], criterion: str, number: int) -> None:
@@ -110,30 +102,30 @@ def _points(axis: Any, config: Config, points: list[Point], criterion: str, numb
     low = np.clip([r.low for r in found], *ends)
     high = np.clip([r.high for r in found], *ends)
     bars = np.nan_to_num(np.clip([value - low, high - value], 0, 1)[:, inside])
-    size = _marker_size(marker)
     width = 0.0 if points[0].memory in EXACT else 0.6
-    style = {"marker": marker, "ms": size, "lw": width, "elinewidth": 1.1, "zorder": 3}
-    axis.errorbar(load[inside], value[inside], bars, color=colour, **style)
+    style = {"color": colour, "lw": width, "elinewidth": 1.1, "zorder": 3, **_mark(marker)}
+    axis.errorbar(load[inside], value[inside], bars, **style)
     idle = inside & np.array([p.unchanged > IDLE for p in points])
-    axis.plot(load[idle], value[idle], marker, ms=size, mfc="w", mec=colour, zorder=4)
+    hollow = {"ls": "", "mfc": "w", "mec": colour}
+    axis.plot(load[idle], value[idle], zorder=4, **hollow, **_mark(marker))
     aside = (number - len(LOOKS) / 2) * 0.01 * np.log(_sizes(config)[-1]) / points[0].seq_len
     for sign, y, shape in ((1, ends[1], 6), (-1, ends[0], 7)):
         beyond = np.isinf(value) & (np.sign(value) == sign)
-        style = {"ls": "", "marker": shape, "ms": 7, "mfc": "w", "mec": colour, "zorder": 2}
-        axis.plot(load[beyond] + aside, np.full(beyond.sum(), y), **style)
+        y_all = np.full(beyond.sum(), y)
+        axis.plot(load[beyond] + aside, y_all, marker=shape, ms=7, zorder=2, **hollow)
 
 
-def _marker_size(marker: str) -> float:
-    return {"*": 9.0, ".": 6.0}.get(marker, 5.0)
+def _mark(marker: str) -> dict[str, Any]:
+    return {"marker": marker, "ms": {"*": 9.0, ".": 6.0}.get(marker, 5.0)}
 
 
-def _axes(axis: Any, config: Config, seq_len: int, *, top: bool, bottom: bool) -> None:
+def _axes(axis: Any, config: Config, seq_len: int, *, top: bool) -> None:
     first, last = _sizes(config)[[0, -1]]
     axis.set(xlim=(np.log(first) / seq_len, np.log(last) / seq_len), ylim=(0, 1))
     axis.tick_params(labelbottom=True)
-    if bottom:
+    if not top:
         axis.set_xlabel("load ln K / L (nats per token)")
-    if top:
+    else:
         other = axis.secondary_xaxis(
             "top",
             functions=(lambda x: np.exp(x * seq_len), lambda k: np.log(np.maximum(k, 1)) / seq_len),
@@ -143,48 +135,43 @@ def _axes(axis: Any, config: Config, seq_len: int, *, top: bool, bottom: bool) -
         other.set_xlabel("stored sequences K")
 
 
-def _legend(config: Config) -> tuple[list[Any], list[str]]:
-    handles: list[Any] = [
-        Line2D([], [], color="k", lw=2.2),
-        Line2D([], [], color="k", lw=1.4, ls="--"),
-    ]
-    labels = ["Shannon bound, this K, L, V\n(exact: MAP decoding)", "Shannon bound, L to infinity"]
-    for name, (colour, marker) in LOOKS.items():
-        if name == "Potts":
-            continue
-        label = (
-            f"Hopfield (V = 2),\nPotts (V = {config.vocab_size})" if name == "Hopfield" else name
-        )
-        label += " (V = 2)" if name == "pseudo-inverse" else ""
-        handles.append(Line2D([], [], color=colour, marker=marker, ms=_marker_size(marker), lw=0.6))
-        labels.append(label)
+def _handles(config: Config) -> list[Any]:
     grey = "0.35"
-    handles += [
-        Line2D([], [], color=LOOKS[DRAW][0], lw=1.2),
-        Line2D([], [], color=grey, lw=1.3, ls=":"),
-        Line2D([], [], ls="", marker="s", mfc="w", mec=grey, ms=5),
-        Line2D([], [], ls="", marker=6, mfc="w", mec=grey, ms=7),
-        Line2D([], [], ls="", marker=7, mfc="w", mec=grey, ms=7),
-    ]
-    labels += [
-        "exact theory of one draw",
-        "theory of many neurons,\nin the memory's colour",
-        "open: the memory changes\nnothing, the lookup does all",
-        "beyond the last level",
-        "below the first level",
-    ]
-    return handles, labels
+    hollow = {"ls": "", "mfc": "w", "mec": grey}
+    words = {
+        "Hopfield": f"Hopfield (V = 2),\nPotts (V = {config.vocab_size})",
+        "pseudo-inverse": "pseudo-inverse (V = 2)",
+    }
+    memories = {
+        words.get(name, name): {"color": colour, "lw": 0.6, **_mark(marker)}
+        for name, (colour, marker) in LOOKS.items()
+        if name != "Potts"
+    }
+    entries: dict[str, dict[str, Any]] = {
+        "Shannon bound, this K, L, V\n(exact: MAP decoding)": LINES[MAP],
+        "Shannon bound, L to infinity": LINES["limit"],
+        **memories,
+        "exact theory of one draw": LINES[DRAW],
+        "theory of many neurons,\nin the memory's colour": {"color": grey, "lw": 1.3, "ls": ":"},
+        "open: the memory changes\nnothing, the lookup does all": {
+            **hollow,
+            "marker": "s",
+            "ms": 5,
+        },
+        "beyond the last level": {**hollow, "marker": 6, "ms": 7},
+        "below the first level": {**hollow, "marker": 7, "ms": 7},
+    }
+    return [Line2D([], [], label=label, **style) for label, style in entries.items()]
 
 
 def _caption(config: Config) -> str:
-    queries = config.sets * config.queries_per_set
     return (
         "Radius: largest noise level t at which at least the share "
         f"{config.threshold:g} of corrupted stored sequences is retrieved. (a, b): the stored "
         "sequence nearest to the output is the right one; (c, d): the output equals it.\n"
-        f"{config.sets} sets of K random sequences, {queries} queries a level; bars: 95 % over "
-        "sets (trained UDDM: one set, over its sequences). Grey: no rule that knows the store and "
-        "the noise gets there on average.\nDotted: Hopfield, Amari-Maginu (optimistic); dense, "
+        f"{config.sets} sets of K random sequences, {config.queries} queries a level; bars: 95 % "
+        "over sets (trained UDDM: one set, over its sequences). Grey: no rule that knows the store "
+        "and the noise gets there on average.\nDotted: Hopfield, Amari-Maginu (optimistic); dense, "
         "saddle point; exponential, one step; pseudo-inverse, pseudo-likelihood and Potts, one "
         f"step to overlap {REPAIRED}, which is no basin."
     )

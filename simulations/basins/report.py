@@ -1,75 +1,31 @@
-"""summary.json, report.md and the closing lines of the basins command."""
+"""What the basins study tells: definitions, radii of every memory, exact predictions."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any
+from dataclasses import asdict
 
 import numpy as np
-from rich.console import Console
 
-from simulations.basins.analysis import CRITERIA, Point
+from simulations.basins.analysis import CRITERIA, BasinsAnalysis, Point
 from simulations.basins.config import PENALTY, Config
 from simulations.basins.theory import MATCHED_ALPHA, exponential_rate
 from simulations.measure.checks import MAX_Z, Check
 from simulations.measure.radius import describe
-from simulations.measure.tables import check_table, markdown, number, to_json
-from simulations.results.files import write_text
-from simulations.results.provenance import provenance
-from simulations.sweep.run import SweepOutcome
+from simulations.measure.tables import check_table, markdown, number
+from simulations.results.report import Report
 
 WORST = 12  # comparisons of each kind that the report shows
 
 
-@dataclass(frozen=True)
-class Findings:
-    """All that is reported of a run."""
-
-    config: Config
-    points: list[Point]
-    exact: list[Check]
-    bounds: list[Check]
-    wall_time: float
-    outcome: SweepOutcome
-
-    @property
-    def failures(self) -> list[Check]:
-        """Exact predictions that are off by more than `MAX_Z` standard errors."""
-        return [check for check in self.exact + self.bounds if not check.agrees]
-
-
-def summary(findings: Findings) -> dict[str, Any]:
-    """Everything in report.md as plain containers, and every rate."""
-    return {
-        "configuration": findings.config.as_dict(),
-        "provenance": provenance(),
-        "wall_time_s": findings.wall_time,
-        "peak_rss_mb_of_a_worker": findings.outcome.peak_rss_mb,
-        "points": [_plain(point) for point in findings.points],
-        "exact_checks": [{**asdict(c), "z": c.z, "agrees": c.agrees} for c in findings.exact],
-        "bound_checks": {
-            "comparisons": len(findings.bounds),
-            "largest_z": max((c.z for c in findings.bounds), default=0.0),
-        },
-        "exact_failures": [c.name for c in findings.failures],
-    }
-
-
-def _plain(point: Point) -> dict[str, Any]:
-    return asdict(point) | {"criterion": point.criterion, "verdict": point.verdict}
-
-
 def _definitions(config: Config) -> list[str]:
     sizes = "; ".join(f"V = {v}, L = {length}" for v, length in config.panels)
-    queries = config.sets * config.queries_per_set
     rates = " and ".join(f"{exponential_rate(v):.4f} (V = {v})" for v, _ in config.panels)
     return [
         "## What is measured",
         "",
         f"- K random sequences are stored ({sizes}); stored ones are sent through the token "
         "channel at noise level t, and the memory restores them. "
-        f"{config.sets} independent sets of sequences, {queries} queries a level; a trained "
+        f"{config.sets} independent sets of sequences, {config.queries} queries a level; a trained "
         "denoiser has one set. All memories see the same sets and corruptions.",
         "- `nearest`: the stored sequence nearest (Hamming) to the output is the queried one, ties "
         "by their share. This is the memory followed by a lookup in the store, so that a "
@@ -97,30 +53,24 @@ def _definitions(config: Config) -> list[str]:
     ]
 
 
-def _radius_lines(findings: Findings) -> list[str]:
-    levels = np.array(findings.config.levels)
+def _radius_lines(analysis: BasinsAnalysis) -> list[str]:
+    levels = np.array(analysis.config.levels)
     header = ["memory", "V", "K", "radius, nearest", "Shannon", "ratio", "radius, exact"]
     header += ["radius, token recovery", "capped", "unchanged", "theory", "predicted", "verdict"]
     rows = []
-    for point in findings.points:
-        nearest, exact, tokens = (point.radii[name] for name in CRITERIA)
-        ratio = nearest.value / point.shannon if np.isfinite(nearest.value) else np.nan
+    for point in analysis.points:
+        radius = point.radii["nearest"].value
+        ratio = radius / point.shannon if np.isfinite(radius) else np.nan
+        nearest, exact, tokens = (describe(point.radii[name], levels) for name in CRITERIA)
         said = f"{point.theory} ({point.criterion})" if np.isfinite(point.predicted) else "–"
+        shannon, capped, unchanged, predicted = (
+            number(getattr(point, name)) for name in ("shannon", "capped", "unchanged", "predicted")
+        )
         rows.append(
             [
-                point.memory,
-                str(point.vocab_size),
-                f"{point.train_size:,}",
-                describe(nearest, levels),
-                number(point.shannon, 3),
-                number(ratio, 2),
-                describe(exact, levels),
-                describe(tokens, levels),
-                number(point.capped, 3),
-                number(point.unchanged, 3),
-                said,
-                number(point.predicted, 3),
-                point.verdict,
+                *(point.memory, str(point.vocab_size), f"{point.train_size:,}"),
+                *(nearest, shannon, number(ratio, 2), exact, tokens),
+                *(capped, unchanged, said, predicted, point.verdict),
             ]
         )
     text = (
@@ -132,8 +82,7 @@ def _radius_lines(findings: Findings) -> list[str]:
     return ["## Radii", "", text, "", *markdown(header, rows)]
 
 
-def _check_lines(findings: Findings) -> list[str]:
-    exact, bounds = findings.exact, findings.bounds
+def _check_lines(exact: list[Check], bounds: list[Check]) -> list[str]:
     worst = sorted(exact, key=lambda c: -abs(c.z))[:WORST]
     nearest = sorted(bounds, key=lambda c: -c.z)[:WORST]
     return [
@@ -141,7 +90,7 @@ def _check_lines(findings: Findings) -> list[str]:
         "",
         f"{len(exact)} rates of the empirical denoiser against the finite-size formulas, at every "
         "level and for exact numbers of errors; the standard error is over sets. The largest "
-        f"|z| is {max((abs(c.z) for c in exact), default=0.0):.2f}; {MAX_Z:g} fails `--check`. "
+        f"|z| is {max((abs(c.z) for c in worst), default=0.0):.2f}; {MAX_Z:g} fails `--check`. "
         "The largest:",
         "",
         *check_table(worst),
@@ -152,50 +101,38 @@ def _check_lines(findings: Findings) -> list[str]:
     ]
 
 
-def write_report(findings: Findings, out: Path, preset: str) -> None:
-    """Write summary.json and report.md to `out`."""
-    write_text(to_json(summary(findings)), out / "summary.json")
-    lines = [
-        f"# Basins of attraction against the Shannon limit: preset {preset}",
-        "",
-        "![figure](basins.png)",
-        "",
-        *_definitions(findings.config),
-        *_radius_lines(findings),
-        *_check_lines(findings),
-        "## Provenance",
-        "",
-        *(f"- {key}: {value}" for key, value in provenance().items()),
-        f"- wall time of this call: {findings.wall_time:.0f} s; largest memory of a worker: "
-        f"{findings.outcome.peak_rss_mb:.0f} MB",
-        "",
+def _closing(analysis: BasinsAnalysis) -> list[str]:
+    levels, lines = np.array(analysis.config.levels), []
+    for panel in analysis.config.panels:
+        lines.append("V = {}, L = {}: radius at the largest K that passed".format(*panel))
+        last: dict[str, Point] = {
+            point.memory: point
+            for point in analysis.points
+            if point.vocab_size == panel[0] and np.isfinite(point.radii["exact"].value)
+        }
+        lines += [
+            f"  {name}: K = {point.train_size:,}, exact "
+            f"{describe(point.radii['exact'], levels)}, Shannon {point.shannon:.2f}"
+            for name, point in last.items()
+        ]
+    return lines
+
+
+def report(analysis: BasinsAnalysis) -> Report:
+    """What the basins study tells."""
+    points = [
+        asdict(point) | {"criterion": point.criterion, "verdict": point.verdict}
+        for point in analysis.points
     ]
-    write_text("\n".join(lines), out / "report.md")
-
-
-def print_table(findings: Findings, console: Console) -> None:
-    """The closing lines on the terminal."""
-    levels = np.array(findings.config.levels)
-    for vocab_size, seq_len in findings.config.panels:
-        console.print(f"V = {vocab_size}, L = {seq_len}: radius at the largest K that passed")
-        last: dict[str, Point] = {}
-        for point in findings.points:
-            if point.vocab_size == vocab_size and np.isfinite(point.radii["exact"].value):
-                last[point.memory] = point
-        for name, point in last.items():
-            console.print(
-                f"  {name}: K = {point.train_size:,}, exact "
-                f"{describe(point.radii['exact'], levels)}, Shannon {point.shannon:.2f}",
-                highlight=False,
-            )
-    checks = findings.exact + findings.bounds
-    worst = max((abs(c.z) for c in findings.exact), default=0.0)
-    bound = max((c.z for c in findings.bounds), default=0.0)
-    console.print(
-        f"Exact predictions: {len(findings.exact)}, largest |z| {worst:.2f}; bounds: "
-        f"{len(findings.bounds)}, largest z {bound:.2f}; {len(findings.failures)} of "
-        f"{len(checks)} beyond {MAX_Z:g} standard errors.",
-        highlight=False,
+    return Report(
+        "Basins of attraction against the Shannon limit",
+        [
+            *_definitions(analysis.config),
+            *_radius_lines(analysis),
+            *_check_lines(analysis.exact, analysis.bounds),
+        ],
+        {"points": points},
+        _closing(analysis),
+        checks=analysis.exact,
+        bounds=analysis.bounds,
     )
-    for check in findings.failures[:10]:
-        console.print(f"  [red]deviates[/red] {check.name}: z = {check.z:.1f}", highlight=False)

@@ -10,111 +10,48 @@ V = 8. Writes data, a report and a figure to results/basins/<preset>/. Interrupt
 
 from __future__ import annotations
 
-import time
-from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal
 
-import tyro
 import xarray as xr
-from rich.console import Console
 
-from simulations.basins.config import NUMERICS, Config, cost, make_cells, preset, size
-from simulations.console import command
-from simulations.console.command import complete, entry
-from simulations.phase.config import TOOLKIT
-from simulations.results.files import digest
-from simulations.sweep.engine import Engine
-from simulations.sweep.run import SweepOutcome
-
-PROGRAM = "basins"
-PRESETS = ("smoke", "small")
-
-
-@dataclass(frozen=True)
-class Arguments:
-    """Measure how much noise every kind of associative memory survives.
-
-    Args:
-        preset: smoke (a minute) or small (minutes).
-        out: results folder; default results/basins/<preset>.
-        engine: where cells are computed.
-        check: exit with status 1 if a simulation deviates from an exact prediction.
-        config: every setting of the preset can be overridden.
-    """
-
-    preset: Literal["smoke", "small"] = "small"
-    out: Path | None = None
-    engine: Annotated[Engine, tyro.conf.OmitArgPrefixes] = field(default_factory=Engine)
-    check: bool = False
-    config: Annotated[Config, tyro.conf.OmitArgPrefixes] = field(default_factory=Config)
+from simulations.basins.config import (
+    MEMORIES,
+    NUMERICS,
+    PLACE,
+    Config,
+    cost,
+    make_cells,
+    preset,
+    size,
+)
+from simulations.study import Study
+from simulations.sweep.run import load_cells
 
 
-def compute_cell(config: Config, coordinates: dict[str, Any]) -> xr.Dataset:
-    """The dataset of one cell of the sweep; runs in a worker."""
-    from simulations.basins.cells import measure
-
-    return measure(config, **coordinates)
-
-
-def configuration_hash(config: Config) -> str:
-    """Hash of all that the numbers depend on besides a cell's coordinates."""
-    return digest({"config": config.as_dict(), "toolkit": TOOLKIT, "numerics": NUMERICS})
-
-
-def parse(arguments: list[str]) -> Arguments:
-    """Command line to Arguments; a wrong preset or value ends with one sentence and status 2."""
-    return command.with_preset(PROGRAM, arguments, PRESETS, Arguments, preset, __doc__)
+def merge(out: Path, config: Config) -> xr.Dataset:
+    """All cells as one dataset with dimensions (point, corruption, sample)."""
+    cells = make_cells(config)
+    parts = []
+    for cell, found in zip(cells, load_cells(out, cells), strict=True):
+        place = {name: cell.coordinates[name] for name in PLACE}
+        seconds = ((), found.attrs["wall_time_s"], {"units": "s"})
+        part = found.drop_attrs(deep=False).assign_coords(place).assign(cell_seconds=seconds)
+        parts += [part.isel(memory=m) for m in range(part.sizes["memory"])]
+    order = {memory.name: i for i, memory in enumerate(MEMORIES)}
+    parts.sort(key=lambda p: (int(p["vocab_size"]), order[str(p["memory"].values)]))
+    return xr.concat(parts, "point", data_vars="all", coords="different", compat="equals")
 
 
-def run(arguments: Arguments, console: Console) -> int:
-    """Sweep, merge, analyse, report; returns the exit status."""
-    started = time.monotonic()
-    config = arguments.config
-    out = arguments.out or Path("results/basins") / arguments.preset
-    outcome = complete(
-        console,
-        arguments.engine,
-        make_cells(config),
-        partial(compute_cell, config),
-        out,
-        configuration_hash(config),
-        cost=partial(cost, config),
-        size=partial(size, config),
-    )
-    return finish(arguments, out, outcome, started, console)
-
-
-def finish(
-    arguments: Arguments, out: Path, outcome: SweepOutcome, started: float, console: Console
-) -> int:
-    """Everything after the sweep: merged data, radii, figure, report, checks."""
-    from simulations.basins.analysis import analyse, bound_checks, exact_checks, merge
-    from simulations.basins.figure import basins_figure
-    from simulations.basins.report import Findings, print_table, write_report
-
-    config = arguments.config
-    with console.status("merging the cells and bootstrapping intervals"):
-        data = merge(out, config)
-        findings = Findings(
-            config=config,
-            points=analyse(config, data),
-            exact=exact_checks(data),
-            bounds=bound_checks(data),
-            wall_time=time.monotonic() - started,
-            outcome=outcome,
-        )
-        title = "Basins of attraction of associative memories"
-        key = configuration_hash(config)
-        command.save(data, out / "basins.nc", title, config.as_dict(), key, outcome)
-        basins_figure(config, findings.points, out / "basins")
-        write_report(findings, out, arguments.preset)
-    print_table(findings, console)
-    broken = len(findings.failures)
-    return command.close(console, out, broken, arguments.check)
-
-
-def main() -> None:
-    """Entry point of the command."""
-    entry(PROGRAM, lambda words, console: run(parse(words), console))
+STUDY = Study.of(
+    "simulations.basins",
+    name="basins",
+    title="Basins of attraction of associative memories",
+    about=__doc__,
+    presets={"smoke": "a minute", "small": "minutes"},
+    preset=preset,
+    numerics={"numerics": NUMERICS},
+    cells=make_cells,
+    cost=cost,
+    size=size,
+    merge=merge,
+)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from am_theory import channel, empirical
 from simulations.basins.config import DRAW
-from simulations.measure import radius
 from simulations.theory.radii import (
-    REPAIRED,
+    ONE_STEP,
     dense_radius,
     exponential_radius,
     hopfield_radius,
@@ -36,27 +37,27 @@ class Theory:
     what: str
 
 
+_BINARY: dict[str, tuple[Callable[[Floats, int], Floats], str]] = {
+    "Hopfield": (hopfield_radius, "Amari-Maginu, optimistic"),
+    "dense, n = 3": (partial(dense_radius, order=3), "saddle point, L to infinity"),
+    "pseudo-inverse": (partial(repairing_radius, memory="pseudo_inverse"), ONE_STEP),
+    "pseudo-likelihood": (partial(repairing_radius, memory="max_margin"), ONE_STEP),
+}
+
+
 def many_neurons(memory: str, sizes: ArrayLike, vocab_size: int, seq_len: int) -> Theory | None:
     """The prediction for a memory at `sizes` (n,) where many neurons or tokens give one."""
-    step = f"one step to overlap {REPAIRED}"
     size = np.asarray(sizes, dtype=float)
     if memory == "exponential":
         rate = exponential_rate(vocab_size)
         values = exponential_radius(np.log(size) / seq_len, vocab_size, rate)
         return Theory(values, "one step, L to infinity")
     if memory == "Potts":
-        return Theory(potts_radius(size, seq_len, vocab_size), step)
-    if vocab_size > 2:
+        return Theory(potts_radius(size, seq_len, vocab_size), ONE_STEP)
+    if vocab_size > 2 or memory not in _BINARY:
         return None
-    if memory == "Hopfield":
-        return Theory(hopfield_radius(size, seq_len), "Amari-Maginu, optimistic")
-    if memory == "dense, n = 3":
-        return Theory(dense_radius(size, seq_len, 3), "saddle point, L to infinity")
-    if memory == "pseudo-inverse":
-        return Theory(repairing_radius(size, seq_len, "pseudo_inverse"), step)
-    if memory == "pseudo-likelihood":
-        return Theory(repairing_radius(size, seq_len, "max_margin"), step)
-    return None
+    radius, what = _BINARY[memory]
+    return Theory(radius(size, seq_len), what)
 
 
 def exact_rate(
@@ -73,11 +74,3 @@ def exact_rate(
     fixed = empirical.retrieval_probability_errors(size, seq_len, vocab_size, np.maximum(errors, 0))
     rate = empirical.retrieval_probability(size, seq_len, vocab_size, alpha)
     return np.where(errors < 0, rate, fixed)
-
-
-def exact_radius(
-    memory: str, size: int, vocab_size: int, seq_len: int, t: Floats, threshold: float
-) -> float:
-    """Radius that the exact rates give when read off the measured levels, as a measurement is."""
-    rate = exact_rate(memory, size, vocab_size, seq_len, t, np.full(len(t), -1))
-    return float(radius.basin_radius(t, rate, threshold))

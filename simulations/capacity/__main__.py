@@ -1,6 +1,6 @@
 """`python -m simulations.capacity`."""
 
-from simulations.capacity.study import main
+from simulations.capacity.study import STUDY
 
 if __name__ == "__main__":
-    main()
+    STUDY.main()

@@ -9,6 +9,7 @@ sizes. Half-loads are carried on to infinite size along a + b / sqrt(N) and a + 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ from simulations.capacity.config import (
     CapacityConfig,
     critical_load,
     critical_overlap,
+    load_unit,
     retrieval_overlap,
     threshold,
 )
@@ -99,10 +101,13 @@ def crossing(loads: Floats, share: Floats) -> Floats:
     return basin_radius(loads / loads[-1], share, 0.5) * loads[-1]
 
 
-def kept_shares(overlap: Any, converged: Any, level: float) -> tuple[Floats, Floats]:
-    """Fixed points above `level` and all fixed points, counts (set, load); others are left out."""
-    good = converged & np.isfinite(overlap)
-    return ((overlap > level) & good).sum(axis=2).astype(float), good.sum(axis=2).astype(float)
+def fixed_points(data: xr.Dataset, family: str, size: int) -> tuple[Any, Any]:
+    """Overlaps (set, load, start) of the fixed points reached at the loads that were run, NaN of
+    retrievals without one; and which loads these are."""
+    part = data.sel({f"{family}_size": size})
+    overlap = np.where(part[f"{family}_converged"], part[f"{family}_overlap"], np.nan)
+    run = np.isfinite(overlap).any(axis=(0, 2))
+    return overlap[:, run], run
 
 
 def extrapolate(sizes: Any, half: Floats, copies: Floats, power: float) -> Extrapolation:
@@ -126,43 +131,36 @@ def family_capacity(
     config: CapacityConfig, data: xr.Dataset, family: str, level: float
 ) -> Capacity:
     """Half-loads and limits of one family for patterns that end above `level`."""
-    sizes, scale = config.sizes(family), critical_load(family)
-    half, copies = [], []
-    for size in sizes:
-        part = data.sel({f"{family}_size": size})
-        kept, all_ = kept_shares(
-            part[f"{family}_overlap"].values, part[f"{family}_converged"].values, level
-        )
-        sites = size**2 if family == "dense3" else size
-        loads = part[f"{family}_train_size"].values / sites
-        index = resample(config, family, size)
-        run = all_.sum(axis=0) > 0
-        loads, kept, all_ = loads[run], kept[:, run], all_[:, run]
-        half.append(float(crossing(loads, kept.sum(0) / all_.sum(0))))
-        copies.append(crossing(loads, kept[index].sum(1) / all_[index].sum(1)))
-    return _capacity(LABELS[family], scale, sizes, np.array(half), np.array(copies).T, FORMS)
+    found = []
+    for size in config.sizes(family):
+        overlap, run = fixed_points(data, family, size)
+        kept, all_ = (overlap > level).sum(axis=2), np.isfinite(overlap).sum(axis=2)
+        stored = data[f"{family}_train_size"].sel({f"{family}_size": size}).values[run]
+        loads, index = stored / load_unit(family, size), resample(config, family, size)
+        copies = crossing(loads, kept[index].sum(1) / all_[index].sum(1))
+        found.append((float(crossing(loads, kept.sum(0) / all_.sum(0))), copies))
+    return _capacity(LABELS[family], critical_load(family), config.sizes(family), found, FORMS)
 
 
 def existence_capacity(config: CapacityConfig, data: xr.Dataset) -> Capacity:
     """Mean over rows of the largest K that couplings hold, over N: 2 - 2/N by Cover's count, so
     that the form of the correction is known."""
-    half, copies = [], []
+    found = []
     for size in config.existence:
         held = data["existence_held"].sel(existence_size=size).values / size
         index = resample(config, "existence", size)
-        half.append(float(held.mean()))
-        copies.append(held.mean(axis=1)[index].mean(axis=1))
-    theory, forms = pseudolikelihood.critical_load(), {"1/N": 1.0}
-    return _capacity(
-        "pseudo-likelihood", theory, config.existence, np.array(half), np.array(copies).T, forms
-    )
+        found.append((float(held.mean()), held.mean(axis=1)[index].mean(axis=1)))
+    theory = pseudolikelihood.critical_load()
+    return _capacity("pseudo-likelihood", theory, config.existence, found, {"1/N": 1.0})
 
 
 def _capacity(
-    name: str, theory: float, sizes: Any, half: Floats, copies: Floats, forms: dict[str, float]
+    name: str, theory: float, sizes: Any, found: list[tuple[float, Any]], forms: dict[str, float]
 ) -> Capacity:
-    low, high = interval(copies)
-    limits = {form: extrapolate(sizes, half, copies, power) for form, power in forms.items()}
+    """From the half-load of each size and its replicates (R,)."""
+    half, copies = (np.array(column) for column in zip(*found, strict=True))
+    low, high = interval(copies.T)
+    limits = {form: extrapolate(sizes, half, copies.T, power) for form, power in forms.items()}
     return Capacity(name, theory, tuple(sizes), half, low, high, limits)
 
 
@@ -184,70 +182,63 @@ def existence_checks(config: CapacityConfig, data: xr.Dataset) -> list[Check]:
         held, inputs = data["existence_held"].sel(existence_size=size).values, size - 1
         name, count = f"couplings exist, N = {size}", held.size
         error = float(np.sqrt(2 * inputs / count))
-        checks.append(
-            Check(f"{name}: mean largest K", float(held.mean()), 2.0 * inputs, error, count)
-        )
-        for load in (1.8, 2.0, 2.2):
-            exact = float(cover(round(load * size), inputs))
-            share = float((held >= round(load * size)).mean())
+        mean = float(held.mean())
+        checks.append(Check(f"{name}: mean largest K", mean, 2.0 * inputs, error, count))
+        for k in (round(load * size) for load in (1.8, 2.0, 2.2)):
+            exact = float(cover(k, inputs))
             error = float(np.sqrt(exact * (1 - exact) / count))
-            what = f"{name}: share of rows at K = {round(load * size)}"
+            share, what = float((held >= k).mean()), f"{name}: share of rows at K = {k}"
             checks.append(Check(what, share, exact, error, count))
     return checks
 
 
-def _mean_row(config: CapacityConfig, what: str, per_set: Floats, predicted: float) -> Row:
+def _mean_row(config: CapacityConfig, what: str, per_set: Floats, predicted: Any) -> Row:
     """Mean over pattern sets against a prediction, with the bootstrap interval of the gap."""
     copies = np.nanmean(per_set[resample(config, what)], axis=1)
-    low, high = (float(v) for v in interval(copies - predicted))
-    return compare(what, float(np.nanmean(per_set)), predicted, low, high)
+    low, high = (float(v) for v in interval(copies - float(predicted)))
+    return compare(what, float(np.nanmean(per_set)), float(predicted), low, high)
 
 
 def theory_rows(config: CapacityConfig, data: xr.Dataset) -> list[Row]:
     """Overlaps and shares against predictions for infinite size."""
-    rows = []
+    found: list[tuple[str, Floats, Any]] = []
     for family in FAMILIES:
         size = config.sizes(family)[-1]
-        part = data.sel({f"{family}_size": size})
-        for place, load in enumerate(config.relative_loads(family)):
+        overlap, run = fixed_points(data, family, size)
+        for place, load in enumerate(np.array(config.relative_loads(family))[run]):
             if load < 1:
-                overlap = part[f"{family}_overlap"].values[:, place].astype(float)
-                overlap[~part[f"{family}_converged"].values[:, place]] = np.nan
                 what = f"{LABELS[family]}, N = {size}, {load:g} of the critical load: overlap"
-                predicted = float(retrieval_overlap(family, load))
-                rows.append(_mean_row(config, what, np.nanmean(overlap, axis=1), predicted))
+                per_set = np.nanmean(overlap[:, place].astype(float), axis=1)
+                found.append((what, per_set, retrieval_overlap(family, load)))
     size = config.fits[-1]
     for place, load in enumerate(config.fit_loads):
         stable = data["fits_stable"].sel(fits_size=size).values[:, place]
         what = f"pseudo-likelihood, N = {size}, load {load:g}: stable bits"
-        predicted = pseudolikelihood.replica(load, config.fit_penalty).stable
         if np.isfinite(stable).any():
-            rows.append(_mean_row(config, what, stable, float(predicted)))
+            predicted = pseudolikelihood.replica(load, config.fit_penalty).stable
+            found.append((what, stable, predicted))
     for place, load in enumerate(config.feature_loads):
         for name in KINDS[1:]:
             step = data["features_overlap"].values[:, place, KINDS.index(name), 0]
-            theory = getattr(random_features, f"{name}_overlap")
+            predicted = getattr(random_features, f"{name}_overlap")(load, config.feature_load)
             what = f"structured examples, N = {config.features}, load {load:g}: one step, {name}"
-            predicted = float(theory(load, config.feature_load))
-            rows.append(_mean_row(config, what, step, predicted))
-    return rows
+            found.append((what, step, predicted))
+    return [_mean_row(config, *row) for row in found]
 
 
-def unsettled(config: CapacityConfig, data: xr.Dataset) -> dict[str, int]:
+def unsettled(data: xr.Dataset) -> dict[str, int]:
     """Runs left out of averages: retrievals without a fixed point, rows that did not converge."""
-    found = {
-        LABELS[f]: int(
-            (np.isfinite(data[f"{f}_overlap"].values) & ~data[f"{f}_converged"].values).sum()
-        )
-        for f in FAMILIES
+    found: dict[str, Any] = {
+        label: np.isfinite(data[f"{family}_overlap"]) & ~data[f"{family}_converged"]
+        for family, label in LABELS.items()
     }
-    found["pseudo-likelihood, rows"] = int(data["fits_unconverged"].sum())
-    found["pseudo-likelihood, retrievals"] = int(data["fits_unsettled"].sum())
-    found["structured examples"] = int(data["features_unsettled"].sum())
-    return found
+    found["pseudo-likelihood, rows"] = data["fits_unconverged"]
+    found["pseudo-likelihood, retrievals"] = data["fits_unsettled"]
+    found["structured examples"] = data["features_unsettled"]
+    return {name: int(counts.sum()) for name, counts in found.items()}
 
 
-def analyse(config: CapacityConfig, data: xr.Dataset) -> CapacityAnalysis:
+def analyse(config: CapacityConfig, data: xr.Dataset, out: Path) -> CapacityAnalysis:
     """Everything that follows from the merged data."""
     capacities = {f: family_capacity(config, data, f, threshold(f)) for f in FAMILIES}
     capacities["existence"] = existence_capacity(config, data)
@@ -260,4 +251,4 @@ def analyse(config: CapacityConfig, data: xr.Dataset) -> CapacityAnalysis:
         rows.append(compare(what, found.value, capacity.theory, *gap))
     rows += theory_rows(config, data)
     checks = existence_checks(config, data)
-    return CapacityAnalysis(config, data, capacities, strict, rows, checks, unsettled(config, data))
+    return CapacityAnalysis(config, data, capacities, strict, rows, checks, unsettled(data))

@@ -5,6 +5,7 @@ Patterns of a set are drawn once for the largest load; a smaller load stores the
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from typing import Any
 
 import numpy as np
@@ -14,11 +15,25 @@ from scipy.optimize import linprog
 
 from models.memories import dense, hopfield, potts, pseudolikelihood
 from models.streams import stream
-from simulations.capacity.config import CapacityConfig, threshold, train_sizes, vocab_size
+from simulations.capacity.config import (
+    FAMILIES,
+    CapacityConfig,
+    threshold,
+    train_sizes,
+    vocab_size,
+)
 
 MAX_ITER = 200  # sweeps of a retrieval
 LOST = 0.1  # share of kept starts below which larger loads are not run
 ONE = {"units": "1"}
+
+
+def compute(config: CapacityConfig, coordinates: dict[str, Any]) -> xr.Dataset:
+    """The dataset of one cell of the sweep."""
+    kind, size = coordinates["kind"], coordinates["size"]
+    if kind in FAMILIES:
+        return retrieval(config, kind, size)
+    return {"existence": existence, "fits": fits, "features": features}[kind](config, size)
 
 
 def retrieval(config: CapacityConfig, family: str, size: int) -> xr.Dataset:
@@ -29,9 +44,7 @@ def retrieval(config: CapacityConfig, family: str, size: int) -> xr.Dataset:
     starts = min(config.starts, sizes[0])
     shape = (config.sets, len(sizes), config.starts)
     overlap, converged = np.full(shape, np.nan, np.float32), np.zeros(shape, bool)
-    rngs = [
-        stream(config.root_seed, "retrieval", family, size, number) for number in range(config.sets)
-    ]
+    rngs = (stream(config.root_seed, "retrieval", family, size, n) for n in range(config.sets))
     states, largest = vocab_size(family), (sizes[-1], size)
     patterns = [rng.integers(states, size=largest, dtype=np.uint8) for rng in rngs]
     for place, count in enumerate(sizes):
@@ -74,8 +87,7 @@ def existence(config: CapacityConfig, size: int) -> xr.Dataset:
     for number in range(config.sets):
         rng = stream(config.root_seed, "existence", size, number)
         spins = rng.choice([-1.0, 1.0], (6 * size, size))
-        sites = rng.permutation(size)[: config.rows]
-        for place, site in enumerate(sites):
+        for place, site in enumerate(rng.permutation(size)[: config.rows]):
             signed = spins[:, [site]] * np.delete(spins, site, axis=1)
             largest[number, place] = _largest_separable(signed)
     return xr.Dataset({"held": (("set", "row"), largest, {"units": "sequences"})})
@@ -83,11 +95,8 @@ def existence(config: CapacityConfig, size: int) -> xr.Dataset:
 
 def _largest_separable(signed: NDArray[np.float64]) -> int:
     """Largest K with a row w that has signed[:K] w > 0; by bisection, as it falls with K."""
-    low, high = 1, len(signed) + 1
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if separable(signed[:middle]) else (low, middle)
-    return low
+    sizes = range(1, len(signed) + 1)
+    return bisect_right(sizes, False, key=lambda count: not separable(signed[:count]))
 
 
 def separable(signed: NDArray[np.float64]) -> bool:
@@ -110,13 +119,11 @@ def fits(config: CapacityConfig, size: int) -> xr.Dataset:
         for place, load in enumerate(config.fit_loads):
             inside = patterns[: max(1, round(load * size))]
             memory = pseudolikelihood.store(inside, 2, penalty=config.fit_penalty)
-            good = memory.converged
             right = memory.fields(inside).argmax(axis=2) == inside
             starts = inside[: config.starts]
             ended = memory.retrieve(starts, max_iter=MAX_ITER)
-            settled = ended.converged
             overlap = 2 * (ended.states == starts).mean(axis=1) - 1
-            at = (number, place)
+            at, good, settled = (number, place), memory.converged, ended.converged
             found["unconverged"][at] = (~good).sum()
             found["unsettled"][at] = (~settled).sum()
             if good.any():
@@ -127,26 +134,21 @@ def fits(config: CapacityConfig, size: int) -> xr.Dataset:
     return xr.Dataset({name: (("set", "fit_load"), value, ONE) for name, value in found.items()})
 
 
-def features(config: CapacityConfig) -> xr.Dataset:
+def features(config: CapacityConfig, size: int) -> xr.Dataset:
     """Overlaps of structured examples, (set, load, kind, stage): stored, feature, unseen; after
     one synchronous update and at the fixed point of updates one at a time."""
-    size, count = config.features, round(config.features * config.feature_load)
+    count = round(size * config.feature_load)
     found = np.full((config.sets, len(config.feature_loads), 3, 2), np.nan)
     unsettled = np.zeros(found.shape[:3])
     for number in range(config.sets):
         rng = stream(config.root_seed, "features", size, number)
         factors = rng.choice([-1.0, 1.0], (count, size))
-
-        def examples(wanted: int, rng: Any = rng, factors: Any = factors) -> Any:
-            mixed = rng.normal(size=(wanted, len(factors))) @ factors
-            return np.where(mixed > 0, np.int8(1), np.int8(-1))
-
-        unseen = examples(config.starts)
-        stored = examples(round(config.feature_loads[-1] * size))
+        wanted = config.starts, round(config.feature_loads[-1] * size)
+        mixed = [rng.normal(size=(n, count)) @ factors for n in wanted]
+        unseen, stored = (np.where(sums > 0, np.int8(1), np.int8(-1)) for sums in mixed)
         for place, load in enumerate(config.feature_loads):
             memory = hopfield.store(stored[: round(load * size)])
-            queries = (stored, factors.astype(np.int8), unseen)
-            for kind, query in enumerate(queries):
+            for kind, query in enumerate((stored, factors.astype(np.int8), unseen)):
                 start = query[: config.starts]
                 step = memory.retrieve(start, update="synchronous", max_iter=1)
                 ended = memory.retrieve(start, max_iter=MAX_ITER)

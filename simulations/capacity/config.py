@@ -1,21 +1,20 @@
-"""The frozen configuration of the capacity measurements, its families of memories and presets."""
+"""The frozen settings of the capacity study, its families of memories, presets and cells."""
 
 from __future__ import annotations
 
-import dataclasses
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from am_theory import dense, hopfield, potts
+from simulations.console.settings import Settings, at_least, rises
+from simulations.results.cells import Cell
 
 # Raised whenever numbers change at fixed configuration; a results folder of another is refused.
 NUMERICS = 1
-PRESETS = ("smoke", "small")
-FAMILIES = ("hopfield", "potts3", "potts4", "potts8", "dense3")
 LABELS = {
     "hopfield": "Hopfield",
     "potts3": "Potts, q = 3",
@@ -23,11 +22,14 @@ LABELS = {
     "potts8": "Potts, q = 8",
     "dense3": "dense, n = 3",
 }
+FAMILIES = tuple(LABELS)
+SIZES = (*FAMILIES, "existence", "fits")  # settings that hold sizes N
+LOADS = ("loads", "dense_loads", "fit_loads", "feature_loads")
 REMNANT = 1 / 3  # overlap left far above the critical load, roughly, in every family
 
 
 @dataclass(frozen=True)
-class CapacityConfig:
+class CapacityConfig(Settings):
     """Everything the numbers of a run depend on.
 
     Args:
@@ -72,50 +74,95 @@ class CapacityConfig:
     root_seed: int = 2604
     replicates: int = 1000
 
-    def __post_init__(self) -> None:
-        problem = _problem(self)
-        if problem:
-            raise ValueError(problem)
+    def problems(self) -> Iterator[str]:
+        yield from at_least(self, sets=3, starts=1, rows=1, replicates=100)
+        for name in (*LOADS, *SIZES):
+            values = getattr(self, name)
+            if len(values) < 2 or values[0] <= 0 or not rises(values):
+                yield (
+                    f"`{name}` must hold two or more positive, increasing numbers; got "
+                    f"{list(values)}."
+                )
+        smallest = min(self.sizes(name)[0] for name in SIZES)
+        if smallest < 8:
+            yield (
+                "sizes N must be at least 8, as smaller memories tell nothing of a critical load; "
+                f"got {smallest}."
+            )
+        for name in ("fit_penalty", "feature_load"):
+            if not 0 < getattr(self, name) < np.inf:
+                yield f"`{name}` must be positive and finite; got {getattr(self, name)}."
+        if round(self.features * self.feature_load) < 2:
+            yield (
+                "`features` x `feature_load` must give two or more features; got "
+                f"{self.features} x {self.feature_load}."
+            )
 
-    def as_dict(self) -> dict[str, Any]:
-        """Plain containers, for JSON and hashing."""
-        return dataclasses.asdict(self)
-
-    def sizes(self, family: str) -> tuple[int, ...]:
-        found: tuple[int, ...] = getattr(self, family)
-        return found
+    def sizes(self, kind: str) -> tuple[int, ...]:
+        """Sizes N of a family or of another kind of cell."""
+        found: int | tuple[int, ...] = getattr(self, kind)
+        return (found,) if isinstance(found, int) else found
 
     def relative_loads(self, family: str) -> tuple[float, ...]:
         """Loads over the critical one at which a family is measured."""
         return self.dense_loads if family == "dense3" else self.loads
 
 
+PRESETS: dict[str, dict[str, Any]] = {
+    "small": {},
+    "smoke": {
+        "hopfield": (250, 500, 1000),
+        "potts3": (125, 250, 350),
+        "potts4": (90, 125, 180),
+        "potts8": (45, 64, 90),
+        "dense3": (30, 40, 60),
+        "sets": 6,
+        "starts": 10,
+        "existence": (16, 20, 28),
+        "rows": 6,
+        "fits": (20, 30),
+        "features": 300,
+        "feature_loads": (0.2, 1.0, 2.0),
+        "replicates": 500,
+    },
+}
+
+
+def preset(name: str) -> CapacityConfig:
+    """The settings of a preset: smoke (half a minute) or small (minutes)."""
+    return CapacityConfig(**PRESETS[name])
+
+
 def vocab_size(family: str) -> int:
     return int(family.removeprefix("potts")) if family.startswith("potts") else 2
 
 
+def load_unit(family: str, size: int) -> int:
+    """Patterns at a load of 1: the number of sites, for the dense memory its square."""
+    return size**2 if family == "dense3" else size
+
+
+def _theory(family: str) -> tuple[float, Callable[[Any], Any]]:
+    """The critical load, and the overlap at loads up to it, 1 for the pattern."""
+    if family == "hopfield":
+        return float(hopfield.critical_load()), lambda load: hopfield.saddle_point(load).m
+    if family == "dense3":  # x = (n - 1)! K / N^(n - 1)
+        return dense.critical_load(3).distinct, lambda load: dense.saddle_point(3, 2 * load).m
+    q = vocab_size(family)
+    return potts.critical_load(q), lambda load: np.asarray(potts.saddle_point(load, q).m) / (q - 1)
+
+
 def critical_load(family: str) -> float:
     """Patterns per site at the theory's critical load; for the dense memory per site squared."""
-    if family == "hopfield":
-        return float(hopfield.critical_load())
-    if family == "dense3":
-        return dense.critical_load(3).distinct
-    return potts.critical_load(vocab_size(family))
+    return _theory(family)[0]
 
 
 def retrieval_overlap(family: str, relative_load: Any) -> NDArray[np.float64]:
     """The theory's overlap at a load over the critical one, 1 for the pattern; NaN beyond 1."""
     relative = np.asarray(relative_load, dtype=float)
-    load = np.where(relative <= 1, relative, np.nan) * critical_load(family)
-    held = np.isfinite(load)
-    found = np.full(load.shape, np.nan)
-    if family == "hopfield":
-        found[held] = hopfield.saddle_point(load[held]).m
-    elif family == "dense3":
-        found[held] = dense.saddle_point(3, 2 * load[held]).m  # x = (n - 1)! K / N^(n - 1)
-    else:
-        q = vocab_size(family)
-        found[held] = np.asarray(potts.saddle_point(load[held], q).m) / (q - 1)
+    found, held = np.full(relative.shape, np.nan), relative <= 1
+    critical, overlap = _theory(family)
+    found[held] = overlap(relative[held] * critical)
     return found
 
 
@@ -131,56 +178,34 @@ def threshold(family: str) -> float:
 
 def train_sizes(family: str, size: int, loads: tuple[float, ...]) -> list[int]:
     """K of each relative load, rounded, at least 1."""
-    sites = size**2 if family == "dense3" else size
-    return [max(1, round(load * critical_load(family) * sites)) for load in loads]
+    critical, unit = critical_load(family), load_unit(family, size)
+    return [max(1, round(load * critical * unit)) for load in loads]
 
 
-def preset(name: str) -> CapacityConfig:
-    if name == "small":
-        return CapacityConfig()
-    return CapacityConfig(
-        hopfield=(250, 500, 1000),
-        potts3=(125, 250, 350),
-        potts4=(90, 125, 180),
-        potts8=(45, 64, 90),
-        dense3=(30, 40, 60),
-        sets=6,
-        starts=10,
-        existence=(16, 20, 28),
-        rows=6,
-        fits=(20, 30),
-        features=300,
-        feature_loads=(0.2, 1.0, 2.0),
-        replicates=500,
-    )
+def cells_of(config: CapacityConfig, kind: str) -> list[Cell]:
+    """One cell per size of a kind."""
+    return [Cell(f"{kind}-N{n}", {"kind": kind, "size": n}) for n in config.sizes(kind)]
 
 
-def _problem(config: CapacityConfig) -> str | None:
-    """The first thing wrong with a configuration, as a sentence."""
-    for name, smallest in {"sets": 3, "starts": 1, "rows": 1, "replicates": 100}.items():
-        if getattr(config, name) < smallest:
-            return f"`{name}` must be at least {smallest}; got {getattr(config, name)}."
-    for name in (
-        "loads",
-        "dense_loads",
-        "fit_loads",
-        "feature_loads",
-        *FAMILIES,
-        "existence",
-        "fits",
-    ):
-        values = getattr(config, name)
-        if len(values) < 2 or values[0] <= 0 or any(b <= a for a, b in pairwise(values)):
-            return (
-                f"`{name}` must hold two or more positive, increasing numbers; got {list(values)}."
-            )
-    if min(*(min(config.sizes(f)) for f in FAMILIES), *config.existence, *config.fits) < 8:
-        return "sizes N must be at least 8: smaller memories tell nothing of a critical load."
-    if not (0 < config.fit_penalty < np.inf and 0 < config.feature_load < np.inf):
-        return "`fit_penalty` and `feature_load` must be positive and finite."
-    if round(config.features * config.feature_load) < 2:
-        return (
-            f"`features` x `feature_load` must give two or more features; got {config.features} "
-            f"x {config.feature_load}."
-        )
-    return None
+def make_cells(config: CapacityConfig) -> list[Cell]:
+    """One cell per kind and size."""
+    return [cell for kind in (*SIZES, "features") for cell in cells_of(config, kind)]
+
+
+def cost(config: CapacityConfig, cell: Cell) -> float:
+    """Rough seconds on one core."""
+    kind, size = cell.coordinates["kind"], cell.coordinates["size"]
+    if kind in FAMILIES:
+        pairs = size * sum(train_sizes(kind, size, config.relative_loads(kind)))
+        return 0.5 + config.sets * config.starts * pairs * 2e-8
+    a_set = {
+        "existence": config.rows * (size / 96) ** 3,
+        "fits": (size / 100) ** 3 * 10,
+        "features": sum(config.feature_loads) * (size / 4000) ** 2,
+    }
+    return 0.5 + config.sets * a_set[kind]
+
+
+def size(config: CapacityConfig, cell: Cell) -> float:
+    """Rough bytes of a cell's file: mostly its head."""
+    return 1.5e4 + 5.0 * config.sets * config.starts

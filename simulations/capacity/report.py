@@ -1,18 +1,14 @@
-"""summary.json, report.md and the closing lines of `capacity`."""
+"""What the capacity study tells: critical loads against theory, half-loads, exact counts."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import asdict
-from pathlib import Path
-
-from rich.console import Console
 
 from simulations.capacity.analysis import FORMS, Capacity, CapacityAnalysis, Extrapolation
 from simulations.capacity.config import LABELS, critical_overlap, threshold
-from simulations.measure.tables import check_table, markdown, number, row_table, spread, to_json
-from simulations.results.files import write_text
-from simulations.results.provenance import provenance
+from simulations.measure.tables import check_table, markdown, number, row_table, spread
+from simulations.results.report import Report
 
 MEASURED = """\
 **Retrieval.** Patterns of independent uniform tokens are stored; retrieval starts from stored
@@ -43,41 +39,45 @@ overlaps after one update of all sites (theory) and at the fixed point of update
 """
 
 
-def limit_text(found: Extrapolation) -> str:
+def limit_cells(found: Extrapolation | None) -> list[str]:
+    """The limit of one form, and chi^2 over the degrees of freedom."""
+    if found is None:
+        return ["not the form", "–"]
+    limit = f"{number(found.value, 4)} {spread(found.low, found.high, 4)}"
     if math.isnan(found.value):
-        return "fewer than three sizes reach one half"
-    return f"{number(found.value, 4)} {spread(found.low, found.high, 4)}"
+        limit = "fewer than three sizes reach one half"
+    return [limit, f"{number(found.chi2, 1)} / {found.freedom}"]
 
 
-def limit_table(capacities: list[Capacity]) -> list[str]:
+def limit_table(capacities: dict[str, Capacity]) -> list[str]:
     """Limits of all families by form, with chi^2 over the degrees of freedom."""
-    rows = []
-    for capacity in capacities:
-        row = [capacity.name, number(capacity.theory, 4), spread(*capacity.span, 4)]
-        for form in FORMS:
-            found = capacity.limits.get(form)
-            row += (
-                [limit_text(found), f"{number(found.chi2, 1)} / {found.freedom}"]
-                if found
-                else ["not the form", "–"]
-            )
-        rows.append([*row, capacity.best])
-    header = ["memory", "theory", "95 %, both forms"]
-    for form in FORMS:
-        header += [f"limit, {form}", "chi^2"]
-    return markdown([*header, "fits better"], rows)
+    forms = [words for form in FORMS for words in (f"limit, {form}", "chi^2")]
+    rows = [
+        [
+            c.name,
+            number(c.theory, 4),
+            spread(*c.span, 4),
+            *(cell for form in FORMS for cell in limit_cells(c.limits.get(form))),
+            c.best,
+        ]
+        for c in capacities.values()
+    ]
+    return markdown(["memory", "theory", "95 %, both forms", *forms, "fits better"], rows)
 
 
-def half_table(capacities: list[Capacity]) -> list[str]:
+def half_table(capacities: dict[str, Capacity]) -> list[str]:
     """Half-loads of all families and sizes."""
-    rows = []
-    for capacity in capacities:
-        for size, half, low, high in zip(
-            capacity.sizes, capacity.half, capacity.low, capacity.high, strict=True
-        ):
-            ratio = half / capacity.theory
-            shown = number(half, 4) if math.isfinite(half) else "beyond the loads"
-            rows.append([capacity.name, str(size), shown, spread(low, high, 4), number(ratio)])
+    rows = [
+        [
+            c.name,
+            str(size),
+            number(half, 4) if math.isfinite(half) else "beyond the loads",
+            spread(low, high, 4),
+            number(half / c.theory),
+        ]
+        for c in capacities.values()
+        for size, half, low, high in zip(c.sizes, c.half, c.low, c.high, strict=True)
+    ]
     return markdown(["memory", "N", "half-load", "95 %", "over theory"], rows)
 
 
@@ -85,15 +85,13 @@ def outside(analysis: CapacityAnalysis) -> list[str]:
     """Sentences on every critical load whose interval misses the theory, or that has none."""
     lines = []
     for capacity in analysis.capacities.values():
-        found = capacity.limits[capacity.best]
-        if math.isnan(found.value):
+        low, high = capacity.span
+        if math.isnan(capacity.limits[capacity.best].value):
             lines.append(
                 f"- {capacity.name}: no estimate; at fewer than three sizes half of the patterns "
                 "are lost within the loads measured."
             )
-            continue
-        low, high = capacity.span
-        if not low <= capacity.theory <= high:
+        elif not low <= capacity.theory <= high:
             side = "above" if capacity.theory > high else "below"
             lines.append(
                 f"- {capacity.name}: the theory's {capacity.theory:.4f} lies {side} the interval "
@@ -102,89 +100,52 @@ def outside(analysis: CapacityAnalysis) -> list[str]:
     return lines or ["The theory lies inside every interval."]
 
 
-def report_text(analysis: CapacityAnalysis, preset: str, wall_time: float) -> str:
-    config = analysis.config
-    main = list(analysis.capacities.values())
-    levels = markdown(
-        ["memory", "threshold", "overlap at the end of the branch"],
-        [[LABELS[f], number(threshold(f)), number(critical_overlap(f))] for f in analysis.strict],
-    )
-    left_out = markdown(
-        ["left out of averages", "count"], [[k, str(v)] for k, v in analysis.unsettled.items()]
-    )
-    source = provenance()
-    lines = [
-        "# Capacity",
-        "",
-        f"Preset `{preset}`, {config.sets} sets of patterns, {config.starts} starts of each.",
-        "",
-        "## What is measured",
-        "",
-        MEASURED,
-        "## Critical loads, theory against simulation",
-        "",
-        *limit_table(main),
-        "Where the theory lies outside:",
-        "",
-        *outside(analysis),
-        "",
-        "### With another threshold: the overlap at the end of the branch itself",
-        "",
-        *limit_table(list(analysis.strict.values())),
-        *levels,
-        "## Half-loads by size",
-        "",
-        *half_table(main),
-        "## Exact at every size",
-        "",
-        *check_table(analysis.checks),
-        "## Theory of infinite size against simulation",
-        "",
-        *row_table(analysis.rows, "quantity"),
-        "## Runs without an end",
-        "",
-        *left_out,
-        "## Provenance",
-        "",
-        *markdown(["key", "value"], [[k, v] for k, v in source.items()]),
-        f"Wall time {wall_time:.0f} s.",
+def report(analysis: CapacityAnalysis) -> Report:
+    """What the capacity study tells."""
+    config, found = analysis.config, analysis.capacities
+    left_out = [[name, str(count)] for name, count in analysis.unsettled.items()]
+    levels = [
+        [LABELS[f], number(threshold(f)), number(critical_overlap(f))] for f in analysis.strict
     ]
-    return "\n".join(lines) + "\n"
-
-
-def write_report(analysis: CapacityAnalysis, out: Path, preset: str, wall_time: float) -> None:
-    """Write summary.json and report.md."""
+    sections = {
+        "## What is measured": [MEASURED],
+        "## Critical loads, theory against simulation": [
+            *limit_table(found),
+            "Where the theory lies outside:",
+            "",
+            *outside(analysis),
+            "",
+        ],
+        "### With another threshold: the overlap at the end of the branch itself": [
+            *limit_table(analysis.strict),
+            *markdown(["memory", "threshold", "overlap at the end of the branch"], levels),
+        ],
+        "## Half-loads by size": half_table(found),
+        "## Exact at every size": check_table(analysis.checks),
+        "## Theory of infinite size against simulation": row_table(analysis.rows, "quantity"),
+        "## Runs without an end": markdown(["left out of averages", "count"], left_out),
+    }
+    lines = [f"{config.sets} sets of patterns, {config.starts} starts of each.", ""]
+    for heading, body in sections.items():
+        lines += [heading, "", *body]
     summary = {
         "critical_loads": {
-            capacity.name: {
-                "theory": capacity.theory,
-                "sizes": capacity.sizes,
-                "half_loads": capacity.half,
-                "limits": {form: asdict(limit) for form, limit in capacity.limits.items()},
-                "form": capacity.best,
-                "interval": capacity.span,
+            c.name: {
+                "theory": c.theory,
+                "sizes": c.sizes,
+                "half_loads": c.half,
+                "limits": {form: asdict(limit) for form, limit in c.limits.items()},
+                "form": c.best,
+                "interval": c.span,
             }
-            for capacity in analysis.capacities.values()
+            for c in found.values()
         },
-        "exact_checks": [asdict(check) | {"z": check.z} for check in analysis.checks],
-        "exact_failures": [check.name for check in analysis.checks if not check.agrees],
         "theory_against_simulation": [asdict(row) for row in analysis.rows],
         "left_out": analysis.unsettled,
-        "configuration": analysis.config.as_dict(),
-        "provenance": provenance(),
     }
-    write_text(to_json(summary), out / "summary.json")
-    write_text(report_text(analysis, preset, wall_time), out / "report.md")
-
-
-def print_findings(analysis: CapacityAnalysis, console: Console) -> None:
-    """Critical loads next to theory, and the worst exact check."""
-    for capacity in analysis.capacities.values():
-        value = number(capacity.limits[capacity.best].value, 4)
-        console.print(
-            f"{capacity.name}: critical load {value} {spread(*capacity.span, 4)}, theory "
-            f"{capacity.theory:.4f}",
-            highlight=False,
-        )
-    worst = max((abs(check.z) for check in analysis.checks), default=0.0)
-    console.print(f"{len(analysis.checks)} exact checks, largest |z| {worst:.1f}.", highlight=False)
+    closing = [
+        f"{c.name}: critical load {number(c.limits[c.best].value, 4)} {spread(*c.span, 4)}, "
+        f"theory {c.theory:.4f}"
+        for c in found.values()
+    ]
+    return Report("Capacity", lines, summary, closing, analysis.checks)

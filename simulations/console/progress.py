@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
+
+from simulations.console.units import format_seconds
 
 
 def time_left(
@@ -30,23 +31,12 @@ def time_left(
     return max([total / workers, *rests])
 
 
-def format_seconds(seconds: float | None) -> str:
-    """Return a duration for people: `8 s`, `2 min 05 s`, `3 h 07 min`, `233 h`, or
-    `unknown`.
-
-    >>> format_seconds(125.2)
-    '2 min 05 s'
-    """
-    if seconds is None:
-        return "unknown"
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    if whole < 360000:
-        return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
-    return f"{whole // 3600:,} h"
+def bar(console: Console, what: str, total: int, **options: Any) -> tuple[Progress, TaskID]:
+    """A bar that counts `what` up to `total`, with the time left, and its row."""
+    left = TextColumn("time left {task.fields[left]}")
+    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), left)
+    made = Progress(*columns, console=console, **options)
+    return made, made.add_task(what, total=total, left="unknown")
 
 
 class Reporter:
@@ -64,26 +54,14 @@ class Reporter:
         self._done = 0
         self._seconds = 0.0
         self._finished_cost = 0.0
-        self._bar = Progress(
-            TextColumn("cells"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("time left {task.fields[left]}"),
-            console=console,
-            disable=not (console.is_terminal and costs),
-        )
-        self._bar_task = self._bar.add_task("cells", total=len(costs), left="unknown")
+        hidden = not (console.is_terminal and costs)
+        self._bar, self._row = bar(console, "cells", len(costs), disable=hidden)
 
     def __enter__(self) -> Self:
         self._bar.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._bar.stop()
 
     def say(self, text: str) -> None:
@@ -124,13 +102,13 @@ class Reporter:
 
     def tick(self) -> None:
         """Let the time left pass."""
-        self._bar.update(self._bar_task, left=format_seconds(self._left()))
+        self._bar.update(self._row, left=format_seconds(self._left()))
 
     def _count(self, name: str) -> None:
         self._waiting.pop(name, None)
         self._started.pop(name, None)
         self._done += 1
-        self._bar.update(self._bar_task, advance=1)
+        self._bar.update(self._row, advance=1)
 
     def _left(self) -> float | None:
         now = time.monotonic()

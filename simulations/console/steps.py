@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import time
-from types import TracebackType
 from typing import Self
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from simulations.console.progress import format_seconds
+from simulations.console.progress import bar
+from simulations.console.units import format_seconds
 
 _SILENT = 3.0  # seconds in which nothing is said
 _EVERY = 10.0  # seconds between two lines, where no bar is drawn
@@ -25,23 +24,13 @@ class Steps:
         self._done = 0
         self._begun = time.monotonic()
         self._next = self._begun + _SILENT
-        words = TextColumn("time left {task.fields[left]}")
-        self._bar = Progress(
-            TextColumn(what), BarColumn(), MofNCompleteColumn(), words, console=console,
-            transient=True,
-        )  # fmt: skip
-        self._row = self._bar.add_task(what, total=total, left="unknown")
+        self._bar, self._row = bar(console, what, total, transient=True)
         self._drawn = False
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         if self._drawn:
             self._bar.stop()
 

@@ -9,11 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.errors import CheckpointError
 from models.memory_size import physical_memory
 from models.released.safe_tensors import open_tensors
 from models.tokens import token_dtype
-from simulations.data.corpora import CorpusError
+from simulations.data.corpora import CorpusError, file_refusals, in_short
 from simulations.data.packing import Items
 
 BLOCK = 1 << 24  # numbers checked at a time
@@ -127,11 +126,9 @@ def _check_header(path: Path, member: Any, size: int) -> None:
 
 
 def _safetensors(path: Path, key: str | None) -> NDArray[Any]:
-    try:
+    with file_refusals():
         tensors = open_tensors(path)
         return np.asarray(tensors[_chosen(path, list(tensors), key)])
-    except CheckpointError as error:
-        raise CorpusError(str(error)) from error
 
 
 def _chosen(path: Path, names: list[str], key: str | None) -> str:
@@ -146,5 +143,5 @@ def _chosen(path: Path, names: list[str], key: str | None) -> str:
 
 
 def _damaged(path: Path, error: Exception) -> CorpusError:
-    words = " ".join(str(error).split())[:200].rstrip(".") or type(error).__name__
+    words = in_short(error).rstrip(".") or type(error).__name__
     return CorpusError(f"{path} is damaged or of another kind than its name says: {words}.")

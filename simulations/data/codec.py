@@ -12,11 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.errors import CheckpointError
 from models.extras import optional
 from models.released.torch_archive import open_file
 from models.tokens import token_dtype
-from simulations.data.corpora import CorpusError
+from simulations.data.corpora import CorpusError, file_refusals, in_short
 from simulations.data.packing import Packing
 
 LINE = 1 << 24  # bytes of a line for a tokenizer
@@ -102,11 +101,8 @@ def _all(values: Any, kind: type) -> bool:
 
 
 def _whole(path: Path) -> bytes:
-    try:
-        with open_file(path) as file:
-            content = file.read(VOCABULARY + 1)
-    except CheckpointError as error:
-        raise CorpusError(str(error)) from error
+    with file_refusals(), open_file(path) as file:
+        content = file.read(VOCABULARY + 1)
     if len(content) > VOCABULARY:
         raise CorpusError(f"{path} is larger than {VOCABULARY >> 20} MiB, too large to be one.")
     return content
@@ -166,8 +162,8 @@ def tokenizer_codec(path: Path, vocab_size: int, packing: Packing, seq_len: int 
         tokenizer = library.Tokenizer.from_str(content.decode())
         size = int(tokenizer.get_vocab_size())
     except Exception as error:  # that library raises nothing more special
-        words = " ".join(str(error).split())[:200]
-        raise CorpusError(f"{path} holds no tokenizer that can be read: {words}.") from error
+        words = f"{path} holds no tokenizer that can be read: {in_short(error)}."
+        raise CorpusError(words) from error
     if size > vocab_size:
         raise CorpusError(
             f"the tokenizer {path} has {size} tokens and the network {vocab_size}; it is not this "
@@ -188,8 +184,7 @@ def tokenizer_codec(path: Path, vocab_size: int, packing: Packing, seq_len: int 
         try:
             encoding = tokenizer.encode(text, add_special_tokens=special)
         except Exception as error:
-            words = " ".join(str(error).split())[:200]
-            raise CorpusError(f"the tokenizer {path} fails on it: {words}.") from error
+            raise CorpusError(f"the tokenizer {path} fails on it: {in_short(error)}.") from error
         return np.array(encoding.ids, np.int64), bool(encoding.overflowing)
 
     def decode(row: Any) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -9,13 +11,25 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from models.errors import CheckpointError
+from models.exact.mapped import StoreFileError
 from models.tokens import Tokens, token_dtype
+from simulations.console.errors import UserError
 
 HELD_OUT_SHARE = 0.1
 
 
-class CorpusError(ValueError):
+class CorpusError(UserError, ValueError):
     """A text or array that cannot serve as a corpus; the message says why in a sentence."""
+
+
+@contextmanager
+def file_refusals() -> Iterator[None]:
+    """Let what the readers of `models` have against a file be a CorpusError, in their words."""
+    try:
+        yield
+    except (CheckpointError, StoreFileError) as error:
+        raise CorpusError(str(error)) from error
 
 
 @dataclass(frozen=True)
@@ -62,13 +76,23 @@ class TextFile:
                 f"{self.name} holds zero bytes, so it is binary data, not text. "
                 "Give --text a UTF-8 text."
             )
-        try:
-            return self.raw.decode("utf-8-sig")
-        except UnicodeDecodeError as error:
-            raise CorpusError(
-                f"{self.name} is not UTF-8 (byte {error.start} is 0x{self.raw[error.start]:02x}). "
-                "Convert it, for example with `iconv -t utf-8`."
-            ) from error
+        return decoded(self.raw, self.name, encoding="utf-8-sig")
+
+
+def decoded(raw: bytes, name: str, start: int = 0, encoding: str = "utf-8") -> str:
+    """Bytes of a file, from byte `start` on, as text. Raises CorpusError where they are not."""
+    try:
+        return raw.decode(encoding)
+    except UnicodeDecodeError as error:
+        raise CorpusError(
+            f"{name} is not UTF-8 (byte {start + error.start} is 0x{raw[error.start]:02x}). "
+            "Convert it, for example with `iconv -t utf-8`."
+        ) from error
+
+
+def in_short(error: Exception) -> str:
+    """What a library says, on one line of at most 200 characters."""
+    return " ".join(str(error).split())[:200]
 
 
 def windows(tokens: NDArray[np.integer], seq_len: int) -> NDArray[np.integer]:

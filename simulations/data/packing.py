@@ -102,11 +102,7 @@ def pack_items(items: Items, seq_len: int | None, packing: Packing) -> Packed:
     if packing.pack == "exact":
         return _exact(items, seq_len)
     assert seq_len is not None  # by Packing.check
-    if packing.pack == "wrap":
-        return _wrap(items, seq_len, packing)
-    if packing.pack == "cut":
-        return _cut(items, seq_len)
-    return _pad(items, seq_len, packing)
+    return {"wrap": _wrap, "cut": _cut, "pad": _pad}[packing.pack](items, seq_len, packing)
 
 
 def _exact(items: Items, seq_len: int | None) -> Packed:
@@ -125,7 +121,7 @@ def _exact(items: Items, seq_len: int | None) -> Packed:
     return Packed(tokens.reshape(-1, wanted), sentence)
 
 
-def _cut(items: Items, seq_len: int) -> Packed:
+def _cut(items: Items, seq_len: int, packing: Packing) -> Packed:
     lengths = items.lengths
     kept, longer = lengths >= seq_len, lengths > seq_len
     if not kept.any():
@@ -135,32 +131,30 @@ def _cut(items: Items, seq_len: int) -> Packed:
         f"of {len(lengths)} items, {n_cut} longer ones were cut after {seq_len} tokens and "
         f"{n_dropped} shorter ones dropped"
     )
-    return Packed(_heads(items, kept, seq_len), sentence, n_dropped, n_cut)
+    if kept.all() and np.ptp(lengths) == 0:  # a view, of a mapped file too
+        heads = items.tokens.reshape(len(lengths), -1)[:, :seq_len]
+    else:
+        heads = np.empty((int(kept.sum()), seq_len), items.tokens.dtype)
+        _fill(heads, items, kept)
+    return Packed(heads, sentence, n_dropped, n_cut)
 
 
-def _heads(items: Items, kept: NDArray[np.bool_], seq_len: int) -> NDArray[np.integer]:
-    """The first `seq_len` tokens of the items that are kept."""
+def _fill(rows: NDArray[np.integer], items: Items, kept: NDArray[np.bool_]) -> None:
+    """Put the first tokens of the items that are kept into rows, as many as there is room for."""
     tokens, lengths, _ = items
-    if kept.all() and np.ptp(lengths) == 0:
-        return tokens.reshape(len(lengths), -1)[:, :seq_len]  # a view, of a mapped file too
     starts = (np.cumsum(lengths) - lengths)[kept]
-    heads = np.empty((len(starts), seq_len), tokens.dtype)
-    for head, start in zip(heads, starts, strict=True):
-        head[:] = tokens[start : start + seq_len]
-    return heads
+    for row, start, length in zip(rows, starts, lengths[kept], strict=True):
+        head = tokens[start : start + min(length, len(row))]
+        row[: len(head)] = head
 
 
 def _pad(items: Items, seq_len: int, packing: Packing) -> Packed:
-    tokens, lengths, _ = items
-    kept = np.flatnonzero(lengths > 0)
-    starts = np.cumsum(lengths) - lengths
+    lengths, kept = items.lengths, items.lengths > 0
     assert packing.pad_token is not None  # by Packing
-    kind = np.promote_types(tokens.dtype, np.min_scalar_type(packing.pad_token))
-    rows = np.full((len(kept), seq_len), packing.pad_token, kind)
-    for row, item in zip(rows, kept, strict=True):
-        head = tokens[starts[item] : starts[item] + min(lengths[item], seq_len)]
-        row[: len(head)] = head
-    n_dropped = len(lengths) - len(kept)
+    kind = np.promote_types(items.tokens.dtype, np.min_scalar_type(packing.pad_token))
+    rows = np.full((int(kept.sum()), seq_len), packing.pad_token, kind)
+    _fill(rows, items, kept)
+    n_dropped = len(lengths) - len(rows)
     n_cut = int((lengths > seq_len).sum()) + items.n_cut
     n_padded = int(((lengths > 0) & (lengths < seq_len)).sum())
     sentence = (

@@ -30,7 +30,7 @@ from models.sources import IidSource, MarkovSource
 from models.sources.permutations import permutation_chain
 from models.streams import stream
 from models.tokens import Tokens
-from simulations.data.corpora import CorpusError, TextCorpus, TextFile, text_corpus
+from simulations.data.corpora import CorpusError, TextFile, text_corpus
 
 SourceName = Literal["markov", "iid", "text"]
 
@@ -55,9 +55,7 @@ class Problem:
     notes: str = ""
 
 
-@lru_cache(maxsize=1)
-def _corpus(text: TextFile, vocab_size: int, seq_len: int) -> TextCorpus:
-    return text_corpus(text, vocab_size, seq_len)
+_corpus = lru_cache(maxsize=1)(text_corpus)
 
 
 def make_problem(
@@ -111,14 +109,12 @@ def describe_default_source() -> str:
     source = make_source("markov", 16, 16)
     law_of_entropies = source.loo_entropy_law()
     levels = np.array([0.01, 0.25, 0.5, 0.75, 0.95])
+    quantiles = zip(levels, law_of_entropies.quantiles(levels), strict=True)
     lines = [
         f"entropy {source.entropy():.3f} nats a sequence",
         f"loo entropy as t -> 0: mean {law_of_entropies.mean():.3f}, below 0.05 nats "
         f"{law_of_entropies.fraction_below(0.05):.3f}, quantiles "
-        + ", ".join(
-            f"{q:.0%} {v:.3f}"
-            for q, v in zip(levels, law_of_entropies.quantiles(levels), strict=True)
-        ),
+        + ", ".join(f"{q:.0%} {v:.3f}" for q, v in quantiles),
     ]
     denoiser = source.population_denoiser()
     rng = stream(0, "describe")

@@ -20,13 +20,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.errors import CheckpointError
 from models.exact.mapped import check_file
 from models.released.safe_tensors import sha256_of
 from models.tokens import check_vocabulary, token_dtype
 from simulations.data.arrays import array_items
 from simulations.data.codec import Codec, ids_as_text, tokenizer_codec, vocabulary_codec
-from simulations.data.corpora import CorpusError
+from simulations.data.corpora import CorpusError, file_refusals
 from simulations.data.packing import Pack, Packing, pack_items
 from simulations.data.text import json_items, text_items
 
@@ -93,14 +92,10 @@ def read_sequences(
     key : name of the array in .npz and .safetensors, or of the field in .jsonl; may be left out
         where there is one.
 
-    Raises
-    ------
-    CorpusError, one sentence, for a file that cannot be read, is damaged, holds other things than
-    tokens of this vocabulary, or does not fit `seq_len` under `pack`. ValueError for a bad
+    Raises CorpusError, one sentence, for a file that cannot be read, is damaged, holds other things
+    than tokens of this vocabulary, or does not fit `seq_len` under `pack`; ValueError for a bad
     `vocab_size`.
 
-    Notes
-    -----
     The file is read twice, once for its checksum. Memory: the tokens; text about five times.
     """
     file, vocab_size = Path(path), check_vocabulary(vocab_size)
@@ -110,10 +105,8 @@ def read_sequences(
         raise CorpusError(
             f"{file} is of no known kind; there are {', '.join(ARRAYS)}, .jsonl and .txt."
         )
-    try:
+    with file_refusals():
         sha256 = sha256_of(file)
-    except CheckpointError as error:
-        raise CorpusError(str(error)) from error
     codec = _codec(tokenizer, vocab, vocab_size, packing, seq_len)
     if file.suffix in ARRAYS:
         items = array_items(file, key, vocab_size)
@@ -163,7 +156,8 @@ def overlap(train: Sequences, test: Sequences) -> int:
 
 def _rows(tokens: NDArray[np.integer]) -> Iterator[bytes]:
     """The sequences as bytes, alike for all integer types."""
-    check_file(tokens)
+    with file_refusals():
+        check_file(tokens)
     width = 4 * tokens.shape[1]
     for first in range(0, len(tokens), ROWS):
         block = np.ascontiguousarray(tokens[first : first + ROWS], np.uint32).tobytes()

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from models.released.torch_archive import open_file
 from simulations.data.arrays import checked_tokens
 from simulations.data.codec import Codec, Ids
-from simulations.data.corpora import CorpusError
+from simulations.data.corpora import CorpusError, decoded, file_refusals
 from simulations.data.packing import Items, Packing
 
 LINE = 1 << 24  # bytes of a line of JSON
@@ -30,7 +30,7 @@ def text_items(path: Path, codec: Codec, packing: Packing, vocab_size: int) -> I
     breaks = codec.newline and packing.pack == "wrap" and packing.separator is None
     found, cut = [], 0
     for number, raw, start in _lines(path, codec.line_limit):
-        line = _decoded(path, raw, start)
+        line = decoded(raw, f"{path}", start)
         if "\x00" in line:
             raise CorpusError(
                 f"{path} holds a zero byte in line {number}, so it is no text in UTF-8. Convert "
@@ -52,7 +52,7 @@ def json_items(path: Path, codec: Codec | None, key: str | None, vocab_size: int
     """
     found, cut = [], 0
     for number, raw, start in _lines(path, LINE):
-        line = _decoded(path, raw, start)
+        line = decoded(raw, f"{path}", start)
         if not line.strip():
             continue
         what = f"{path}, line {number},"
@@ -95,12 +95,11 @@ def _field(what: str, value: Any, key: str | None) -> Any:
 
 def _numbers(what: str, value: list[Any], vocab_size: int) -> NDArray[Any]:
     try:
-        ids = np.array(value, np.float64 if float in set(map(type, value)) else np.int64)
+        return np.array(value, np.float64 if float in set(map(type, value)) else np.int64)
     except OverflowError as error:
         raise CorpusError(
             f"{what} holds {max(value, key=abs)}; allowed are the integers 0 to {vocab_size - 1}."
         ) from error
-    return ids
 
 
 def _seen(value: Any) -> str:
@@ -116,7 +115,7 @@ def _encoded(path: Path, number: int, codec: Codec, text: str) -> tuple[Ids, boo
 
 def _lines(path: Path, limit: int | None) -> Iterator[tuple[int, bytes, int]]:
     """Number, bytes and first byte of each line."""
-    with open_file(path) as file:
+    with file_refusals(), open_file(path) as file:
         start = 3 if file.read(3) == b"\xef\xbb\xbf" else 0  # a byte order mark
         file.seek(start)
         number = 0
@@ -129,16 +128,6 @@ def _lines(path: Path, limit: int | None) -> Iterator[tuple[int, bytes, int]]:
                 )
             yield number, raw, start
             start += len(raw)
-
-
-def _decoded(path: Path, raw: bytes, start: int) -> str:
-    try:
-        return raw.decode()
-    except UnicodeDecodeError as error:
-        raise CorpusError(
-            f"{path} is not UTF-8 (byte {start + error.start} is 0x{raw[error.start]:02x}). "
-            "Convert it, for example with `iconv -t utf-8`."
-        ) from error
 
 
 def _joined(path: Path, found: list[NDArray[Any]], cut: int) -> Items:

@@ -14,7 +14,8 @@ from simulations.engine_scale.model import Limits, curves, efficiency, paper_cos
 
 Row = dict[str, Any]
 
-KINDS = ("executor alone", "file made, not written", "sweep", "sweep on Dask")
+MEASURED = ("rate", "start_up", "launcher_ms", "worker_ms", "helper_ms", "load")
+OF_A_FILE = ("make_ms", "write_cpu_ms", "write_wait_ms", "bytes")
 TARGETS = {"executor alone": 300.0, "sweep": 60.0}  # cells a second of two workers
 
 
@@ -78,10 +79,8 @@ class ScaleAnalysis:
 
 
 def spread_of(values: Iterable[float]) -> Range:
-    """Median and range. NaN of nothing."""
+    """Median and range of one value or more."""
     found = sorted(values)
-    if not found:
-        return Range(math.nan, math.nan, math.nan)
     return Range(float(np.median(found)), found[0], found[-1])
 
 
@@ -90,34 +89,19 @@ def slope_of(samples: Sequence[tuple[int, float]]) -> Slope:
     counts, sizes = (np.array(column, float) for column in zip(*samples[1:], strict=True))
     steps = np.diff(sizes) / np.diff(counts)
     error = steps.std(ddof=1) / math.sqrt(len(steps)) * stats.t.ppf(0.975, len(steps) - 1)
-    mean = float((sizes[-1] - sizes[0]) / (counts[-1] - counts[0]))
-    return Slope(
-        bytes_per_cell=mean,
-        low=mean - float(error),
-        high=mean + float(error),
-        first=float(sizes[0]),
-        last=float(sizes[-1]),
-        cells=int(counts[-1] - counts[0]),
-    )
+    cells, first, last = int(counts[-1] - counts[0]), float(sizes[0]), float(sizes[-1])
+    mean = (last - first) / cells
+    return Slope(mean, mean - float(error), mean + float(error), first, last, cells)
 
 
 def _points(rows: Sequence[Row]) -> list[Point]:
-    found: dict[tuple[str, int, float], list[Row]] = {}
-    for row in rows:
-        found.setdefault((row["engine"], row["workers"], row["cell_seconds"]), []).append(row)
     points = []
-    for (engine, workers, seconds), mine in sorted(found.items()):
-        whole = [row["cells"] * seconds / (workers * row["seconds"]) for row in mine]
-        points.append(
-            Point(
-                engine,
-                workers,
-                seconds,
-                efficiency=spread_of(seconds / row["cycle"] for row in mine),
-                overhead=spread_of(row["cycle"] - seconds for row in mine),
-                whole=spread_of(whole),
-            )
-        )
+    groups = _grouped(rows, "engine", "workers", "cell_seconds")
+    for (engine, workers, seconds), mine in sorted(groups.items()):
+        steady = spread_of(seconds / row["cycle"] for row in mine)
+        lost = spread_of(row["cycle"] - seconds for row in mine)
+        whole = spread_of(row["cells"] * seconds / (workers * row["seconds"]) for row in mine)
+        points.append(Point(engine, workers, seconds, steady, lost, whole))
     return points
 
 
@@ -134,8 +118,8 @@ def _limits(analysis: ScaleAnalysis) -> Limits | None:
 
 def _shortened(row: Row, analysis: ScaleAnalysis) -> Shortened:
     costs, workers = paper_costs(row["model"]), row["workers"]
-    lost = [p.overhead.median for p in analysis.points
-            if (p.engine, p.workers) == ("Dask", workers)]  # fmt: skip
+    points, place = analysis.points, ("Dask", workers)
+    lost = [p.overhead.median for p in points if (p.engine, p.workers) == place]
     expected = math.nan
     if lost and analysis.limits is not None:
         short = [row["work"] / sum(costs) * cost for cost in costs]
@@ -146,26 +130,30 @@ def _shortened(row: Row, analysis: ScaleAnalysis) -> Shortened:
 
 def analyse(parts: dict[str, list[Row]], extrapolate: int) -> ScaleAnalysis:
     """The figures of the parts that were measured, and of more workers, up to `extrapolate`."""
-    analysis = ScaleAnalysis()
-    runs = parts.get("throughput", [])
-    measured = ("rate", "start_up", "launcher_ms", "worker_ms", "helper_ms", "load")
-    for kind in KINDS:
-        mine = [row for row in runs if row["kind"] == kind]
-        if mine:
-            analysis.throughput[kind] = {
-                name: spread_of(row[name] for row in mine) for name in measured
-            }
-    files = [row for row in runs if row["kind"] == "one file"]
-    for name in ("make_ms", "write_cpu_ms", "write_wait_ms", "bytes") if files else ():
-        analysis.one_file[name] = spread_of(row[name] for row in files)
-    looks = parts.get("memory", [])
-    if looks:
+    analysis = ScaleAnalysis(points=_points(parts.get("overhead", [])))
+    for (kind,), rows in _grouped(parts.get("throughput", []), "kind").items():
+        if kind == "one file":
+            analysis.one_file = _spreads(rows, OF_A_FILE)
+        else:
+            analysis.throughput[kind] = _spreads(rows, MEASURED)
+    if looks := parts.get("memory", []):
         analysis.samples = [(row["cells"], row["rss"]) for row in looks]
         analysis.slope = slope_of(analysis.samples)
-    analysis.points = _points(parts.get("overhead", []))
     analysis.limits = _limits(analysis)
-    for row in parts.get("paper", []):
-        analysis.paper.setdefault(row["model"], []).append(_shortened(row, analysis))
+    for (model,), rows in _grouped(parts.get("paper", []), "model").items():
+        analysis.paper[model] = [_shortened(row, analysis) for row in rows]
     if analysis.limits is not None:
         analysis.extrapolated = curves(extrapolate, analysis.limits)
     return analysis
+
+
+def _grouped(rows: Iterable[Row], *names: str) -> dict[tuple[Any, ...], list[Row]]:
+    """Rows by what they have under these names, in the order in which it comes."""
+    found: dict[tuple[Any, ...], list[Row]] = {}
+    for row in rows:
+        found.setdefault(tuple(row[name] for name in names), []).append(row)
+    return found
+
+
+def _spreads(rows: Sequence[Row], names: Sequence[str]) -> dict[str, Range]:
+    return {name: spread_of(row[name] for row in rows) for name in names}

@@ -11,8 +11,8 @@ from typing import Any
 
 import xarray as xr
 
+from simulations.results.cells import Cell
 from simulations.results.provenance import code_version
-from simulations.sweep.run import Cell
 from simulations.sweep.threads import several_threads
 from simulations.sweep.worker import CellReport, Task
 

@@ -28,6 +28,11 @@ class LocalCluster:
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     @property
+    def workers(self) -> int:
+        """How many there are, or will be when all have joined."""
+        return len(self.processes) - 1
+
+    @property
     def scheduler(self) -> int:
         """Process of the scheduler."""
         return self.processes[0].pid
@@ -41,15 +46,14 @@ class LocalCluster:
         """Have this many workers; they join by themselves."""
         while len(self.processes) <= workers:
             name = f"worker{len(self.processes)}"
-            words = ["--nthreads", "1", "--no-dashboard", "--name", name,
-                     "--death-timeout", "60"]  # fmt: skip
-            self._start(name, "dask_worker", self.address, *words,
-                        "--local-directory", str(self.folder / name))  # fmt: skip
+            words = f"--nthreads 1 --no-dashboard --name {name} --death-timeout 60".split()
+            place = str(self.folder / name)
+            self._start(name, "worker", self.address, *words, "--local-directory", place)
 
-    def _start(self, name: str, program: str, *words: str) -> None:
+    def _start(self, name: str, kind: str, *words: str) -> None:
         with open(self.folder / f"{name}.log", "wb") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", f"distributed.cli.{program}", *words],
+                [sys.executable, "-m", f"distributed.cli.dask_{kind}", *words],
                 env={**os.environ, "PYTHONPATH": str(_ROOT)},
                 cwd=self.folder,
                 stdin=subprocess.DEVNULL,
@@ -64,8 +68,8 @@ class LocalCluster:
             place.bind(("127.0.0.1", 0))
             port = place.getsockname()[1]
         self.address = f"tcp://127.0.0.1:{port}"
-        self._start("scheduler", "dask_scheduler", "--host", "127.0.0.1", "--port", str(port),
-                    "--dashboard-address", ":0", "--idle-timeout", "900")  # fmt: skip
+        words = f"--host 127.0.0.1 --port {port} --dashboard-address :0 --idle-timeout 900"
+        self._start("scheduler", "scheduler", *words.split())
         deadline = time.monotonic() + _PATIENCE
         while time.monotonic() < deadline and self.processes[0].poll() is None:
             with socket.socket() as probe:

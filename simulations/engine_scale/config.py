@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any, Literal, get_args
 
-PARTS = ("throughput", "memory", "overhead", "paper")
-PRESETS = ("smoke", "small")
+from simulations.console.settings import Settings, at_least, rises
+
+Part = Literal["throughput", "memory", "overhead", "paper"]
+PARTS: tuple[Part, ...] = get_args(Part)
+PRESETS = {"smoke": "a minute or two", "small": "half an hour"}
 
 
 @dataclass(frozen=True)
-class ScaleConfig:
+class ScaleConfig(Settings):
     """Sizes of the measurement.
 
     Args:
@@ -34,39 +39,35 @@ class ScaleConfig:
     paper_seconds: float = 40.0
     extrapolate: int = 1000
 
-    def __post_init__(self) -> None:
-        for name in ("repeats", "memory_step", "extrapolate"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"`{name}` must be at least 1; got {getattr(self, name)}.")
-        if self.cells < 20:
-            raise ValueError(f"`cells` must be at least 20; got {self.cells}.")
+    def problems(self) -> Iterator[str]:
+        yield from at_least(self, repeats=1, memory_step=1, extrapolate=1, cells=20)
         if self.memory_cells < 4 * self.memory_step:
-            raise ValueError(
+            yield (
                 f"`memory_cells` must be at least 4 `memory_step` = {4 * self.memory_step}, for a "
                 f"slope with an interval; got {self.memory_cells}."
             )
         for name in ("workers", "seconds"):
             values = getattr(self, name)
-            if not values or min(values) <= 0 or list(values) != sorted(set(values)):
-                raise ValueError(f"`{name}` must be positive and increasing; got {list(values)}.")
+            if not values or min(values) <= 0 or not rises(values):
+                yield f"`{name}` must be positive and increasing; got {list(values)}."
         for name in ("work_seconds", "paper_seconds"):
             if getattr(self, name) <= 0:
-                raise ValueError(f"`{name}` must be positive; got {getattr(self, name)}.")
+                yield f"`{name}` must be positive; got {getattr(self, name)}."
 
 
 def preset(name: str) -> ScaleConfig:
     """The sizes of a preset: smoke (about a minute) or small (about half an hour)."""
-    if name == "smoke":
-        return ScaleConfig(
-            cells=100,
-            repeats=1,
-            memory_cells=400,
-            memory_step=50,
-            workers=(1, 2),
-            seconds=(0.2,),
-            work_seconds=1.0,
-            paper_seconds=6.0,
-        )
-    if name == "small":
-        return ScaleConfig()
-    raise ValueError(f"there is no preset {name!r}; choose smoke or small.")
+    sizes: dict[str, dict[str, Any]] = {
+        "small": {},
+        "smoke": {
+            "cells": 100,
+            "repeats": 1,
+            "memory_cells": 400,
+            "memory_step": 50,
+            "workers": (1, 2),
+            "seconds": (0.2,),
+            "work_seconds": 1.0,
+            "paper_seconds": 6.0,
+        },
+    }
+    return ScaleConfig(**sizes[name])

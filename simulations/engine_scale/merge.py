@@ -13,8 +13,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +23,11 @@ import numpy as np
 import tyro
 import xarray as xr
 
+from simulations.results.cells import coordinates_text
 from simulations.results.contents import Contents, read_contents
 from simulations.results.files import _SEAL_SIZE, _seal, dataset_bytes, prepare_folder
 from simulations.results.manifest import NAME, Entry, Log, Manifest, entry_of
 from simulations.results.provenance import provenance
-from simulations.sweep.worker import coordinates_text
 
 CONFIG_HASH = "0123456789abcdef"
 _FIRST = 1_000_000  # so that all names have as many digits
@@ -62,26 +63,20 @@ def write_cells(folder: Path, count: int, templates: int = 32) -> None:
     names = tuple(name_of(k) for k in range(count))
     Manifest(CONFIG_HASH, names).write(folder)
     made = [_template(k) for k in range(min(templates, count))]
-    log = Log(folder)
-    try:
+    with closing(Log(folder)) as log:
         for k, name in enumerate(names):
             raw, entry = _cell(*made[k % len(made)], k)
             (folder / "cells" / f"{name}.nc").write_bytes(raw)
             log.add(entry)
-    finally:
-        log.close()
 
 
 def _template(k: int) -> tuple[bytes, Contents]:
     """The bytes and the contents of one made-up cell."""
     rng = np.random.default_rng(k)
+    counts = rng.integers(0, 17, (1, 3, 40)).astype("u1")
     ds = xr.Dataset(
         {
-            "recovered": (
-                ("train_size", "t", "sample"),
-                rng.integers(0, 17, (1, 3, 40)).astype("u1"),
-                {"units": "tokens"},
-            ),
+            "recovered": (("train_size", "t", "sample"), counts, {"units": "tokens"}),
             "entropy": (("train_size", "t"), rng.normal(size=(1, 3)), {"units": "nats"}),
             "gap": ((), _MARK, {"units": "nats"}),
         },
@@ -104,14 +99,12 @@ def _cell(raw: bytes, contents: Contents, k: int) -> tuple[bytes, Entry]:
     """The file of the k-th cell and its entry: a template with other words and one other number."""
     gap = float(np.sin(k))
     old, new = str(_FIRST), str(_FIRST + k)
-    moment = (
-        f"2026-01-{1 + k // 86400 % 28:02d}T{k // 3600 % 24:02d}:{k // 60 % 60:02d}:{k % 60:02d}"
-    )
+    moment = datetime.fromisoformat(_TIME) + timedelta(seconds=k % (28 * 86400))
     attrs: dict[str, Any] = {
         **contents.attrs,
         "cell": name_of(k),
         "cell_coordinates": contents.attrs["cell_coordinates"].replace(old, new),
-        "start_time": f"{moment}+00:00",
+        "start_time": moment.isoformat(),
     }
     number = replace(contents.variables["gap"], values=np.array(gap))
     digest = Contents({**contents.variables, "gap": number}, attrs).digest()
@@ -137,9 +130,8 @@ def main() -> None:
         else:
             begun = time.monotonic()
             write_cells(folder, arguments.cells)
-            print(
-                f"{arguments.cells:,} cells written in {time.monotonic() - begun:.0f} s", flush=True
-            )
+            spent = time.monotonic() - begun
+            print(f"{arguments.cells:,} cells written in {spent:.0f} s", flush=True)
         for word in ("merge", "verify", "show"):
             begun = time.monotonic()
             command = [sys.executable, "-m", "simulations.results", word, str(folder)]

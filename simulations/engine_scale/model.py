@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from simulations.phase.config import cost, make_cells, preset
 from simulations.sweep.engine import makespan
+from simulations.trained import MODELS
 
 
 @dataclass(frozen=True)
@@ -46,20 +48,14 @@ def grid(last: int) -> list[int]:
 
 def paper_costs(model: str) -> list[float]:
     """Seconds of each cell of `phase_diagram --preset paper`, by its cost model."""
-    from simulations.phase import study as phase_diagram
-    from simulations.phase.config import preset
-
     config = preset("paper", "markov", model)  # type: ignore[arg-type]
-    return [phase_diagram._cost(config, cell) for cell in phase_diagram.make_cells(config)]
+    return [cost(config, cell) for cell in make_cells(config)]
 
 
 def curves(last: int, limits: Limits) -> dict[str, dict[str, Any]]:
     """Extrapolated efficiency of the paper preset, and of 10,000 cells of ten seconds, by name."""
-    sweeps = {
-        "mlp": paper_costs("mlp"),
-        "dit": paper_costs("dit"),
-        "10,000 cells of 10 s": [10.0] * 10_000,
-    }
+    sweeps = {model: paper_costs(model) for model in MODELS}
+    sweeps["10,000 cells of 10 s"] = [10.0] * 10_000
     return {
         name: {
             "cells": len(costs),

@@ -7,7 +7,9 @@ training, since no GPU has been measured here.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 
+from simulations.phase.config import make_cells, preset, size
 from simulations.sweep.engine import makespan
 
 SIZES = ("tiny", "small", "medium")
@@ -49,26 +51,16 @@ def training_flops(width: int, n_blocks: int) -> float:
 
 def sizes() -> list[Size]:
     """The three networks of arXiv:2604.26841."""
-    from math import prod
-
     from models.networks.dit import PRESETS, tensor_shapes
 
     flops = {n: training_flops(PRESETS[n].width, PRESETS[n].n_blocks) for n in SIZES}
     found = []
     for name in SIZES:
         count = sum(prod(shape) for shape in tensor_shapes(VOCAB_SIZE, PRESETS[name]).values())
-        share = flops[name] / flops["small"]
-        found.append(
-            Size(
-                name=name,
-                parameters=count,
-                flops=flops[name],
-                hours=(share * REPORTED[0], share * REPORTED[1]),
-                tuned_hours=flops[name] / (USED * A100_FLOPS) / 3600,
-                weight_bytes=FLOAT * count,
-                state_bytes=FLOAT * STATE * count,
-            )
-        )
+        low, high = (flops[name] / flops["small"] * hours for hours in REPORTED)
+        tuned = flops[name] / (USED * A100_FLOPS) / 3600
+        kept = FLOAT * count
+        found.append(Size(name, count, flops[name], (low, high), tuned, kept, STATE * kept))
     return found
 
 
@@ -90,25 +82,21 @@ class Plan:
 def authors_plan(gpus: tuple[int, ...] = (64, 256)) -> Plan:
     """Cells, hours, days and storage. A cell on several GPUs is taken to be as many times as fast;
     cells' files have 4,096 queries at seven levels, as the preset `paper`."""
-    from simulations.phase import study as phase_diagram
-    from simulations.phase.config import preset
-
     each = sizes()
-    low, high = ([size.hours[k] for size in each for _ in range(SUBSETS)] for k in (0, 1))
+    low, high = ([net.hours[k] for net in each for _ in range(SUBSETS)] for k in (0, 1))
 
     def days(workers: int, gpus_of_a_cell: int) -> tuple[float, float]:
         spent = [makespan([h / gpus_of_a_cell for h in hours], workers) for hours in (low, high)]
         return spent[0] / 24, spent[1] / 24
 
     config = preset("paper")
-    biggest = phase_diagram._size(config, phase_diagram.make_cells(config)[0])
     return Plan(
         cells=SUBSETS * len(each),
         hours=(sum(low), sum(high)),
-        tuned_hours=SUBSETS * sum(size.tuned_hours for size in each),
+        tuned_hours=SUBSETS * sum(net.tuned_hours for net in each),
         days={n: days(n, 1) for n in gpus},
         days_together={n: days(n // TOGETHER, TOGETHER) for n in gpus},
-        weight_bytes=SUBSETS * sum(size.weight_bytes for size in each),
-        state_bytes=max(gpus) // TOGETHER * max(size.state_bytes for size in each),
-        cell_bytes=SUBSETS * len(each) * biggest,
+        weight_bytes=SUBSETS * sum(net.weight_bytes for net in each),
+        state_bytes=max(gpus) // TOGETHER * max(net.state_bytes for net in each),
+        cell_bytes=SUBSETS * len(each) * size(config, make_cells(config)[0]),
     )

@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,17 +28,18 @@ from simulations.engine_scale.cells import (
     without_file,
 )
 from simulations.engine_scale.cluster import LocalCluster, local_cluster
-from simulations.engine_scale.config import ScaleConfig
+from simulations.engine_scale.config import PARTS, ScaleConfig
 from simulations.engine_scale.model import paper_costs
 from simulations.engine_scale.watch import TooFewAnswers, Watch, resident_bytes
-from simulations.phase.config import MODELS
+from simulations.results.cells import Cell
 from simulations.results.files import ResultsError, dataset_bytes, write_bytes
 from simulations.results.provenance import code_version, provenance
 from simulations.sweep.cluster import RunningCluster
-from simulations.sweep.pool import ExecutorFactory, Work, process_pool, run_tasks
-from simulations.sweep.run import Cell, run_sweep
+from simulations.sweep.pool import Work, process_pool, run_tasks
+from simulations.sweep.run import run_sweep
 from simulations.sweep.threads import single_thread_environment
 from simulations.sweep.worker import CellReport, Task
+from simulations.trained import MODELS
 
 Row = dict[str, Any]
 Say = Callable[[str], None]
@@ -65,8 +65,8 @@ def throughput(config: ScaleConfig, folder: Path, say: Say) -> list[Row]:
         kinds: dict[str, Callable[[], Row]] = {
             "executor alone": lambda: _tasks(cells, warm, folder, without_file),
             "file made, not written": lambda: _tasks(cells, warm, folder, None),
-            "sweep": lambda: _sweep(cells, folder, process_pool, warm=warm),
-            "sweep on Dask": lambda: _on(cluster, cells, folder, warm),
+            "sweep": lambda: _sweep(cells, folder, warm=warm),
+            "sweep on Dask": lambda: _sweep(cells, folder, cluster=cluster, warm=warm),
         }
         for repeat in range(config.repeats):
             for kind, measure in kinds.items():
@@ -81,11 +81,8 @@ def _tasks(
 ) -> Row:
     """Cells through `pool.run_tasks`, whose reports are dropped."""
     watch = Watch(process_pool, WORKERS, len(cells), instead, warm=warm)
-    nowhere, code = folder / "absent", code_version()
-    tasks = [
-        Task(cell.name, cell.coordinates, CONFIG_HASH, "empty", code, nowhere, "none")
-        for cell in cells
-    ]
+    rest = CONFIG_HASH, "empty", code_version(), folder / "absent", "none"
+    tasks = [Task(cell.name, cell.coordinates, *rest) for cell in cells]
     with _quiet() as console, single_thread_environment():
         with Reporter(console, {cell.name: 1.0 for cell in cells}, WORKERS) as reporter:
 
@@ -100,15 +97,16 @@ def _tasks(
 def _sweep(
     cells: list[Cell],
     folder: Path,
-    factory: ExecutorFactory,
     workers: int = WORKERS,
     cluster: LocalCluster | None = None,
     warm: int = 0,
     look: Callable[[int], None] | None = None,
 ) -> Row:
-    """`run_sweep` of such cells, longest first; `seconds` is the time of the whole call."""
-    watch = Watch(factory, workers, len(cells), warm=warm, look=look)
+    """`run_sweep` of such cells, longest first, by the local pool or all workers of a cluster;
+    `seconds` is the time of the whole call."""
+    watch = Watch(process_pool, workers, len(cells), warm=warm, look=look)
     if cluster is not None:
+        watch.inner, watch.workers = RunningCluster(cluster.address, _hear), cluster.workers
         watch.hands, watch.helpers = cluster.hands, [cluster.scheduler]
     with _quiet() as console, tempfile.TemporaryDirectory(dir=folder) as out:
         begun = time.monotonic()
@@ -117,20 +115,13 @@ def _sweep(
             sleeping,
             out,
             CONFIG_HASH,
-            workers=workers,
+            workers=watch.workers,
             executor_factory=watch,
             cost=lambda cell: 1e-3 + cell.coordinates["seconds"],
             console=console,
         )
         seconds = time.monotonic() - begun
     return {**asdict(watch.steady()), "seconds": seconds}
-
-
-def _on(cluster: LocalCluster, cells: list[Cell], folder: Path, warm: int = 0) -> Row:
-    """The same on as many Dask workers as the cluster has."""
-    factory = RunningCluster(cluster.address, _hear)
-    workers = len(cluster.processes) - 1
-    return _sweep(cells, folder, factory, workers, cluster, warm)
 
 
 def _hear(words: str) -> None:
@@ -145,7 +136,7 @@ def _grown(cluster: LocalCluster, workers: int, folder: Path) -> None:
     cluster.grow(workers)
     for attempt in range(1, JOIN + 1):
         try:
-            _on(cluster, cells_of([0.1] * (8 * workers)), folder)
+            _sweep(cells_of([0.1] * (8 * workers)), folder, cluster=cluster)
             return
         except TooFewAnswers:  # some are still starting
             if attempt == JOIN:
@@ -193,7 +184,7 @@ def _memory(config: ScaleConfig, folder: Path) -> list[Row]:
             rows.append({"cells": count, "rss": resident_bytes()})
 
     cells, warm = empty_cells(config.memory_cells, WORKERS)
-    _sweep(cells, folder, process_pool, warm=warm, look=look)
+    _sweep(cells, folder, warm=warm, look=look)
     return rows
 
 
@@ -206,17 +197,15 @@ def overhead(config: ScaleConfig, folder: Path, say: Say) -> list[Row]:
             for seconds in config.seconds:
                 each = max(4, round(config.work_seconds / seconds))
                 cells = cells_of([seconds] * (each * workers))
-                engines: dict[str, Callable[[], Row]] = {
-                    "Dask": partial(_on, cluster, cells, folder),
-                    "local pool": partial(_sweep, cells, folder, process_pool, workers),
-                }
+                about = {"workers": workers, "cell_seconds": seconds, "cells": len(cells)}
+                engines = {"Dask": cluster, "local pool": None}
                 for repeat in range(min(3, config.repeats)):
-                    for engine, measure in engines.items():
-                        about = {"engine": engine, "workers": workers, "cell_seconds": seconds}
-                        rows.append({**about, "cells": len(cells), "repeat": repeat, **measure()})
+                    for engine, where in engines.items():
+                        row = _sweep(cells, folder, workers, where)
+                        rows.append({"engine": engine, **about, "repeat": repeat, **row})
                         say(
                             f"{engine}, {workers} workers, cells of {seconds:g} s: efficiency "
-                            f"{seconds / rows[-1]['cycle']:.3f} at load {rows[-1]['load']:.1f}"
+                            f"{seconds / row['cycle']:.3f} at load {row['load']:.1f}"
                         )
     return rows
 
@@ -224,23 +213,21 @@ def overhead(config: ScaleConfig, folder: Path, say: Say) -> list[Row]:
 def paper(config: ScaleConfig, folder: Path, say: Say) -> list[Row]:
     """The cells of `phase_diagram --preset paper`, compressed in time, on Dask workers."""
     rows: list[Row] = []
+    work = config.paper_seconds
     with local_cluster(folder) as cluster:
         for workers in config.workers:
             _grown(cluster, workers, folder)
             for model in MODELS:
                 costs = paper_costs(model)
-                scale = config.paper_seconds / sum(costs)
-                row = _on(cluster, cells_of([scale * cost for cost in costs]), folder)
-                about = {"model": model, "workers": workers, "work": config.paper_seconds}
-                rows.append({**about, "cells": len(costs), **row})
-                efficiency = config.paper_seconds / (workers * row["wall"])
+                cells = cells_of([work / sum(costs) * cost for cost in costs])
+                row = _sweep(cells, folder, cluster=cluster)
+                about = {"model": model, "workers": workers, "work": work, "cells": len(costs)}
+                rows.append({**about, **row})
+                efficiency = work / (workers * row["wall"])
                 say(f"paper preset, {model}, {workers} workers: efficiency {efficiency:.3f}")
     return rows
 
 
-MEASURE: dict[str, Callable[[ScaleConfig, Path, Say], list[Row]]] = {
-    "throughput": throughput,
-    "memory": memory,
-    "overhead": overhead,
-    "paper": paper,
-}
+MEASURE: dict[str, Callable[[ScaleConfig, Path, Say], list[Row]]] = dict(
+    zip(PARTS, (throughput, memory, overhead, paper), strict=True)
+)

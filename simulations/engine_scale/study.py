@@ -12,24 +12,24 @@ from __future__ import annotations
 
 import json
 import tempfile
-from dataclasses import asdict, dataclass, field
+import time
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NoReturn
 
 import tyro
 from rich.console import Console
 
-from simulations.console import command
-from simulations.console.command import entry
-from simulations.engine_scale.config import PARTS, PRESETS, ScaleConfig, preset
+from simulations.console.command import choice, entry, option, parse, say
+from simulations.engine_scale.config import PARTS, PRESETS, Part, ScaleConfig, preset
 from simulations.measure.tables import to_json
-from simulations.results.files import DamagedFileError, ResultsError, explain, write_text
+from simulations.results.files import DamagedFileError, explained, write_text
 from simulations.results.provenance import provenance
+from simulations.results.report import write_report
 
-PROGRAM = "engine_scale"
+NAME = "engine_scale"
 RUNS = "runs.json"
-
-Part = Literal["throughput", "memory", "overhead", "paper"]
 
 
 @dataclass(frozen=True)
@@ -45,13 +45,14 @@ class Arguments:
 
     preset: Literal["smoke", "small"] = "small"
     out: Path | None = None
-    parts: tuple[Part, ...] = PARTS  # type: ignore[assignment]
+    parts: tuple[Part, ...] = PARTS
     config: Annotated[ScaleConfig, tyro.conf.OmitArgPrefixes] = field(default_factory=ScaleConfig)
 
 
-def parse(arguments: list[str]) -> Arguments:
-    """Command line to Arguments; a wrong preset or value ends with one sentence and status 2."""
-    return command.with_preset(PROGRAM, arguments, PRESETS, Arguments, preset, __doc__)
+def arguments_of(words: list[str]) -> Arguments:
+    """Command line to Arguments. Raises UserError for a wrong preset or value."""
+    name: Any = choice("preset", option(words, "--preset", "small"), PRESETS)
+    return parse(Arguments, words, Arguments(name, config=preset(name)), __doc__)
 
 
 def read_runs(out: Path) -> dict[str, Any]:
@@ -73,40 +74,38 @@ def measure(arguments: Arguments, out: Path, console: Console) -> dict[str, Any]
     """Measure the parts asked for, one after the other; each is kept when it is done."""
     from simulations.engine_scale.runs import MEASURE
 
-    def say(words: str) -> None:
-        console.print(words, markup=False, highlight=False, soft_wrap=True)
-
-    runs = read_runs(out)
+    config = arguments.config
     for part in arguments.parts:
         # beside the results, so that the disk is the one that results go to
         with tempfile.TemporaryDirectory(dir=out, prefix=".measuring-") as folder:
-            rows = MEASURE[part](arguments.config, Path(folder).absolute(), say)
-        about = {"config": asdict(arguments.config), "provenance": provenance()}
-        runs[part] = {**about, "rows": rows}
-        write_text(to_json(runs), out / RUNS)
-    return runs
+            rows = MEASURE[part](config, Path(folder).absolute(), partial(say, console))
+        about = {"config": config.as_dict(), "provenance": provenance()}
+        write_text(to_json({**read_runs(out), part: {**about, "rows": rows}}), out / RUNS)
+    return read_runs(out)
 
 
-def run(arguments: Arguments, console: Console) -> int:
+def run(words: list[str], console: Console) -> int:
     """Measure, analyse, report; returns the exit status."""
-    out = arguments.out or Path("results/engine_scale") / arguments.preset
-    try:
+    begun, arguments = time.monotonic(), arguments_of(words)
+    out = arguments.out or Path("results") / NAME / arguments.preset
+    with explained("write to the folder", out):
         out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ResultsError(explain(error, "write to the folder", out)) from error
     runs = measure(arguments, out, console)
 
     from simulations.engine_scale.analysis import analyse
-    from simulations.engine_scale.figure import scale_figure
-    from simulations.engine_scale.report import write_report
+    from simulations.engine_scale.figure import draw
+    from simulations.engine_scale.report import report
+    from simulations.plots import save
 
     rows = {name: part["rows"] for name, part in runs.items()}
     analysis = analyse(rows, arguments.config.extrapolate)
-    scale_figure(analysis, out / "engine_scale")
-    write_report(analysis, out, arguments.preset, runs)
-    return command.close(console, out, 0, False)
+    save(draw(analysis), out / NAME)
+    told, seconds = report(analysis, runs, arguments.preset), time.monotonic() - begun
+    write_report(told, out, f"{NAME}.png", arguments.config.as_dict(), seconds)
+    say(console, f"Figure, report and data: {out}")
+    return 0
 
 
-def main() -> None:
-    """Entry point of the command."""
-    entry(PROGRAM, lambda words, console: run(parse(words), console))
+def main() -> NoReturn:
+    """The command."""
+    entry(NAME, run)

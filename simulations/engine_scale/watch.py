@@ -62,22 +62,23 @@ class Watch:
         if future.cancelled() or future.exception() is not None or future.result().error:
             return
         self.stamps.append((time.monotonic(), future.result().worker))
-        if (
-            self.full is None
-            and len(self.stamps) > self.warm
-            and len({worker for _, worker in self.stamps}) == self.workers
-        ):
-            self.full = len(self.stamps) - 1
+        count = len(self.stamps)
+        if self.full is None and count > self.warm and len(self._names) == self.workers:
+            self.full = count - 1
             self.costs.append(self._cost())
-        if len(self.stamps) == self.cells:
+        if count == self.cells:
             self.costs.append(self._cost())
         if self.look is not None:
-            self.look(len(self.stamps))
+            self.look(count)
+
+    @property
+    def _names(self) -> set[str]:
+        """The workers that have answered."""
+        return {worker for _, worker in self.stamps}
 
     def _cost(self) -> tuple[float, float, float]:
         """Processor seconds so far of this process, of workers on this machine, of the helpers."""
-        names = {worker for _, worker in self.stamps}
-        pids = [int(name.rpartition(":")[2]) for name in names if "://" not in name]
+        pids = [int(name.rpartition(":")[2]) for name in self._names if "://" not in name]
         return (
             time.process_time(),
             sum(map(processor_seconds, [*pids, *self.hands])),
@@ -91,8 +92,8 @@ class Watch:
         """
         if self.full is None or len(self.costs) < 2 or self.full == len(self.stamps) - 1:
             raise TooFewAnswers(
-                f"Only {len({worker for _, worker in self.stamps})} of {self.workers} workers "
-                f"answered before the last of {self.cells} cells; take more or longer cells."
+                f"Only {len(self._names)} of {self.workers} workers answered before the last of "
+                f"{self.cells} cells; take more or longer cells."
             )
         first, last = self.stamps[self.full][0], self.stamps[-1][0]
         count = len(self.stamps) - 1 - self.full
@@ -110,11 +111,10 @@ class Watch:
 
     def _cycle(self) -> float:
         """Mean seconds from one answer of a worker to its next."""
-        by_worker: dict[str, list[float]] = {}
-        for moment, worker in self.stamps:
-            by_worker.setdefault(worker, []).append(moment)
-        spans = sum(times[-1] - times[0] for times in by_worker.values())
-        return spans / max(1, sum(len(times) - 1 for times in by_worker.values()))
+        first = {worker: moment for moment, worker in reversed(self.stamps)}
+        last = {worker: moment for moment, worker in self.stamps}
+        spans = sum(last[worker] - first[worker] for worker in last)
+        return spans / max(1, len(self.stamps) - len(last))
 
 
 @dataclass(frozen=True)

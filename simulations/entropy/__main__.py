@@ -1,6 +1,6 @@
 """`python -m simulations.entropy`."""
 
-from simulations.entropy.study import main
+from simulations.entropy.study import STUDY
 
 if __name__ == "__main__":
-    main()
+    STUDY.main()

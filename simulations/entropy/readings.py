@@ -15,8 +15,8 @@ from am_theory import channel
 from models.sampler import reverse_step
 from models.tokens import Tokens, token_dtype
 from simulations.entropy.config import BIN, STATISTICS, EntropyConfig
+from simulations.measure.names import SMALL_LEVEL
 from simulations.measure.paper_measures import curvature
-from simulations.phase.config import SMALL_LEVEL
 
 Floats = NDArray[np.float64]
 
@@ -57,14 +57,15 @@ def reverse_run(
     With `joint` a step is q(x_s | x_t, x_0) with x_0 one joint posterior draw, of denoisers that
     have one: exact for any number of steps, where the plain kernel draws every token by itself.
     """
-    tokens, vocabulary = x_t, np.arange(denoiser.vocab_size)
+    tokens = x_t
     for k in range(n_steps):
         level, below = 1 - k / n_steps, 1 - (k + 1) / n_steps
         log_loo = denoiser.log_loo(tokens, level)
         yield level, tokens, log_loo
         if joint:
             x_0 = denoiser.posterior_draw(rng, tokens, level)
-            log_loo = np.where(vocabulary == x_0[..., None], 0.0, -np.inf)
+            sure = np.arange(log_loo.shape[-1]) == x_0[..., None]
+            log_loo = np.where(sure, 0.0, -np.inf)
         alpha_t = float(denoiser.schedule.alpha(level))
         alpha_s = 1.0 if k == n_steps - 1 else float(denoiser.schedule.alpha(below))
         tokens = reverse_step(rng.random((3, *tokens.shape)), log_loo, tokens, alpha_t, alpha_s)

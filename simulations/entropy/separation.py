@@ -14,27 +14,24 @@ difference stays while both spreads vanish, so that d' of exact denoisers grows 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import xarray as xr
+from scipy.stats import chi2
 
-from simulations.entropy.bands import (
-    POPULATION,
-    Band,
-    Floats,
-    Moments,
-    Who,
-    band,
-    bootstrap,
-    clusters_of,
-    derived,
-    values_of,
-)
-from simulations.entropy.config import STATISTICS, EntropyConfig
-from simulations.phase.config import LAWS
+from simulations.entropy.bands import POPULATION, Band, Floats, Resampled, Saved, Who, derived
+from simulations.entropy.config import ENTROPY, EntropyConfig
+from simulations.measure.names import LAWS
 
 KINDS = ("predicted", "measured")
+READ_ON = {
+    "generated": "each model's own generated sequences",
+    "train": "training sequences of the memorizer, held-out ones for the generalizer",
+    "heldout": "the same held-out sequences for both",
+}
+Side = tuple[Who, str]  # a denoiser, and the sequences that it is read on
+
 PLATEAU = 0.9  # share of the largest d' that the plateau keeps
 NO_SPREAD = 1e-6  # nats; a smaller standard deviation is rounding
 ERRORS = 1.645 + 2.326  # normal quantiles of 95 % and 99 %
@@ -60,12 +57,16 @@ def placements(memorizer: Floats, generalizer: Floats) -> tuple[Floats, Floats]:
     above, below = np.empty(memorizer.shape), np.empty(generalizer.shape)
     for where in np.ndindex(memorizer.shape[1:]):
         column = (slice(None), *where)
-        low, high = np.sort(memorizer[column]), np.sort(generalizer[column])
-        sides = [np.searchsorted(high, memorizer[column], side) for side in ("left", "right")]
-        above[column] = 1 - (sides[0] + sides[1]) / (2 * len(high))
-        sides = [np.searchsorted(low, generalizer[column], side) for side in ("left", "right")]
-        below[column] = (sides[0] + sides[1]) / (2 * len(low))
+        above[column] = 1 - _share_below(memorizer[column], generalizer[column])
+        below[column] = _share_below(generalizer[column], memorizer[column])
     return above, below
+
+
+def _share_below(values: Floats, others: Floats) -> Floats:
+    """Share of the others (m,) below each of the values (n,), equal ones counting half."""
+    ordered = np.sort(others)
+    left, right = (np.searchsorted(ordered, values, side) for side in ("left", "right"))
+    return np.asarray((left + right) / (2 * len(ordered)))
 
 
 def highest(levels: Floats, curve: Floats, below: float) -> tuple[Floats, Floats]:
@@ -131,15 +132,12 @@ class Peak:
 class Separation:
     """Of one K from the generalizer: d' and AUC over (law, t), and the peak of each law."""
 
-    kind: str
-    split: str
-    train_size: int
     d_prime: Band
     auc: Band
     peaks: dict[str, Peak]
 
 
-def pair_of(config: EntropyConfig, kind: str, split: str, size: int) -> list[tuple[Who, str]]:
+def pair_of(config: EntropyConfig, kind: str, split: str, size: int) -> list[Side]:
     """Memorizer and generalizer, and the sequences each is read on: `train` sequences of the one
     stand against held-out ones of the other."""
     memorizer = ("empirical" if kind == "predicted" else "trained", size)
@@ -148,72 +146,52 @@ def pair_of(config: EntropyConfig, kind: str, split: str, size: int) -> list[tup
 
 
 def separate(
-    config: EntropyConfig,
-    data: xr.Dataset,
-    found: dict[tuple[Who, str], Moments],
-    kind: str,
-    split: str,
-    size: int,
-    limit: float,
+    saved: Saved, found: Mapping[Side, Resampled], pair: Sequence[Side], limit: float
 ) -> Separation:
-    entropy = STATISTICS.index("entropy")
-    pair = pair_of(config, kind, split, size)
-    low, high = (found[side] for side in pair)
+    """How well the members of a pair are told apart; `found` are the moments of everyone, and
+    the best level is looked for up to `limit`."""
     estimates, replicates = (
-        discriminability(first[..., entropy, :], second[..., entropy, :], axis)
-        for first, second, axis in (
-            (low.estimates, high.estimates, 1),
-            (low.replicates, high.replicates, 2),
-        )
+        discriminability(low[..., ENTROPY, :], high[..., ENTROPY, :], -3)
+        for low, high in zip(*(found[side] for side in pair), strict=True)
     )
-    d_prime = band(config, estimates, replicates)
-    auc = _auc(config, data, pair)
-    peaks = {law: _peak(config, d_prime[i], auc[i], limit) for i, law in enumerate(LAWS)}
-    return Separation(kind, split, size, d_prime, auc, peaks)
+    d_prime, auc = saved.band(estimates, replicates), _auc(saved, pair)
+    levels = np.array(saved.config.all_levels)
+    peaks = {law: _peak(levels, d_prime[i], auc[i], limit) for i, law in enumerate(LAWS)}
+    return Separation(d_prime, auc, peaks)
 
 
-def _auc(config: EntropyConfig, data: xr.Dataset, pair: list[tuple[Who, str]]) -> Band:
+def _auc(saved: Saved, pair: Sequence[Side]) -> Band:
     """AUC over (law, t); replicates to first order, from the placements of both sides (DeLong,
     DeLong and Clarke-Pearson, Biometrics 44, 837 (1988))."""
-    entropy = STATISTICS.index("entropy")
-    sides = [values_of(data, who, "channel", split)[:, :, :, entropy] for who, split in pair]
-    placed = [placements(*seed) for seed in zip(*sides, strict=True)]
-    low, high = (
-        bootstrap(config, np.stack(values), clusters_of(data, who, split), split)
-        for values, (who, split) in zip(zip(*placed, strict=True), pair, strict=True)
+    sides = [saved.values(who, "channel", split)[:, :, :, ENTROPY] for who, split in pair]
+    placed = zip(*(placements(*seed) for seed in zip(*sides, strict=True)), strict=True)
+    (low, low_replicates), (high, high_replicates) = (
+        saved.resampled(np.stack(values), *side) for values, side in zip(placed, pair, strict=True)
     )
-    spread = high.replicates - high.estimates[:, None]
-    return band(config, low.estimates, low.replicates + spread)
+    return saved.band(low, low_replicates + (high_replicates - high[:, None]))
 
 
-def _peak(config: EntropyConfig, d_prime: Band, auc: Band, limit: float) -> Peak:
-    levels = np.array(config.all_levels)
-
+def _peak(levels: Floats, d_prime: Band, auc: Band, limit: float) -> Peak:
     def shape(curve: Floats) -> Floats:
         level, height = highest(levels, curve, limit)
-        rest = [
-            plateau(levels, row, *top)
-            for row, *top in zip(
-                curve.reshape(-1, len(levels)), level.ravel(), height.ravel(), strict=True
-            )
-        ]
-        ends = np.reshape(rest, (*level.shape, 2))
+        tops = zip(curve.reshape(-1, len(levels)), level.ravel(), height.ravel(), strict=True)
+        ends = np.reshape([plateau(levels, *top) for top in tops], (*level.shape, 2))
         return np.concatenate([level[..., None], height[..., None], ends], axis=-1)
 
-    found = derived(d_prime, shape)
-    last = int(np.flatnonzero(levels <= limit)[-1])
-    most = auc.estimate[: last + 1].max()
-    best = levels[: last + 1][auc.estimate[: last + 1] == most]
-    curve, level = d_prime.estimate, float(found.estimate[0])
+    found = derived(shape, d_prime)
+    level = float(found.estimate[0])
+    searched = levels <= limit
+    reach, curve, shares = (part[searched] for part in (levels, d_prime.estimate, auc.estimate))
+    best = reach[shares == shares.max()]
     return Peak(
         found[0],
         found[1],
         d_prime[0],
         auc[int(np.abs(levels - level).argmin())],
         auc[0],
-        derived(found, lambda table: table[..., 2:]),
-        (float(most), float(best[0]), float(best[-1])),
-        bool(curve[: last + 1].argmax() == last and level == levels[last]),
+        found[2:],
+        (float(shares.max()), float(best[0]), float(best[-1])),
+        bool(curve.argmax() == len(reach) - 1 and level == reach[-1]),
     )
 
 
@@ -222,3 +200,16 @@ def sequences_needed(d_prime: float) -> float:
     5 % with power 99 %, 2 (1.645 + 2.326)^2 / d'^2 rounded up (normal means, known variances;
     Cohen 1988, Statistical Power Analysis, chapter 2). Infinite where d' is not positive."""
     return max(1.0, math.ceil(2 * (ERRORS / d_prime) ** 2)) if d_prime > 0 else math.inf
+
+
+def spread_of_models(saved: Saved, who: Who, split: str, level: int) -> tuple[float, float, float]:
+    """Standard deviation over seeds of the mean `loo` entropy at a level of `all_levels`, over
+    that between the sequences of one model; with the 95 % interval of a normal law's standard
+    deviation from so few seeds. NaN with one seed."""
+    values = saved.values(who, "channel", split)[:, :, 0, ENTROPY, level]
+    free, within = len(values) - 1, float(np.sqrt(values.var(1).mean()))
+    if free < 1 or within < NO_SPREAD:
+        return math.nan, math.nan, math.nan
+    ratio = float(values.mean(1).std(ddof=1)) / within
+    low, high = (ratio * math.sqrt(free / chi2.ppf(q, free)) for q in (0.975, 0.025))
+    return ratio, low, high

@@ -1,6 +1,6 @@
 """`python -m simulations.linear_curves`."""
 
-from simulations.linear_curves.study import main
+from simulations.linear_curves.study import STUDY
 
 if __name__ == "__main__":
-    main()
+    STUDY.main()

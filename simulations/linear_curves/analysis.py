@@ -8,31 +8,49 @@ sequence of independent uniform tokens.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import reduce
+from itertools import product
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import xarray as xr
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from am_theory import linear
 from models.streams import stream
-from simulations.linear_curves.config import SPLITS, LinearConfig, dimension, train_sizes
+from simulations.linear_curves.config import (
+    SPLITS,
+    Case,
+    LinearConfig,
+    case_name,
+    dimension,
+    train_sizes,
+)
 from simulations.measure.bootstrap import bootstrap_ratio, interval, standard_error
 from simulations.measure.checks import Check, Row, check_mean, compare
 from simulations.measure.passage import crossing_size
 
 Floats = NDArray[np.float64]
 
-Tokens = Literal["all", "corrupted"]
+Quantity = tuple[str, str]
 Criterion = Literal["corrupted_recovery", "recovery_gap", "error_gap"]
-MEASURES = ("error", "all", "corrupted")
-QUANTITIES = tuple((measure, split) for measure in MEASURES for split in SPLITS)
+COUNTED = {"error": ("error", "one"), "all": ("right", "tokens")}
+COUNTED["corrupted"] = ("recovered", "corrupted")  # numerator and denominator of each measure
+MEASURES = tuple(COUNTED)
+QUANTITIES: tuple[Quantity, ...] = tuple((m, split) for m in MEASURES for split in SPLITS)
 NAMES = {"error": "error", "all": "all-token recovery", "corrupted": "corrupted recovery"}
-CRITERIA: dict[Criterion, tuple[str, float]] = {
-    "corrupted_recovery": ("corrupted train recovery = 1/2", 0.5),
-    "recovery_gap": ("all-token recovery, train - test = 0.01", 0.01),
-    "error_gap": ("error, test - train = 0.05", 0.05),
+# in words, level, and the quantity that passes it (less the other one)
+CRITERIA: dict[Criterion, tuple[str, float, tuple[Quantity, ...]]] = {
+    "corrupted_recovery": ("corrupted train recovery = 1/2", 0.5, (("corrupted", "train"),)),
+    "recovery_gap": (
+        "all-token recovery, train - test = 0.01",
+        0.01,
+        (("all", "train"), ("all", "test")),
+    ),
+    "error_gap": ("error, test - train = 0.05", 0.05, (("error", "test"), ("error", "train"))),
 }
 
 
@@ -80,110 +98,83 @@ class LinearAnalysis:
     checks: list[Check]
 
 
-def measured(
-    top: Floats, bottom: Floats | float, predicted: Floats, replicates: Floats
-) -> Measured:
-    low, high = interval(replicates)
-    return Measured(
-        top.sum(0) / np.broadcast_to(bottom, top.shape).sum(0),
-        low,
-        high,
-        standard_error(replicates),
-        predicted,
-    )
+def theory(case: Case, sizes: ArrayLike, measure: str) -> tuple[Any, Any]:
+    """Train and test values of a measure at these K, for infinitely many dimensions."""
+    vocab_size, seq_len, alpha = case
+    if measure == "error":
+        errors = linear.errors(sizes, seq_len, vocab_size, alpha)
+        return errors.train, errors.heldout
+    kind: Any = measure
+    problem: Any = (sizes, seq_len, vocab_size, alpha)
+    train, test = (linear.token_recovery(*problem, tokens=kind, split=s) for s in SPLITS)
+    return train, test
 
 
-def analyse(config: LinearConfig, data: xr.Dataset) -> LinearAnalysis:
+def ratios(case: Case, wanted: tuple[float, ...]) -> Floats:
+    """K / d of the points of a case, K rounded."""
+    return np.array(train_sizes(case, wanted)) / dimension(case)
+
+
+def analyse(config: LinearConfig, data: xr.Dataset, _: Path | None = None) -> LinearAnalysis:
     """Everything that is derived from the merged data; `data` as `linear_curves.merge` gives it."""
     curves, crossings = [], []
-    for index in range(len(config.cases)):
-        found, replicates = _case(config, data.isel(case=index), index)
+    for index, case in enumerate(config.cases):
+        found, replicates = _curves(config, data.isel(case=index), case)
         curves.append(found)
-        crossings.append(_crossings(config, index, found, replicates))
-    return LinearAnalysis(
-        config,
-        data,
-        curves,
-        _draws(config, data),
-        _flow(config, data),
-        crossings,
-        exact_checks(config, data),
-    )
+        crossings.append(_crossings(config, case, found, replicates))
+    ends = _draws(config, data), _flow(config, data)
+    return LinearAnalysis(config, data, curves, *ends, crossings, exact_checks(config, data))
 
 
-def _counts(part: xr.Dataset) -> tuple[Floats, Floats]:
-    """Numerators and denominators, (seed, ratio, quantity)."""
-    pairs = {
-        "error": (part["error"], xr.ones_like(part["error"])),
-        "all": (part["right"], part["tokens"]),
-        "corrupted": (part["recovered"], part["corrupted"]),
-    }
-    top, bottom = (
-        np.stack(
-            [
-                pairs[measure][k].sel(split=split).transpose("seed", "ratio").values
-                for measure, split in QUANTITIES
-            ],
-            axis=-1,
-        ).astype(float)
-        for k in (0, 1)
-    )
-    return top, bottom
-
-
-def _case(config: LinearConfig, part: xr.Dataset, index: int) -> tuple[Measured, Floats]:
-    vocab_size, seq_len, alpha = case = config.cases[index]
-    problem: Any = (train_sizes(case, config.ratios), seq_len, vocab_size, alpha)
-    errors = linear.errors(*problem)
-    splits: tuple[Literal["train", "test"], ...] = ("train", "test")
-    kinds: tuple[Tokens, ...] = ("all", "corrupted")
-    predicted = [errors.train, errors.heldout]
-    predicted += [
-        linear.token_recovery(*problem, tokens=tokens, split=split)
-        for tokens in kinds
-        for split in splits
-    ]
-    top, bottom = _counts(part)
-    rng = stream(config.root_seed, "bootstrap", *case)
+def _measured(
+    config: LinearConfig, top: Floats, bottom: Floats, predicted: Floats, *names: object
+) -> tuple[Measured, Floats]:
+    """Ratios of sums over the first axis, training sets, and their bootstrap replicates."""
+    rng = stream(config.root_seed, "bootstrap", *names)
     _, replicates = bootstrap_ratio(rng, top, bottom, np.arange(len(top)), config.replicates)
-    return measured(top, bottom, np.stack(predicted, axis=-1), replicates), replicates
+    ends = (*interval(replicates), standard_error(replicates))
+    return Measured(top.sum(0) / bottom.sum(0), *ends, predicted), replicates
+
+
+def _curves(config: LinearConfig, part: xr.Dataset, case: Case) -> tuple[Measured, Floats]:
+    part = part.assign(one=xr.ones_like(part["error"])).transpose("seed", "ratio", ...)
+    columns = [[part[name].sel(split=s) for name in COUNTED[m]] for m, s in QUANTITIES]
+    top, bottom = (
+        np.stack([column.values for column in pair], axis=-1).astype(float)
+        for pair in zip(*columns, strict=True)
+    )
+    sizes = train_sizes(case, config.ratios)
+    predicted = [curve for measure in MEASURES for curve in theory(case, sizes, measure)]
+    return _measured(config, top, bottom, np.stack(predicted, axis=-1), *case)
 
 
 def _crossings(
-    config: LinearConfig, index: int, found: Measured, replicates: Floats
+    config: LinearConfig, case: Case, found: Measured, replicates: Floats
 ) -> list[Crossing]:
-    vocab_size, seq_len, alpha = config.cases[index]
-    ratios = np.array(train_sizes(config.cases[index], config.ratios)) / dimension(
-        config.cases[index]
-    )
-
-    def curve(table: Floats, criterion: Criterion) -> Floats:
-        column = {q: table[..., k] for k, q in enumerate(QUANTITIES)}
-        if criterion == "corrupted_recovery":
-            return column["corrupted", "train"]
-        if criterion == "recovery_gap":
-            return column["all", "train"] - column["all", "test"]
-        return column["error", "test"] - column["error", "train"]
-
+    vocab_size, seq_len, alpha = case
     crossings = []
-    for criterion, (words, level) in CRITERIA.items():
+    for criterion, (words, level, quantities) in CRITERIA.items():
+        columns = [QUANTITIES.index(quantity) for quantity in quantities]
         simulated, on_grid, spread = (
-            crossing_size(ratios, curve(table, criterion), level)
+            crossing_size(
+                ratios(case, config.ratios),
+                reduce(np.subtract, [table[..., column] for column in columns]),
+                level,
+            )
             for table in (found.estimate, found.predicted, replicates)
         )
-        low, high = interval(spread)
         exact = linear.convergence_size(seq_len, vocab_size, alpha, criterion=criterion).ratio
-        ends = (float(simulated), float(low), float(high), float(on_grid))
-        crossings.append(Crossing(words, *ends, float(exact)))
+        values = (simulated, *interval(spread), on_grid, exact)
+        crossings.append(Crossing(words, *(float(value) for value in values)))
     return crossings
 
 
-def _pair(config: LinearConfig, values: Floats, predicted: Floats, *names: object) -> Measured:
-    """Plain means of `values` (seed, ...)."""
-    rng = stream(config.root_seed, "bootstrap", *names)
-    ones = np.ones_like(values)
-    _, replicates = bootstrap_ratio(rng, values, ones, np.arange(len(values)), config.replicates)
-    return measured(values, 1.0, predicted, replicates)
+def _means(
+    config: LinearConfig, part: xr.Dataset, names: Quantity, predicted: Floats, word: str
+) -> Measured:
+    """Means over seeds of two variables (seed, ...), along the last axis of the result."""
+    values = np.stack([part[name].values for name in names], axis=-1)
+    return _measured(config, values, np.ones_like(values), predicted, word)[0]
 
 
 def _draws(config: LinearConfig, data: xr.Dataset) -> Measured:
@@ -196,102 +187,74 @@ def _draws(config: LinearConfig, data: xr.Dataset) -> Measured:
         nothing = np.full_like(predicted, np.nan)
         return Measured(nothing, nothing, nothing, nothing, predicted)
     part = data.sel(draws=1).transpose("seed", "ridge", "draws_ratio", ...)
-    values = np.stack([part["seen"].values, part["test"].values], axis=-1)
-    return _pair(config, values, predicted, "draws")
+    return _means(config, part, ("seen", "test"), predicted, "draws")
 
 
 def _flow(config: LinearConfig, data: xr.Dataset) -> Measured:
     vocab_size, seq_len, alpha = config.flow_case
     sizes, times = np.array(config.flow_sizes)[:, None], np.array(config.times)
-    at, end = (
-        linear.training_errors(sizes, seq_len, vocab_size, alpha, times),
-        linear.errors(sizes, seq_len, vocab_size, alpha),
-    )
-    predicted = np.stack(
-        [np.hstack([at.train, end.train]), np.hstack([at.heldout, end.heldout])], axis=-1
-    )
+    at = linear.training_errors(sizes, seq_len, vocab_size, alpha, times)
+    end = linear.errors(sizes, seq_len, vocab_size, alpha)
+    pairs = (np.hstack([at.train, end.train]), np.hstack([at.heldout, end.heldout]))
     part = data.transpose("seed", "flow_size", "time", ...)
-    values = np.stack([part["flow_train"].values, part["flow_test"].values], axis=-1)
-    return _pair(config, values, predicted, "flow")
+    return _means(config, part, ("flow_train", "flow_test"), np.stack(pairs, axis=-1), "flow")
+
+
+def _named(analysis: LinearAnalysis) -> Iterator[tuple[list[str], Measured]]:
+    """Every table that theory has a value for, with names of its entries in their order."""
+    config = analysis.config
+    for case, part in zip(config.cases, analysis.curves, strict=True):
+        label = case_name(case)
+        entries = product(config.ratios, QUANTITIES)
+        yield [f"{label} x={x:g}: {NAMES[m]}, {split}" for x, (m, split) in entries], part
+    if 1 in config.draws:
+        fits = product(config.ridges, config.draws_ratios, ("seen noise", "test"))
+        names = [f"one draw, ridge={ridge:g} x={x:g}: error, {split}" for ridge, x, split in fits]
+        yield names, analysis.draws
+    runs = product(config.flow_sizes, (*config.times, np.inf), SPLITS)
+    names = [f"training time, K={size} tau={tau:g}: error, {split}" for size, tau, split in runs]
+    yield names, analysis.flow
 
 
 def rows(analysis: LinearAnalysis) -> list[Row]:
     """Every point of every curve against its theory; findings, which never fail a run."""
-    config = analysis.config
-    found: list[Row] = []
-
-    def add(names: list[str], part: Measured) -> None:
-        flat = zip(
+    return [
+        compare(name, simulated, predicted, low - predicted, high - predicted)
+        for names, part in _named(analysis)
+        for name, simulated, predicted, low, high in zip(
             names,
             *(table.ravel() for table in (part.estimate, part.predicted, part.low, part.high)),
             strict=True,
         )
-        found.extend(compare(n, s, p, low - p, high - p) for n, s, p, low, high in flat)
-
-    for (vocab_size, seq_len, alpha), part in zip(config.cases, analysis.curves, strict=True):
-        label = f"V={vocab_size} L={seq_len} alpha={alpha:g}"
-        add(
-            [
-                f"{label} x={x:g}: {NAMES[measure]}, {split}"
-                for x in config.ratios
-                for measure, split in QUANTITIES
-            ],
-            part,
-        )
-    if 1 in config.draws:
-        add(
-            [
-                f"one draw, ridge={ridge:g} x={x:g}: error, {split}"
-                for ridge in config.ridges
-                for x in config.draws_ratios
-                for split in ("seen noise", "test")
-            ],
-            analysis.draws,
-        )
-    add(
-        [
-            f"training time, K={size} tau={tau:g}: error, {split}"
-            for size in config.flow_sizes
-            for tau in (*config.times, np.inf)
-            for split in SPLITS
-        ],
-        analysis.flow,
-    )
-    return found
+    ]
 
 
 def exact_checks(config: LinearConfig, data: xr.Dataset) -> list[Check]:
     """What holds exactly at every size; a training set at a ratio is one unit."""
     checks = []
-    for index, (vocab_size, seq_len, alpha) in enumerate(config.cases):
-        part = data.isel(case=index)
-        label = f"V={vocab_size} L={seq_len} alpha={alpha:g}: "
-        for split in SPLITS:
-            one = part.sel(split=split)
-            gap = (one["drawn_error"] - one["query_error"]).values.ravel()
+    for index, case in enumerate(config.cases):
+        label, kept = f"{case_name(case)}: ", 1 - case[2] ** 2
+        parts = {split: data.isel(case=index).sel(split=split) for split in SPLITS}
+        for split, part in parts.items():
+            gap = (part["drawn_error"] - part["query_error"]).values.ravel()
             name = f"{label}error on drawn {split} noise - its exact average"
             checks.append(check_mean(name, gap, 0.0))
-        kept = 1 - alpha**2
-        train = float(part["error"].sel(split="train").max())
-        test = float(part["error"].sel(split="test").min())
+        train, test = float(parts["train"]["error"].max()), float(parts["test"]["error"].min())
+        unseen = parts["test"]
+        gap = ((unseen["right"] + unseen["corrupted"]) / unseen["tokens"] - 1).values.ravel()
+        found = check_mean(f"{label}test recovery - tokens kept <= 0", gap, 0.0)
         checks += [
             _bound(f"{label}largest E_train <= 1 - alpha^2", train, min(train, kept)),
             _bound(f"{label}smallest E_test >= 1 - alpha^2", test, max(test, kept)),
+            replace(found, exact=min(found.simulated, 0.0)),
         ]
-        unseen = part.sel(split="test")
-        gap = ((unseen["right"] + unseen["corrupted"]) / unseen["tokens"] - 1).values.ravel()
-        found = check_mean(f"{label}test recovery - tokens kept <= 0", gap, 0.0)
-        exact = min(found.simulated, 0.0)
-        checks.append(Check(found.name, found.simulated, exact, found.standard_error, found.sets))
     for index, size in enumerate(config.flow_sizes):
         part = data.isel(flow_size=index)
-        largest = float(part["gap_to_end"].max())
-        checks.append(
-            _bound(f"K={size}: largest entry of W(tau = inf) - W of the regression", largest, 0.0)
-        )
-        rise = float(part["flow_train"].diff("time").max())
-        name = f"K={size}: largest rise of E_train in time <= 0"
-        checks.append(_bound(name, rise, min(rise, 0.0)))
+        end, rise = float(part["gap_to_end"].max()), float(part["flow_train"].diff("time").max())
+        checks += [
+            _bound(f"K={size}: largest entry of W(tau = inf) - W of the regression", end, 0.0),
+            _bound(f"K={size}: largest rise of E_train in time <= 0", rise, min(rise, 0.0)),
+        ]
     return checks
 
 

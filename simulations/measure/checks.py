@@ -14,6 +14,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 MAX_Z = 5.0
+_NUMBERS = ("simulated", "exact", "standard_error", "sets")  # of a Check, in this order
 
 Verdict = Literal["supported", "not supported", "not decidable at this size"]
 SUPPORTED: Verdict = "supported"
@@ -74,18 +75,12 @@ def check_mean(name: str, per_set: NDArray[np.float64], exact: Any) -> Check:
 
 def as_dataset(checks: list[Check]) -> xr.Dataset:
     """Comparisons as a dataset with dimension `check`; `read_checks` is the inverse."""
-    fields = {
-        "simulated": [c.simulated for c in checks],
-        "exact": [c.exact for c in checks],
-        "standard_error": [c.standard_error for c in checks],
-        "sets": [c.sets for c in checks],
-    }
-    data = {name: ("check", np.array(values), {"units": "1"}) for name, values in fields.items()}
+    columns = {name: np.array([getattr(c, name) for c in checks]) for name in _NUMBERS}
+    data = {name: ("check", values, {"units": "1"}) for name, values in columns.items()}
     return xr.Dataset(data, {"check": [c.name for c in checks]})
 
 
 def read_checks(ds: xr.Dataset) -> list[Check]:
     """The comparisons of a saved dataset."""
-    columns = [ds[name].values for name in ("simulated", "exact", "standard_error", "sets")]
-    rows = zip(ds["check"].values, *columns, strict=True)
+    rows = zip(ds["check"].values, *(ds[name].values for name in _NUMBERS), strict=True)
     return [Check(str(n), float(s), float(e), float(d), int(m)) for n, s, e, d, m in rows]

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from am_theory import channel
 from models.sampler import decode_argmax, decode_best_change
 from models.tokens import Tokens
-from simulations.phase.config import EPSILONS, LOG_LOSS_CAP
+from simulations.measure.names import EPSILONS, LOG_LOSS_CAP
 
 Floats = NDArray[np.float64]
 LOG_ZERO = -1e4  # stands for log 0: exp of it is exactly 0
@@ -75,6 +75,18 @@ def stratified_levels(
     """Levels (n, draws) in [start, 1], one in each of `draws` equal strata for every row."""
     strata = (np.arange(draws) + rng.random((n, draws))) / draws
     return start + (1 - start) * strata
+
+
+def noisy_inputs(
+    rng: np.random.Generator, x_0: Tokens, draws: int, start: float, schedule: Any, size: int
+) -> tuple[Tokens, Tokens, Floats]:
+    """Noisy copies, clean copies (draws n, L) and levels (draws n,) of x_0 (n, L), V = `size`, at
+    `draws` stratified levels in [start, 1] a sequence: all of one draw, then of the next."""
+    strata = stratified_levels(rng, start, len(x_0), draws).astype(np.float32)
+    t = strata.T.reshape(-1).astype(np.float64)
+    clean = np.tile(x_0, (draws, 1))
+    keep = rng.random(clean.shape) < np.asarray(schedule.alpha(t))[:, None]
+    return np.where(keep, clean, rng.integers(size, size=clean.shape).astype(clean.dtype)), clean, t
 
 
 def nelbo_rates(log_loo: Any, x_t: Tokens, x_0: Tokens, t: Floats, schedule: Any) -> Floats:

@@ -29,6 +29,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from simulations.measure.inputs import strict_share
+
 Floats = NDArray[np.float64]
 Direction = Literal["falling", "rising"]
 
@@ -41,24 +43,17 @@ def half_gap_size(train_sizes: ArrayLike, gap: ArrayLike) -> Floats:
     Parameters
     ----------
     train_sizes : (n,) positive, strictly increasing, n at least 2
-    gap : (..., n)
-        Recovery on training minus recovery on held-out sequences, same t, decoder and steps.
+    gap : (..., n); recovery on training minus recovery on held-out sequences, same t, decoder and
+        steps.
 
-    Returns
-    -------
-    (...) training-set size
-        +inf when the last point is still at or above half, nan when gap(K_min) is not positive
-        (there was no gap to halve) or any point is NaN. Never -inf.
+    Returns (...) training-set size, +inf when the last point is still at or above half, nan when
+    gap(K_min) is not positive (there was no gap to halve) or any point is NaN. Never -inf.
 
-    Raises
-    ------
-    ValueError
-        On sizes that are not positive and increasing, fewer than 2, or another shape than the gap.
+    Raises ValueError on sizes that are not positive and increasing, fewer than 2, or another shape
+    than the gap.
 
     Source: definition ours, phenomenon of arXiv:2604.26841.
 
-    Examples
-    --------
     >>> float(half_gap_size([10, 100, 1000], [0.8, 0.6, 0.2]).round(6))
     316.227766
     """
@@ -76,34 +71,24 @@ def convergence_size(train_sizes: ArrayLike, gap: ArrayLike, tolerance: float = 
     Parameters
     ----------
     train_sizes : (n,) positive, strictly increasing, n at least 2
-    gap : (..., n)
-        Recovery on training minus recovery on held-out sequences.
+    gap : (..., n); recovery on training minus recovery on held-out sequences.
     tolerance : in (0, 1)
 
-    Returns
-    -------
-    (...) training-set size
-        -inf when the gap is below the tolerance everywhere, +inf when the last point is not, nan
-        when any point is NaN. Does not rise with the tolerance.
+    Returns (...) training-set size, -inf when the gap is below the tolerance everywhere, +inf when
+    the last point is not, nan when any point is NaN. Does not rise with the tolerance.
 
-    Raises
-    ------
-    ValueError
-        As `half_gap_size`, or on a tolerance outside (0, 1).
+    Raises ValueError as `half_gap_size`, or on a tolerance outside (0, 1).
 
-    Notes
-    -----
     Whether the data resolve the tolerance is for `recovery_transition` to say.
 
     Source: definition ours, phenomenon of arXiv:2604.26841.
 
-    Examples
-    --------
     >>> float(convergence_size([10, 100, 1000], [0.8, 0.3, 0.1], 0.2).round(6))
     316.227766
     """
     sizes, curve = curve_iv(train_sizes, gap, "gap")
-    return _last_passage(sizes, curve, np.asarray(tolerance_iv(tolerance)))
+    hint = "It is a difference of two recoveries: for 2 % pass 0.02."
+    return _last_passage(sizes, curve, np.asarray(strict_share("tolerance", tolerance, hint)))
 
 
 def crossing_size(
@@ -121,25 +106,17 @@ def crossing_size(
     ----------
     train_sizes : (n,) positive, strictly increasing, n at least 2
     curve : (..., n)
-    level : broadcasts to (...)
-        NaN where there is none.
+    level : broadcasts to (...); NaN where there is none.
     direction : "falling" (fraction of vanishing entropies) or "rising" (mean entropy)
 
-    Returns
-    -------
-    (...) training-set size
-        -inf when the curve is past the level everywhere, +inf when the last point is not, nan
-        when any point or the level is NaN.
+    Returns (...) training-set size, -inf when the curve is past the level everywhere, +inf when the
+    last point is not, nan when any point or the level is NaN.
 
-    Raises
-    ------
-    ValueError
-        As `half_gap_size`, or on an unknown direction or a level that does not broadcast.
+    Raises ValueError as `half_gap_size`, or on an unknown direction or a level that does not
+    broadcast.
 
     Source: definition ours, phenomenon of arXiv:2604.26841.
 
-    Examples
-    --------
     >>> float(crossing_size([10, 1000], [0.2, 0.6], 0.4, "rising").round(6))
     100.0
     """
@@ -187,25 +164,37 @@ def last_at_or_above(curve: Floats, level: Floats) -> NDArray[np.intp]:
     return np.asarray(np.where(holds.any(axis=-1), last, -1), dtype=np.intp)
 
 
-def _last_passage(sizes: Floats, curve: Floats, level: Floats) -> Floats:
-    """Last downward passage of ``level`` (...), linear in log K; -inf, +inf, nan as in the head."""
-    n_sizes = sizes.size
-    level = np.broadcast_to(level, curve.shape[:-1])
-    last = last_at_or_above(curve, level)
-    left = np.clip(last, 0, n_sizes - 2)
-    inside = (last >= 0) & (last < n_sizes - 1)
+def place_of_passage(
+    curve: Floats, level: Floats | float, last: NDArray[np.intp]
+) -> tuple[NDArray[np.intp], Floats]:
+    """The point (...) after which a curve (..., n) falls through `level`, `last` inside the grid,
+    and the share of the way to the next point; 0 of the way where the passage is outside."""
+    n = curve.shape[-1]
+    left, inside = np.clip(last, 0, n - 2), (last >= 0) & (last < n - 1)
     above = np.take_along_axis(curve, left[..., None], axis=-1)[..., 0]
     below = np.take_along_axis(curve, left[..., None] + 1, axis=-1)[..., 0]
     drop = np.where(inside, above - below, 1.0)
-    share = np.where(inside, above - level, 0.0) / drop
-    # sizes[left] * ratio**share is exact at both ends and scales with the sizes
-    found = sizes[left] * (sizes[left + 1] / sizes[left]) ** share
-    found = np.where(last < 0, -np.inf, np.where(last == n_sizes - 1, np.inf, found))
-    undefined = np.isnan(curve).any(axis=-1) | np.isnan(level)
+    return left, np.where(inside, np.maximum(above - level, 0.0), 0.0) / drop
+
+
+def censored(found: Floats, last: NDArray[np.intp], n: int, undefined: ArrayLike) -> Floats:
+    """What was found (...); -inf and +inf where the grid of n points does not hold it, or nan."""
+    found = np.where(last < 0, -np.inf, np.where(last == n - 1, np.inf, found))
     return np.asarray(np.where(undefined, np.nan, found), dtype=np.float64)
 
 
+def _last_passage(sizes: Floats, curve: Floats, level: Floats) -> Floats:
+    """Last downward passage of ``level`` (...), linear in log K; -inf, +inf, nan as in the head."""
+    level = np.broadcast_to(level, curve.shape[:-1])
+    last = last_at_or_above(curve, level)
+    left, share = place_of_passage(curve, level, last)
+    # sizes[left] * ratio**share is exact at both ends and scales with the sizes
+    found = sizes[left] * (sizes[left + 1] / sizes[left]) ** share
+    return censored(found, last, sizes.size, np.isnan(curve).any(axis=-1) | np.isnan(level))
+
+
 def curve_iv(train_sizes: ArrayLike, curve: ArrayLike, name: str) -> tuple[Floats, Floats]:
+    """Sizes (n,) and a curve (..., n) over them, checked. Raises ValueError."""
     sizes = np.asarray(train_sizes, dtype=np.float64)
     table = np.asarray(curve, dtype=np.float64)
     if sizes.ndim != 1 or sizes.size < 2:
@@ -229,12 +218,3 @@ def curve_iv(train_sizes: ArrayLike, curve: ArrayLike, name: str) -> tuple[Float
             "measured with NaN, or leave them out of the grid."
         )
     return sizes, table
-
-
-def tolerance_iv(tolerance: float) -> float:
-    if not 0.0 < tolerance < 1.0:
-        raise ValueError(
-            f"`tolerance` must lie strictly between 0 and 1; got {tolerance}. It is a difference "
-            "of two recoveries: for 2 % pass 0.02."
-        )
-    return float(tolerance)

@@ -15,7 +15,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from simulations.measure.bootstrap import interval
+from simulations.measure.bootstrap import stated_interval
+from simulations.measure.inputs import strict_share
+from simulations.measure.passage import censored, place_of_passage
 
 Floats = NDArray[np.float64]
 _ROUNDING = 1e-12  # a pooled rate this close below the threshold has met it
@@ -27,8 +29,6 @@ RadiusStatus = Literal["ok", "censored below", "censored above", "undefined"]
 class Radius:
     """A basin radius with its interval.
 
-    Attributes
-    ----------
     value : noise level t; -inf, +inf or nan when censored or undefined, see `status`
     low, high : percentile interval, with the same codes; nan when not available
     status : "ok", "censored below" (the first level), "censored above" (the last), "undefined"
@@ -53,16 +53,11 @@ def isotonic_decreasing(rate: ArrayLike, weights: ArrayLike | None = None) -> Fl
     Parameters
     ----------
     rate : (..., n), finite or NaN
-    weights : broadcasts to (..., n), positive, optional
-        For instance the number of corrupted tokens. Equal by default.
+    weights : broadcasts to (..., n), positive, optional; for instance the number of corrupted
+        tokens. Equal by default.
 
-    Returns
-    -------
-    (..., n)
-        All NaN where any of the n rates is NaN.
+    Returns (..., n), all NaN where any of the n rates is NaN.
 
-    Notes
-    -----
     O(n^2) a sequence with n vector operations over all leading axes: meant for some tens of
     levels and thousands of replicates. For one long sequence use
     scipy.optimize.isotonic_regression, to which the tests hold this one.
@@ -70,8 +65,6 @@ def isotonic_decreasing(rate: ArrayLike, weights: ArrayLike | None = None) -> Fl
     Source: Robertson, Wright and Dykstra, Order Restricted Statistical Inference (1988),
     section 1.4.
 
-    Examples
-    --------
     >>> isotonic_decreasing([1.0, 0.2, 0.4])
     array([1. , 0.3, 0.3])
     """
@@ -108,43 +101,27 @@ def basin_radius(
     t : (n,) noise levels, strictly increasing, in [0, 1], n at least 2
     rate : (..., n), in [0, 1] or NaN
     threshold : in (0, 1)
-    weights : broadcasts to (..., n), positive, optional
-        Of the levels in the fit; equal by default.
+    weights : broadcasts to (..., n), positive, optional; of the levels in the fit; equal by
+        default.
 
-    Returns
-    -------
-    (...) noise level
-        -inf when the fit is below the threshold at the first level, +inf when it is not below it
-        at the last, nan when any rate is NaN. Does not rise with the threshold.
+    Returns (...) noise level, -inf when the fit is below the threshold at the first level, +inf
+    when it is not below it at the last, nan when any rate is NaN. Does not rise with the threshold.
 
-    Raises
-    ------
-    ValueError
-        On levels, rates, weights or a threshold outside their range, or shapes that disagree.
+    Raises ValueError on levels, rates, weights or a threshold outside their range, or shapes that
+    disagree.
 
     Source: definition ours; the fit as in `isotonic_decreasing`.
 
-    Examples
-    --------
     >>> float(basin_radius([0.1, 0.3, 0.5], [1.0, 0.8, 0.2]).round(6))
     0.4
     """
     levels, table = _levels_iv(t, rate)
-    threshold = _threshold_iv(threshold)
+    threshold = strict_share("threshold", threshold, "It is a share: for one half pass 0.5.")
     fit = isotonic_decreasing(table, weights)
-    n_levels = levels.size
-    n_held = np.count_nonzero(
-        fit >= threshold - _ROUNDING, axis=-1
-    )  # the fit falls: these come first
-    left = np.clip(n_held - 1, 0, n_levels - 2)
-    inside = (n_held > 0) & (n_held < n_levels)
-    above = np.take_along_axis(fit, left[..., None], axis=-1)[..., 0]
-    below = np.take_along_axis(fit, left[..., None] + 1, axis=-1)[..., 0]
-    drop = np.where(inside, above - below, 1.0)
-    share = np.where(inside, np.maximum(above - threshold, 0.0), 0.0) / drop
+    last = np.count_nonzero(fit >= threshold - _ROUNDING, axis=-1) - 1  # the fit falls
+    left, share = place_of_passage(fit, threshold, last)
     found = levels[left] + share * (levels[left + 1] - levels[left])
-    found = np.where(n_held == 0, -np.inf, np.where(n_held == n_levels, np.inf, found))
-    return np.asarray(np.where(np.isnan(table).any(axis=-1), np.nan, found), dtype=np.float64)
+    return censored(found, last, levels.size, np.isnan(table).any(axis=-1))
 
 
 def radius_estimate(
@@ -163,20 +140,15 @@ def radius_estimate(
     ----------
     t : (n,) noise levels, strictly increasing, in [0, 1]
     rate : (n,) in [0, 1]
-    replicates : (R, n)
-        Bootstrap replicates of the rate, from `bootstrap.combine_seeds`.
+    replicates : (R, n); bootstrap replicates of the rate, from `bootstrap.combine_seeds`.
     criterion : what the rate counts, e.g. "exact" or "token_recovery"
     threshold : in (0, 1)
     level : of the interval, in (0, 1)
     weights : (n,) positive, optional
 
-    Returns
-    -------
-    Radius
-        Its interval is nan when more than ``1 - level`` of the replicates are undefined.
+    Returns a Radius, whose interval is nan when more than ``1 - level`` of the replicates are
+    undefined.
 
-    Examples
-    --------
     >>> rate = np.array([1.0, 0.8, 0.2])
     >>> found = radius_estimate([0.1, 0.3, 0.5], rate, rate[None], criterion="exact")
     >>> describe(found, [0.1, 0.3, 0.5])
@@ -190,16 +162,8 @@ def radius_estimate(
         )
     value = float(basin_radius(t, table, threshold, weights=weights))
     radii = basin_radius(t, copies, threshold, weights=weights)
-    low, high = interval(radii, level)
-    stated = np.count_nonzero(np.isnan(radii)) <= (1.0 - level) * radii.size + 1e-9
-    return Radius(
-        value=value,
-        low=float(low) if stated else np.nan,
-        high=float(high) if stated else np.nan,
-        status=_status(value),
-        criterion=criterion,
-        threshold=float(threshold),
-    )
+    low, high = stated_interval(radii, level)
+    return Radius(value, low, high, _status(value), criterion, float(threshold))
 
 
 def describe(radius: Radius, levels: ArrayLike, *, digits: int = 2) -> str:
@@ -211,14 +175,9 @@ def describe(radius: Radius, levels: ArrayLike, *, digits: int = 2) -> str:
     levels : (n,) the noise levels that were measured; the ends bound what is censored
     digits : decimals of what was measured; the ends of the levels are written as they are
 
-    Returns
-    -------
-    str
-        The interval is left out when it lies, with the value, beyond the same end of the levels,
-        or when it is not available.
+    Returns text. The interval is left out when it lies, with the value, beyond the same end of the
+    levels, or when it is not available.
 
-    Examples
-    --------
     >>> describe(Radius(np.inf, 0.7, np.inf, "censored above", "exact", 0.5), [0.05, 0.75])
     '> 0.75 [0.70, > 0.75]'
     """
@@ -273,15 +232,6 @@ def _levels_iv(t: ArrayLike, rate: ArrayLike) -> tuple[Floats, Floats]:
             "Divide percentages by 100, and counts by their totals."
         )
     return levels, table
-
-
-def _threshold_iv(threshold: float) -> float:
-    if not 0.0 < threshold < 1.0:
-        raise ValueError(
-            f"`threshold` must lie strictly between 0 and 1; got {threshold}. It is a share: "
-            "for one half pass 0.5."
-        )
-    return float(threshold)
 
 
 def _weights_iv(weights: ArrayLike | None, shape: tuple[int, ...]) -> Floats:

@@ -29,47 +29,44 @@ def spread(low: float, high: float, digits: int = 3) -> str:
     return f"[{number(low, digits)}, {number(high, digits)}]"
 
 
+def with_spread(value: float, low: float, high: float, digits: int = 3) -> str:
+    """A number with its interval, `0.123 [0.100, 0.150]`."""
+    return f"{number(value, digits)} {spread(low, high, digits)}"
+
+
 def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     """Lines of a Markdown table, with an empty line after it."""
     lines = ["| " + " | ".join(header) + " |", "|" + " --- |" * len(header)]
     return lines + ["| " + " | ".join(row) + " |" for row in rows] + [""]
 
 
+def section(title: str, *paragraphs: str) -> list[str]:
+    """Lines of a Markdown heading and paragraphs, with an empty line after each.
+
+    >>> section("Caveats", "None.")
+    ['## Caveats', '', 'None.', '']
+    """
+    return [line for part in (f"## {title}", *paragraphs) for line in (part, "")]
+
+
 def check_table(checks: Sequence[Check]) -> list[str]:
     """Comparisons with exact predictions as a Markdown table."""
     header = ["exact predictions", "simulated", "exact", "standard error", "z", "verdict"]
-    return markdown(
-        header,
-        [
-            [
-                c.name,
-                number(c.simulated, 5),
-                number(c.exact, 5),
-                number(c.standard_error, 5),
-                f"{c.z:+.2f}",
-                "agree" if c.agrees else "deviate",
-            ]
-            for c in checks
-        ],
-    )
+    rows = []
+    for c in checks:
+        numbers = [number(value, 5) for value in (c.simulated, c.exact, c.standard_error)]
+        rows.append([c.name, *numbers, f"{c.z:+.2f}", "agree" if c.agrees else "deviate"])
+    return markdown(header, rows)
 
 
 def row_table(rows: Sequence[Row], what: str) -> list[str]:
     """Comparisons with predictions as a Markdown table; `what` heads the first column."""
     header = [what, "simulated", "predicted", "95 % of the gap", "verdict"]
-    return markdown(
-        header,
-        [
-            [
-                r.what,
-                number(r.simulated, 4),
-                number(r.predicted, 4),
-                spread(r.low, r.high, 4),
-                r.verdict,
-            ]
-            for r in rows
-        ],
-    )
+    table = []
+    for r in rows:
+        numbers = [number(r.simulated, 4), number(r.predicted, 4), spread(r.low, r.high, 4)]
+        table.append([r.what, *numbers, r.verdict])
+    return markdown(header, table)
 
 
 def to_json(value: Any) -> str:

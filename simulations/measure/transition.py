@@ -10,13 +10,13 @@ Source: arXiv:2604.26841 for the phenomenon; the definitions are ours.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from simulations.measure.bootstrap import interval, standard_error
+from simulations.measure.bootstrap import standard_error, stated_interval
 from simulations.measure.passage import (
     convergence_size,
     crossing_size,
@@ -35,15 +35,10 @@ Status = Literal["ok", "below grid", "above grid", "undefined", "upper limit"]
 class Curve:
     """One measured curve over training-set sizes, with everything its uncertainty needs.
 
-    Attributes
-    ----------
     train_sizes : (n,) increasing
-    estimate : (n,)
-        Mean over seeds.
-    replicates : (R, n)
-        Bootstrap replicates of the estimate, from `bootstrap.combine_seeds`.
-    per_seed : (S, n)
-        Each seed's own curve.
+    estimate : (n,); mean over seeds.
+    replicates : (R, n); bootstrap replicates of the estimate, from `bootstrap.combine_seeds`.
+    per_seed : (S, n); each seed's own curve.
     method : what was resampled, as `bootstrap.combine_seeds` names it.
     """
 
@@ -69,8 +64,6 @@ class Curve:
 class Estimate:
     """A training-set size with its interval.
 
-    Attributes
-    ----------
     name : what was estimated
     value : training-set size; -inf, +inf or nan when censored or undefined, see `status`
     low, high : percentile interval; an infinite end reaches past the grid, nan is not available
@@ -117,15 +110,10 @@ def as_estimate(
     level : of the interval, in (0, 1)
     relative : the level that was passed came from the curve itself
 
-    Returns
-    -------
-    Estimate
-        The interval is one of log K (and so of K: percentiles are order statistics). It is nan
-        when more than ``1 - level`` of the replicates are undefined, as for a curve that has a
-        point with one sequence only: no interval at that level can be stated.
+    Returns an Estimate. Its interval is one of log K (and so of K: percentiles are order
+    statistics). It is nan when more than ``1 - level`` of the replicates are undefined, as for a
+    curve that has a point with one sequence only: no interval at that level can be stated.
 
-    Examples
-    --------
     >>> as_estimate("K_half", 30.0, [20.0, 30.0, 40.0], [30.0], "sequences only").high
     40.0
     """
@@ -136,14 +124,13 @@ def as_estimate(
             "`replicates` and `per_seed` must be one-dimensional; got shapes "
             f"{sizes.shape} and {seeds.shape}. Make one Estimate for each noise level."
         )
-    low, high = interval(sizes, level)
+    low, high = stated_interval(sizes, level)
     n_undefined = int(np.count_nonzero(np.isnan(sizes)))
-    stated = n_undefined <= (1.0 - level) * sizes.size + 1e-9
     return Estimate(
         name=name,
         value=float(value),
-        low=float(low) if stated else np.nan,
-        high=float(high) if stated else np.nan,
+        low=low,
+        high=high,
         status=_status(float(value)),
         per_seed=tuple(seeds.tolist()),
         method=method,
@@ -160,25 +147,18 @@ def recovery_transition(
 
     Parameters
     ----------
-    gap : Curve
-        Train minus held-out recovery; replicates paired through the same seeds.
-    tolerance : in (0, 1)
-        Of K_conv.
+    gap : Curve; train minus held-out recovery; replicates paired through the same seeds.
+    tolerance : in (0, 1); of K_conv.
     level : of the intervals, in (0, 1)
 
-    Returns
-    -------
-    half, convergence : Estimate
-        The second has status "upper limit" unless the tolerance exceeds two standard errors of
-        the gap at the points that decide it: the last at or above the tolerance and the next, or
-        the end of the grid that censors it. Then ``low`` is -inf, and K_conv is at most ``high``
-        is all that is claimed. "above grid" stays when the last gap exceeds the tolerance by two
-        standard errors, however small the tolerance.
+    Returns two Estimates. The second has status "upper limit" unless the tolerance
+    exceeds two standard errors of the gap at the points that decide it: the last at or above the
+    tolerance and the next, or the end of the grid that censors it. Then ``low`` is -inf, and K_conv
+    is at most ``high`` is all that is claimed. "above grid" stays when the last gap exceeds the
+    tolerance by two standard errors, however small the tolerance.
 
     Source: definitions ours, phenomenon of arXiv:2604.26841.
 
-    Examples
-    --------
     >>> table = np.array([[0.8, 0.6, 0.01]])
     >>> gap = Curve([10, 100, 1000], table[0], table.repeat(9, axis=0), table, "sequences only")
     >>> [(size.name, size.status) for size in recovery_transition(gap)]
@@ -192,7 +172,7 @@ def recovery_transition(
     not_yet = convergence.status == "above grid" and gap.estimate[-1] > tolerance + 2.0 * error
     if tolerance > 2.0 * error or not_yet or convergence.status == "undefined":
         return half, convergence
-    return half, _as_upper_limit(convergence)
+    return half, replace(convergence, low=-np.inf, status="upper limit")
 
 
 def entropy_transition(
@@ -211,28 +191,19 @@ def entropy_transition(
 
     Parameters
     ----------
-    vanishing : Curve, optional
-        Fraction of tokens with entropy below a stated eps, in [0, 1].
-    entropy : Curve, optional
-        Mean entropy a token, nats.
-    source_vanishing : in [0, 1), optional
-        The same fraction under the exact law of the source. When absent, the curve's own value
-        at the largest training-set size, replicate by replicate.
-    source_entropy : positive, optional
-        The mean entropy under the exact law; absent as above.
+    vanishing : Curve, optional; fraction of tokens with entropy below a stated eps, in [0, 1].
+    entropy : Curve, optional; mean entropy a token, nats.
+    source_vanishing : in [0, 1), optional; the same fraction under the exact law of the source.
+        When absent, the curve's own value at the largest training-set size, replicate by replicate.
+    source_entropy : positive, optional; the mean entropy under the exact law; absent as above.
     level : of the intervals, in (0, 1)
 
-    Returns
-    -------
-    tuple of Estimate
-        Named "K_H vanishing" and "K_H entropy", for the curves given, in this order. ``relative``
-        is set where the plateau is the curve's own: such a size lies on the grid by construction,
-        and is too small when the curve still moves at its last point.
+    Returns Estimates named "K_H vanishing" and "K_H entropy", for the curves given, in
+    this order. ``relative`` is set where the plateau is the curve's own: such a size lies on the
+    grid by construction, and is too small when the curve still moves at its last point.
 
     Source: definitions ours, phenomenon of arXiv:2604.26841.
 
-    Examples
-    --------
     >>> table = np.array([[1.0, 0.8, 0.2]])
     >>> f = Curve([10, 100, 1000], table[0], table.repeat(9, axis=0), table, "sequences only")
     >>> round(entropy_transition(vanishing=f, source_vanishing=0.0)[0].value, 6)
@@ -296,10 +267,6 @@ def _status(value: float) -> Status:
     if np.isinf(value):
         return "above grid" if value > 0 else "below grid"
     return "ok"
-
-
-def _as_upper_limit(size: Estimate) -> Estimate:
-    return Estimate(**{**size.__dict__, "low": -np.inf, "status": "upper limit"})
 
 
 def _deciding_error(gap: Curve, tolerance: float) -> float:

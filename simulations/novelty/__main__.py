@@ -1,6 +1,6 @@
 """`python -m simulations.novelty`."""
 
-from simulations.novelty.study import main
+from simulations.novelty.study import STUDY
 
 if __name__ == "__main__":
-    main()
+    STUDY.main()

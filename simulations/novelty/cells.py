@@ -25,9 +25,7 @@ from simulations.novelty.config import (
     POPULATION,
     SOURCE,
     NoveltyConfig,
-    main_config,
 )
-from simulations.phase.config import problem_of
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.integer]
@@ -182,6 +180,15 @@ def _dataset(found: dict[str, Any], dims: tuple[str, ...]) -> xr.Dataset:
     return xr.Dataset(variables)
 
 
+def compute(config: NoveltyConfig, coordinates: dict[str, Any]) -> xr.Dataset:
+    """The dataset of one cell of the sweep."""
+    if coordinates["kind"] == "model":
+        return model(config, coordinates["train_size"], coordinates["seed"])
+    if coordinates["kind"] == "controls":
+        return controls(config, coordinates["seed"])
+    return checks(config)
+
+
 def model(config: NoveltyConfig, train_size: int, seed: int) -> xr.Dataset:
     """One trained network: dimensions sample and, of its sequences themselves, position.
 
@@ -189,11 +196,9 @@ def model(config: NoveltyConfig, train_size: int, seed: int) -> xr.Dataset:
     finite.
     """
     from models.sampler import generate
-    from simulations.phase.cells import train_model
 
-    same = main_config(config)
-    problem = problem_of(same, seed, None)
-    trained = train_model(same, problem, train_size, seed)
+    problem = config.problem(seed, held_out=1)
+    trained = config.train(problem, train_size, seed)
     rng = stream(config.root_seed, "novelty", train_size, seed)
     tokens = generate(trained.model, rng, config.sequences, config.seq_len, config.n_steps)
     tokens = tokens.astype(problem.stored.dtype)
@@ -214,7 +219,7 @@ def controls(config: NoveltyConfig, seed: int) -> xr.Dataset:
     from models.exact.empirical import EmpiricalDenoiser
     from models.sampler import generate
 
-    problem = problem_of(main_config(config), seed, None)
+    problem = config.problem(seed, held_out=1)
     source: Any = problem.source
     n, length = config.sequences, config.seq_len
     rng = stream(config.root_seed, "novelty controls", seed)

@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-import matplotlib
-
-matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.lines import Line2D
@@ -18,41 +14,31 @@ from simulations.measure.bootstrap import MIN_SEEDS
 from simulations.novelty.analysis import NoveltyAnalysis, Series
 from simulations.novelty.cells import classify
 from simulations.novelty.config import LABELS, PARTS, POPULATION, SOURCE, TRAINED
-from simulations.phase.figure import STYLE, save
+from simulations.plots import panels
 
 COLOURS = {"memorized": "#0072b2", "spurious": "#d55e00", "novel": "#009e73"}
 MARKERS = {"memorized": "o", "spurious": "D", "novel": "s"}
 GREY = "0.35"
 
 
-def novelty_figure(analysis: NoveltyAnalysis, stem: Path) -> None:
-    """Write the six-panel figure to `stem`.png and `stem`.pdf."""
+@panels(2, 3, (16.5, 10.4))
+def draw(axes: Any, analysis: NoveltyAnalysis) -> tuple[str, str]:
+    """The six panels: shares, draws, states; quality, distances, pieces."""
     config = analysis.config
-    with plt.rc_context(STYLE):
-        figure, axes = plt.subplots(2, 3, figsize=(16.5, 10.4), constrained_layout=True)
-        _shares(axes[0, 0], analysis)
-        _draws(axes[0, 1], analysis)
-        _states(axes[0, 2], analysis)
-        _quality(axes[1, 0], analysis)
-        _distances(axes[1, 1], analysis)
-        _pieces(axes[1, 2], analysis)
-        figure.suptitle(
-            f"What the models make up: source {config.source}, V = {config.vocab_size}, L = "
-            f"{config.seq_len}, model {config.model}",
-            fontsize=12,
-        )
-        resampled = "seeds and sequences" if config.seeds >= MIN_SEEDS else "sequences"
-        figure.supxlabel(
-            f"Each of {config.seeds} models for each K generates N = {config.sequences:,} "
-            f"sequences. memorized: within d = {analysis.headline} of a stored one; spurious: of "
-            "another generated one only; novel: of neither. Intervals: 95 %, bootstrap over "
-            f"{resampled}.\nfresh: independent sequences of the source, labelled in the same way. "
-            "pieces: fewest stretches of stored sequences, at the same sites, that make one up.",
-            fontsize=8,
-            x=0.01,
-            ha="left",
-        )
-        save(figure, stem)
+    for axis, panel in zip(
+        axes.flat, (_shares, _draws, _states, _quality, _distances, _pieces), strict=True
+    ):
+        panel(axis, analysis)
+    resampled = "seeds and sequences" if config.seeds >= MIN_SEEDS else "sequences"
+    return (
+        f"What the models make up: source {config.source}, V = {config.vocab_size}, L = "
+        f"{config.seq_len}, model {config.model}",
+        f"Each of {config.seeds} models for each K generates N = {config.sequences:,} "
+        f"sequences. memorized: within d = {analysis.headline} of a stored one; spurious: of "
+        "another generated one only; novel: of neither. Intervals: 95 %, bootstrap over "
+        f"{resampled}.\nfresh: independent sequences of the source, labelled in the same way. "
+        "pieces: fewest stretches of stored sequences, at the same sites, that make one up.",
+    )
 
 
 def _below(axis: Any, handles: Sequence[Any] | None = None, ncol: int = 3) -> None:

@@ -1,18 +1,16 @@
-"""Verdicts, summary.json, report.md and the closing lines of the novelty command."""
+"""What the novelty study tells: verdicts, definitions, tables over K."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 
 from simulations.measure.bootstrap import MIN_SEEDS
 from simulations.measure.checks import MAX_Z
-from simulations.measure.tables import check_table, markdown, number, spread, to_json
+from simulations.measure.tables import check_table, markdown, number, spread
 from simulations.novelty.analysis import (
     POOL,
     Means,
@@ -20,10 +18,8 @@ from simulations.novelty.analysis import (
     Series,
 )
 from simulations.novelty.config import EMPIRICAL, LABELS, PARTS, POPULATION, SOURCE, TRAINED
-from simulations.novelty.findings import Finding, chance_rows, phase
-from simulations.results.files import write_text
-from simulations.results.provenance import provenance
-from simulations.sweep.run import SweepOutcome
+from simulations.novelty.findings import Finding, chance_rows, findings_of, phase
+from simulations.results.report import Report
 
 
 def _cells(series: Series, digits: int = 3) -> list[str]:
@@ -239,37 +235,18 @@ def _series(means: Means) -> dict[str, Any]:
     return found
 
 
-def write_report(
-    analysis: NoveltyAnalysis,
-    findings: Sequence[Finding],
-    out: Path,
-    preset: str,
-    wall_time: float,
-    outcome: SweepOutcome,
-) -> None:
-    """Write summary.json and report.md to `out`."""
-    checks, signed = analysis.checks, provenance()
+def report(analysis: NoveltyAnalysis) -> Report:
+    """What the novelty study tells."""
+    findings = findings_of(analysis)
     summary = {
-        "configuration": analysis.config.as_dict(),
-        "provenance": signed,
-        "wall_time_s": wall_time,
-        "sweep_s": outcome.wall_time,
-        "peak_rss_mb_of_a_worker": outcome.peak_rss_mb,
         "headline_distance": analysis.headline,
         "source": asdict(analysis.law),
         "findings": [asdict(f) for f in findings],
         "passages": {f"{k}, d = {d}": asdict(s) for (k, d), s in analysis.sizes.items()},
         "means over sequences (K)": {m: _series(means) for m, means in analysis.means.items()},
         "fresh_against_chance": [asdict(row) for row in chance_rows(analysis)],
-        "exact_checks": [{**asdict(c), "z": c.z, "agrees": c.agrees} for c in checks],
-        "exact_failures": [c.name for c in checks if not c.agrees],
     }
-    write_text(to_json(summary), out / "summary.json")
     lines = [
-        f"# What the models make up, preset `{preset}`",
-        "",
-        "![figure](novelty.png)",
-        "",
         *_short_lines(analysis, findings),
         *_definitions(analysis),
         *_share_lines(analysis),
@@ -281,25 +258,11 @@ def write_report(
         f"Fresh sequences of a source that is small enough to sum over; beyond {MAX_Z:g} standard "
         "errors `--check` ends with status 1.",
         "",
-        *check_table(checks),
-        "## Provenance",
-        "",
-        *(f"- {key}: {value}" for key, value in signed.items()),
-        f"- wall time of this call: {wall_time:.0f} s, {len(outcome.done)} cells computed in it; "
-        f"largest memory of a worker: {outcome.peak_rss_mb:.0f} MB",
-        "",
+        *check_table(analysis.checks),
     ]
-    write_text("\n".join(lines), out / "report.md")
-
-
-def print_findings(
-    analysis: NoveltyAnalysis, findings: Sequence[Finding], console: Console
-) -> None:
-    """The closing lines on the terminal."""
-    console.print(phase(findings).replace("**", ""), highlight=False)
-    for f in findings:
-        words = f"{f.claim}: {f.verdict}, {number(f.value)} {spread(f.low, f.high)} {f.units}"
-        console.print(words, highlight=False)
-    for check in analysis.checks:
-        if not check.agrees:
-            console.print(f"  [red]deviates[/red] {check.name}: z = {check.z:.1f}")
+    told = [
+        f"{f.claim}: {f.verdict}, {number(f.value)} {spread(f.low, f.high)} {f.units}"
+        for f in findings
+    ]
+    closing = [phase(findings).replace("**", ""), *told]
+    return Report("What the models make up", lines, summary, closing, analysis.checks)

@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 from models.streams import stream
 from simulations.data.problem import make_source
 from simulations.measure.bootstrap import bootstrap_ratio, combine_seeds, interval
+from simulations.measure.names import DECODERS, DENOISERS, EPSILONS, LAWS, SPLITS
 from simulations.measure.radius import Radius, radius_estimate
 from simulations.measure.transition import Curve, Estimate, entropy_transition, recovery_transition
-from simulations.phase.config import DECODERS, DENOISERS, EPSILONS, LAWS, SPLITS, Config
+from simulations.phase.config import Config
 
 Floats = NDArray[np.float64]
 RATES = ("corrupted recovery", "all-token recovery", "damage", "exact match", "nearest")

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+from pathlib import Path
+
 import numpy as np
 import xarray as xr
 
 from simulations.data.problem import make_source
-from simulations.measure.checks import Check, Row, compare
-from simulations.phase.analysis import Analysis, minus
-from simulations.phase.config import Config
+from simulations.measure.checks import Check, Row, compare, read_checks
+from simulations.phase.analysis import Analysis, analyse, minus
+from simulations.phase.config import BIAS, CHECKS, Config
+from simulations.results.files import read_dataset
 
 
 def _against(
@@ -111,6 +115,30 @@ def bound_checks(config: Config, data: xr.Dataset) -> list[Check]:
     return checks
 
 
-def failures(checks: list[Check]) -> list[Check]:
-    """The exact comparisons that deviate by more than `MAX_Z` standard errors."""
-    return [check for check in checks if not check.agrees]
+@dataclass(frozen=True)
+class Findings:
+    """An analysed run with all that it is held against.
+
+    rows : trained networks against exact ends. exact, bounds : what may fail a run. bias : of a
+    finite number of reverse steps. notes : on the data.
+    """
+
+    analysis: Analysis
+    rows: list[Row]
+    exact: list[Check]
+    bounds: list[Check]
+    bias: xr.Dataset = field(repr=False)
+    notes: str
+
+
+def findings(config: Config, data: xr.Dataset, out: Path) -> Findings:
+    """The analysis of merged data, with the exact checks of the folder `out`."""
+    analysis = analyse(config, data)
+    return Findings(
+        analysis,
+        trained_rows(analysis),
+        read_checks(read_dataset(out / "cells" / f"{CHECKS}.nc")),
+        bound_checks(config, data),
+        read_dataset(out / "cells" / f"{BIAS}.nc"),
+        config.problem_of(0).notes if config.text is not None else "",
+    )

@@ -17,11 +17,11 @@ from am_theory import channel, empirical
 from models.exact.empirical import EmpiricalDenoiser
 from models.sampler import ancestral, noise
 from models.streams import stream
-from simulations.data.corpora import TextFile
 from simulations.data.problem import make_source
 from simulations.measure.checks import Check, as_dataset, check_mean
 from simulations.measure.counts import count_tokens, law_statistics, nelbo_rates, stratified_levels
-from simulations.phase.config import SMALL_LEVEL, Config, problem_of
+from simulations.measure.names import SMALL_LEVEL
+from simulations.phase.config import Config
 
 QUERIES_PER_SET = 32
 # (K, L, V, t): from plain retrieval to a spread posterior
@@ -148,13 +148,13 @@ def exact_checks(config: Config) -> xr.Dataset:
     return as_dataset(checks)
 
 
-def step_bias(config: Config, text: TextFile | None = None) -> xr.Dataset:
+def step_bias(config: Config) -> xr.Dataset:
     """What `n_steps` ancestral steps change, against one exact joint posterior draw.
 
     Measured on the exact denoisers, where the limit of many steps is known: held-out sequences
     for the population denoiser, stored ones for the empirical denoiser of (at most) 64 sequences.
     """
-    problem = problem_of(config, 0, text)
+    problem = config.problem_of(0)
     rng = stream(config.root_seed, "step bias")
     store = EmpiricalDenoiser(problem.stored[:64], config.vocab_size)
     cases: dict[str, tuple[Any, Any]] = {

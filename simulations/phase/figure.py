@@ -3,61 +3,33 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 from typing import Any
 
-import matplotlib
-
-matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.backends.backend_pdf import FigureCanvasPdf
 from matplotlib.lines import Line2D
 
 from simulations.phase.analysis import Analysis, Rate, minus
-from simulations.results.files import replacing
+from simulations.phase.comparison import Findings
+from simulations.plots import panels
 
 TRAIN, HELD_OUT, GENERATED = "#0b6e99", "#d1495b", "#6a994e"
-STYLE: dict[Any, Any] = {
-    "font.size": 9,
-    "axes.titlesize": 10,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "legend.frameon": False,
-    "legend.fontsize": 7.5,
-    "pdf.fonttype": 42,
-    "figure.dpi": 130,
-}
 
 
-def phase_diagram_figure(analysis: Analysis, stem: Path) -> None:
-    """Write the four-panel figure to `stem`.png and `stem`.pdf, whole and renamed into place."""
-    with plt.rc_context(STYLE):
-        figure, axes = plt.subplots(2, 2, figsize=(12.5, 10.2), constrained_layout=True)
-        _recovery_panel(axes[0, 0], analysis)
-        _plane_panel(axes[0, 1], analysis, figure)
-        _entropy_panel(axes[1, 0], analysis)
-        _transition_panel(axes[1, 1], analysis)
-        config = analysis.config
-        figure.suptitle(
-            f"Memorization to generalization: source {config.source}, V = {config.vocab_size}, "
-            f"L = {config.seq_len}, {config.seeds} seed{'s' if config.seeds > 1 else ''}",
-            fontsize=12,
-        )
-        figure.supxlabel(_caption(analysis), fontsize=8, x=0.01, ha="left")
-        save(figure, stem)
-
-
-def save(figure: Any, stem: Path) -> None:
-    """Write a figure to `stem`.png and `stem`.pdf, whole and renamed into place, and close it."""
-    figure.draw_without_rendering()  # lays out once, for both files
-    figure.set_layout_engine("none")
-    with replacing(stem.with_suffix(".png")) as path:
-        FigureCanvasAgg(figure).print_png(path, metadata={"Software": None})
-    with replacing(stem.with_suffix(".pdf")) as path:
-        FigureCanvasPdf(figure).print_pdf(path, metadata={"CreationDate": None})
-    plt.close(figure)
+@panels(2, 2, (12.5, 10.2))
+def draw(axes: Any, findings: Findings) -> tuple[str, str]:
+    """The four panels: recovery, the plane of K and t; entropy, estimates of the transition."""
+    analysis = findings.analysis
+    for axis, panel in zip(
+        axes.flat, (_recovery_panel, _plane_panel, _entropy_panel, _transition_panel), strict=True
+    ):
+        panel(axis, analysis)
+    config = analysis.config
+    heading = (
+        f"Memorization to generalization: source {config.source}, V = {config.vocab_size}, "
+        f"L = {config.seq_len}, {config.seeds} seed{'s' if config.seeds > 1 else ''}"
+    )
+    return heading, _caption(analysis)
 
 
 def _caption(analysis: Analysis) -> str:
@@ -136,7 +108,7 @@ def _edges(values: Any, low: float, high: float) -> Any:
     return np.concatenate([[low], middle, [high]])
 
 
-def _plane_panel(axis: Any, analysis: Analysis, figure: Any) -> None:
+def _plane_panel(axis: Any, analysis: Analysis) -> None:
     config = analysis.config
     pair = [
         analysis.rate("corrupted recovery", "trained", "ancestral", s) for s in ("train", "heldout")
@@ -149,7 +121,7 @@ def _plane_panel(axis: Any, analysis: Analysis, figure: Any) -> None:
     mesh = axis.pcolormesh(
         columns, _edges(config.levels, 0, top), gap, cmap="magma", vmin=0, vmax=1, rasterized=True
     )
-    bar = figure.colorbar(mesh, ax=axis, pad=0.02)
+    bar = axis.figure.colorbar(mesh, ax=axis, pad=0.02)
     bar.set_label("train minus held-out recovery of corrupted tokens")
     for split, colour, marker in (("train", "#7fd6ff", "o"), ("heldout", "#b7f7a5", "s")):
         shown = [

@@ -1,41 +1,22 @@
-"""summary.json, report.md and the closing table of the main job."""
+"""What the main job tells: the two ends, the transition, radii, entropies, theory held against."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
-import xarray as xr
-from rich.console import Console
 from rich.table import Table
 
 from simulations.data.problem import make_source
-from simulations.measure.checks import MAX_Z, Check, Row
+from simulations.measure.checks import MAX_Z, Row
+from simulations.measure.names import EPSILONS, LOG_LOSS_CAP
 from simulations.measure.radius import describe
-from simulations.measure.tables import check_table, markdown, number, row_table, spread, to_json
+from simulations.measure.tables import check_table, markdown, number, row_table, spread, with_spread
 from simulations.phase.analysis import Analysis, minus
-from simulations.phase.comparison import failures
-from simulations.phase.config import EPSILONS, LOG_LOSS_CAP
-from simulations.results.files import write_text
-from simulations.results.provenance import provenance
-from simulations.sweep.run import SweepOutcome
-
-
-@dataclass(frozen=True)
-class Findings:
-    """All that is reported of a run."""
-
-    analysis: Analysis
-    rows: list[Row]
-    exact: list[Check]
-    bounds: list[Check]
-    bias: xr.Dataset
-    notes: str
-    wall_time: float
-    outcome: SweepOutcome
+from simulations.phase.comparison import Findings
+from simulations.results.report import Report
 
 
 def acceptance(analysis: Analysis) -> dict[str, Any]:
@@ -75,31 +56,6 @@ def acceptance(analysis: Analysis) -> dict[str, Any]:
             f"{eps:g} nats": law.fraction_below(eps) for eps in EPSILONS
         }
     return found
-
-
-def summary(findings: Findings) -> dict[str, Any]:
-    """Everything in report.md as plain containers."""
-    analysis = findings.analysis
-    broken = failures(findings.exact + findings.bounds)
-    return {
-        "configuration": analysis.config.as_dict(),
-        "provenance": provenance(),
-        "wall_time_s": findings.wall_time,
-        "peak_rss_mb_of_a_worker": findings.outcome.peak_rss_mb,
-        "acceptance": acceptance(analysis),
-        "transition_sizes": {name: asdict(size) for name, size in analysis.sizes.items()},
-        "basin_radii": {
-            f"{d} {s} {c} K={k}": asdict(radius) for (d, s, c, k), radius in analysis.radii.items()
-        },
-        "mutual_information": {f"t={t:g}": list(v) for t, v in analysis.information.items()},
-        "theory_against_simulation": [asdict(row) for row in findings.rows],
-        "exact_checks": [{**asdict(c), "z": c.z, "agrees": c.agrees} for c in findings.exact],
-        "bound_checks": {
-            "comparisons": len(findings.bounds),
-            "largest_z": max((c.z for c in findings.bounds), default=0.0),
-        },
-        "exact_failures": [c.name for c in broken],
-    }
 
 
 def _size(value: float) -> str:
@@ -227,12 +183,12 @@ def _entropy_lines(analysis: Analysis) -> list[str]:
         row = [str(size)]
         for split in ("train", "heldout", "generated"):
             rate = analysis.law("entropy", "trained", "loo", split)
-            row.append(_interval(rate.estimate[k, 0], rate.low[k, 0], rate.high[k, 0]))
+            row.append(with_spread(rate.estimate[k, 0], rate.low[k, 0], rate.high[k, 0]))
         row.append(number(below.estimate[k, 0]))
-        row.append(_interval(*(part[k] for part in gap)))
+        row.append(with_spread(*(part[k] for part in gap)))
         for split in ("train", "heldout"):
             rate = analysis.nelbo["trained", split]
-            row.append(_interval(rate.estimate[k], rate.low[k], rate.high[k]))
+            row.append(with_spread(rate.estimate[k], rate.low[k], rate.high[k]))
         row.append(number(float(copies[k])))
         rows.append(row)
     title = "## Trained model: `loo` entropy at t = 1e-5 and NELBO, nats a token"
@@ -245,10 +201,6 @@ def _calibration(analysis: Analysis) -> tuple[Any, Any, Any]:
     entropy = analysis.law("entropy", "trained", "loo", "heldout")
     gap = minus(analysis.config, loss, entropy)
     return gap.estimate[:, 0], gap.low[:, 0], gap.high[:, 0]
-
-
-def _interval(value: float, low: float, high: float) -> str:
-    return f"{number(value)} {spread(low, high)}"
 
 
 def _comparison_lines(findings: Findings) -> list[str]:
@@ -290,57 +242,45 @@ def _bias_lines(findings: Findings) -> list[str]:
     return ["## Bias of a finite number of reverse steps", "", text, "", *markdown(header, rows)]
 
 
-def write_report(findings: Findings, out: Path, preset: str) -> None:
-    """Write summary.json and report.md to `out`."""
-    write_text(to_json(summary(findings)), out / "summary.json")
-    config = findings.analysis.config
-    lines = [
-        f"# Phase diagram: source {config.source}, preset {preset}",
-        "",
-        "![figure](phase_diagram.png)",
-        "",
-        *_headline(findings),
-        *_definitions(findings),
-        *_transition_lines(findings.analysis),
-        *_radius_lines(findings.analysis),
-        *_entropy_lines(findings.analysis),
-        *_bias_lines(findings),
-        *_comparison_lines(findings),
-        "## Provenance",
-        "",
-        *(f"- {key}: {value}" for key, value in provenance().items()),
-        f"- wall time of this call: {findings.wall_time:.0f} s; largest memory of a worker: "
-        f"{findings.outcome.peak_rss_mb:.0f} MB",
-        "",
-    ]
-    write_text("\n".join(lines), out / "report.md")
-
-
-def print_table(findings: Findings, console: Console) -> None:
-    """The closing table on the terminal: the headline rows, then the exact checks in a line."""
+def _closing(rows: list[Row]) -> Table:
+    """The table on the terminal: the rows of the headline."""
     table = Table(title="Theory against simulation", title_justify="left")
     for name in ("what", "simulated", "predicted", "95 % of the gap", "verdict"):
         table.add_column(name, justify="left" if name in ("what", "verdict") else "right")
-    for row in findings.rows:
+    for row in rows:
         if "argmax" in row.what or ("t=0.25" not in row.what and "entropy" not in row.what):
             continue
-        table.add_row(
-            row.what,
-            number(row.simulated),
-            number(row.predicted),
-            spread(row.low, row.high),
-            row.verdict,
-        )
-    console.print(table)
-    checks = findings.exact + findings.bounds
-    broken = failures(checks)
-    worst = max((abs(c.z) for c in findings.exact), default=0.0)
-    bound = max((c.z for c in findings.bounds), default=0.0)
-    console.print(
-        f"Exact predictions: {len(findings.exact)} comparisons, largest |z| {worst:.2f}; bounds: "
-        f"{len(findings.bounds)} comparisons, largest z {bound:.2f}; "
-        f"{len(broken)} beyond {MAX_Z:g} standard errors.",
-        highlight=False,
+        numbers = (number(row.simulated), number(row.predicted), spread(row.low, row.high))
+        table.add_row(row.what, *numbers, row.verdict)
+    return table
+
+
+def report(findings: Findings) -> Report:
+    """What the main job tells."""
+    analysis = findings.analysis
+    summary = {
+        "acceptance": acceptance(analysis),
+        "transition_sizes": {name: asdict(size) for name, size in analysis.sizes.items()},
+        "basin_radii": {
+            f"{d} {s} {c} K={k}": asdict(radius) for (d, s, c, k), radius in analysis.radii.items()
+        },
+        "mutual_information": {f"t={t:g}": list(v) for t, v in analysis.information.items()},
+        "theory_against_simulation": [asdict(row) for row in findings.rows],
+    }
+    lines = [
+        *_headline(findings),
+        *_definitions(findings),
+        *_transition_lines(analysis),
+        *_radius_lines(analysis),
+        *_entropy_lines(analysis),
+        *_bias_lines(findings),
+        *_comparison_lines(findings),
+    ]
+    return Report(
+        f"Phase diagram: source {analysis.config.source}",
+        lines,
+        summary,
+        [_closing(findings.rows)],
+        findings.exact,
+        findings.bounds,
     )
-    for check in broken[:10]:
-        console.print(f"  [red]deviates[/red] {check.name}: z = {check.z:.1f}", highlight=False)

@@ -1,6 +1,6 @@
 """`python -m simulations.probe`."""
 
-from simulations.probe.study import main
+from simulations.probe.command import main
 
 if __name__ == "__main__":
     main()

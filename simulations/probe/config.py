@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
-from simulations.phase.config import SMALL_LEVEL
+from simulations.console.settings import Settings, at_least, inside, one_of, rises
+from simulations.measure.names import SMALL_LEVEL
 
 # Raised whenever numbers change at fixed settings; a results folder of another is refused.
 NUMERICS = 1
 
-OUR_STEPS, PAPER_STEPS = 100, 1000  # reverse steps on the full interval, by protocol
+STEPS = {"ours": 100, "paper": 1000}  # reverse steps on the full interval, by protocol
 LEAST = {"sequences": 8, "recover": 4, "generate": 8}  # below them nothing is measured
 MOST = {"sequences": 4096, "recover": 1024, "generate": 1024}  # that a budget asks for
 UNITS = {"s": 1.0, "min": 60.0, "h": 3600.0}
@@ -22,7 +22,7 @@ Protocol = Literal["ours", "paper"]
 
 
 @dataclass(frozen=True)
-class ProbeConfig:
+class ProbeConfig(Settings):
     """What the numbers of a probe depend on, besides the model and the data.
 
     Args:
@@ -52,16 +52,10 @@ class ProbeConfig:
     root_seed: int = 2604
     protocol: Protocol = "ours"
 
-    def __post_init__(self) -> None:
-        problem = _problem(self)
-        if problem:
-            raise ValueError(problem)
-
     @property
     def steps(self) -> int:
         """Reverse steps on the full interval."""
-        default = PAPER_STEPS if self.protocol == "paper" else OUR_STEPS
-        return default if self.n_steps is None else self.n_steps
+        return STEPS[self.protocol] if self.n_steps is None else self.n_steps
 
     @property
     def entropy_levels(self) -> tuple[float, ...]:
@@ -73,19 +67,40 @@ class ProbeConfig:
         """The budget in seconds."""
         return parse_duration(self.budget)
 
-    @property
-    def sizes_given(self) -> bool:
-        """Whether the budget plays no part."""
-        return None not in (self.sequences, self.recover, self.generate)
-
     def as_dict(self) -> dict[str, Any]:
         """Plain containers, for JSON and hashing; without a budget that plays no part."""
-        budget = "" if self.sizes_given else f"{self.budget_seconds:g} s"
-        return dataclasses.asdict(self) | {"n_steps": self.steps, "budget": budget}
+        given = None not in (self.sequences, self.recover, self.generate)
+        budget = "" if given else f"{self.budget_seconds:g} s"
+        return super().as_dict() | {"n_steps": self.steps, "budget": budget}
+
+    def problems(self) -> Iterator[str]:
+        levels = self.levels
+        if not levels:
+            yield "`levels` is empty; give at least one noise level, such as 0.25."
+        if not all(SMALL_LEVEL < t < 1 for t in levels):  # also refuses NaN
+            yield f"`levels` are noise levels t and must lie in (1e-5, 1); got {list(levels)}."
+        if not rises(levels):
+            yield f"`levels` must increase; got {list(levels)}."
+        for name, least in LEAST.items():
+            size = getattr(self, name)
+            if size is not None and size < least and not (size == 0 and name != "sequences"):
+                none = "" if name == "sequences" else ", or 0 for none"
+                yield f"`{name}` must be at least {least}{none}; got {size}."
+        if self.recover and self.sequences and self.recover > self.sequences:
+            yield (
+                f"`recover` counts among `sequences`, so it must be at most {self.sequences}; "
+                f"got {self.recover}."
+            )
+        if not self.budget_seconds > 0:
+            yield f"`budget` must be a positive time; got {self.budget!r}."
+        if self.n_steps is not None:
+            yield from at_least(self, n_steps=1)
+        yield from at_least(self, nelbo_draws=1, replicates=100, root_seed=0)
+        yield from inside(self, "nelbo_start")
+        yield from one_of(self, "protocol", tuple(STEPS))
 
 
-@dataclass(frozen=True)
-class Sizes:
+class Sizes(NamedTuple):
     """Sequences per split that are read; of these, restored; and generated. `sentence`: why."""
 
     sequences: int
@@ -104,37 +119,3 @@ def parse_duration(text: str) -> float:
     if found is None:
         raise ValueError(f"`budget` is a time such as 90s, 5min or 1h; got {text!r}.")
     return float(found[1]) * UNITS[found[2]]
-
-
-def _problem(config: ProbeConfig) -> str | None:
-    """The first thing wrong with the settings."""
-    levels = config.levels
-    if not levels:
-        return "`levels` is empty; give at least one noise level, such as 0.25."
-    if not all(SMALL_LEVEL < t < 1 for t in levels):  # also refuses NaN
-        return f"`levels` are noise levels t and must lie in (1e-5, 1); got {list(levels)}."
-    if any(b <= a for a, b in pairwise(levels)):
-        return f"`levels` must increase; got {list(levels)}."
-    for name, least in LEAST.items():
-        size = getattr(config, name)
-        if size is not None and size < least and not (size == 0 and name != "sequences"):
-            none = "" if name == "sequences" else ", or 0 for none"
-            return f"`{name}` must be at least {least}{none}; got {size}."
-    if config.recover and config.sequences and config.recover > config.sequences:
-        return (
-            f"`recover` counts among `sequences`, so it must be at most {config.sequences}; "
-            f"got {config.recover}."
-        )
-    if not config.budget_seconds > 0:
-        return f"`budget` must be a positive time; got {config.budget!r}."
-    for name, least in {"steps": 1, "nelbo_draws": 1, "replicates": 100}.items():
-        if getattr(config, name) < least:
-            shown = "n_steps" if name == "steps" else name
-            return f"`{shown}` must be at least {least}; got {getattr(config, name)}."
-    if not 0 < config.nelbo_start < 1:
-        return f"`nelbo_start` must lie in (0, 1); got {config.nelbo_start:g}."
-    if config.root_seed < 0:
-        return f"`root_seed` must not be negative; got {config.root_seed}."
-    if config.protocol not in ("ours", "paper"):
-        return f"`protocol` must be ours or paper; got {config.protocol!r}."
-    return None

@@ -77,7 +77,7 @@ def as_sequences(given: Any, name: str) -> Sequences | None:
     return Sequences(tokens, "Given as an array.", source, checksum, ids_as_text, n, 0, 0, 0)
 
 
-def warnings_of(train: Sequences | None, test: Sequences | None, notes: str) -> list[str]:
+def warnings_of(test: Sequences | None, train: Sequences | None, notes: str) -> list[str]:
     """What a reader should know of the data before any number; one empty text where that is
     nothing, as a file cannot hold an empty list."""
     found = [note for note in notes.split("\n") if note]

@@ -10,7 +10,8 @@ verify reads every file and ends with status 1 if anything is wrong; merge write
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -19,28 +20,46 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from simulations.console.command import entry, refuse
-from simulations.console.progress import format_seconds
+from simulations.console.command import entry, refuse, say
 from simulations.console.steps import Steps
+from simulations.console.units import format_bytes, format_seconds, peak_rss_mb
 from simulations.results.manifest import Manifest
-from simulations.results.merge import NAME, Merged, cell_files, merge_cells
-from simulations.results.show import Shown, show, show_cell
-from simulations.results.verify import Verdict, named, verify
-from simulations.sweep.engine import format_bytes
-from simulations.sweep.worker import peak_rss_mb
+from simulations.results.merge import NAME, cell_files, merge_cells
+from simulations.results.show import show, show_cell
+from simulations.results.verify import named, verify
 
 PROGRAM = "python -m simulations.results"
+
+Folder = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(help="results folder of a sweep.")]
 
 
 @dataclass(frozen=True)
 class Verify:
-    """Read every cell of a folder and check it: seal, digest of its contents, name, manifest.
+    """Read every cell of a folder and check it: seal, digest of its contents, name, manifest."""
 
-    Args:
-        folder: results folder of a sweep.
-    """
+    folder: Folder
 
-    folder: tyro.conf.Positional[Path]
+    def run(self, console: Console) -> int:
+        """Say what is wrong; 1 if anything is. Raises ResultsError."""
+        begun = time.monotonic()
+        with Steps(console, "cells read", len(cell_files(self.folder))) as steps:
+            found = verify(self.folder, steps)
+        of = "" if found.wanted is None else f" ({found.wanted:,} wanted)"
+        lines = [
+            f"{self.folder}: {len(found.digests):,} intact cells{of}, {format_bytes(found.bytes)}",
+            f"configuration {_several(found.configurations)}, code {_several(found.codes)}, "
+            f"commit {_several(found.commits)}",
+        ]
+        if found.others:
+            lines.append(f"other files, intact: {', '.join(found.others)}")
+        lines += [f"digest over all cells: {found.cells_digest}", *found.remarks]
+        if count := len(found.problems):
+            lines.append(f"{count:,} problem{'s' if count > 1 else ''}:")
+            lines += [f"- {problem}" for problem in found.problems]
+        else:
+            lines.append("Everything is in order.")
+        _say_with_effort(console, lines, begun)
+        return 1 if found.problems else 0
 
 
 @dataclass(frozen=True)
@@ -48,12 +67,36 @@ class Merge:
     """Write all cells of a folder to one netCDF file, number for number.
 
     Args:
-        folder: results folder of a sweep.
         out: the file to write; default merged.nc in the folder.
     """
 
-    folder: tyro.conf.Positional[Path]
+    folder: Folder
     out: Path | None = None
+
+    def run(self, console: Console) -> int:
+        """Say what was written. Raises ResultsError."""
+        begun = time.monotonic()
+        target = self.out or self.folder / NAME
+        files = cell_files(self.folder)
+        with Steps(console, "cells merged", len(files)) as steps:
+            merged = merge_cells(self.folder, target, steps)
+        groups = "1 group" if merged.parts == 1 else f"{merged.parts:,} groups (part0, part1, ...)"
+        lines = [f"{target}: {merged.cells:,} cells in {groups}, {format_bytes(merged.bytes)}"]
+        if len(merged.codes) > 1:
+            lines.append(
+                f"They are of {len(merged.codes)} versions of the code; verify names them."
+            )
+        lines += [
+            f"digest over all cells: {merged.cells_digest}",
+            "Another folder holds the same numbers if and only if it has the same digest.",
+        ]
+        stems = {path.stem for path in files}
+        undone = [name for name in Manifest.read(self.folder).wanted if name not in stems]
+        if undone:
+            which = f"{len(undone):,} wanted cells are not done and not in it"
+            lines.append(f"{which} ({named(undone)}).")
+        _say_with_effort(console, lines, begun)
+        return 0
 
 
 @dataclass(frozen=True)
@@ -61,12 +104,29 @@ class Show:
     """Print what a folder holds: configuration, code, cells, times, sizes, variables.
 
     Args:
-        folder: results folder of a sweep.
         cell: print this one cell in full instead.
     """
 
-    folder: tyro.conf.Positional[Path]
+    folder: Folder
     cell: str | None = None
+
+    def run(self, console: Console) -> int:
+        """Print it as two tables, or the cell as text. Raises ResultsError."""
+        if self.cell is not None:
+            say(console, show_cell(self.folder, self.cell))
+            return 0
+        with ExitStack() as stack:
+            found = show(
+                self.folder,
+                lambda total: stack.enter_context(Steps(console, "cells read", total)),
+            )
+        _print_table(console, str(self.folder), ("", ""), found.folder)
+        heads = ("name", "dimensions", "type", "units", "values", "cells")
+        _print_table(console, f"variables, over {found.read:,} cells", heads, found.variables)
+        if found.damaged:
+            count = f"{len(found.damaged):,} cells"
+            say(console, f"{count} are unusable ({named(found.damaged)}); verify says why.")
+        return 0
 
 
 Arguments = (
@@ -77,112 +137,11 @@ Arguments = (
 
 
 def parse(words: Sequence[str]) -> Verify | Merge | Show:
-    """Command line to arguments; bad words end the program with status 2."""
+    """Command line to what is to be run; bad words end the program with status 2."""
     return tyro.cli(Arguments, args=list(words), prog=PROGRAM, description=__doc__)
 
 
-def run(arguments: Verify | Merge | Show, console: Console) -> int:
-    """Do it; returns the exit status. Raises ResultsError."""
-    say = _teller(console)
-    if isinstance(arguments, Verify):
-        return _verify(arguments.folder, console, say)
-    if isinstance(arguments, Merge):
-        return _merge(arguments, console, say)
-    if arguments.cell is not None:
-        say(show_cell(arguments.folder, arguments.cell))
-        return 0
-    return _show(arguments.folder, console, say)
-
-
-def _verify(folder: Path, console: Console, say: Callable[[str], None]) -> int:
-    begun = time.monotonic()
-    with Steps(console, "cells read", len(cell_files(folder))) as steps:
-        verdict = verify(folder, steps)
-    for line in verdict_lines(folder, verdict):
-        say(line)
-    say(_effort(begun))
-    return 1 if verdict.problems else 0
-
-
-def verdict_lines(folder: Path, verdict: Verdict) -> list[str]:
-    """What `verify` found, for people."""
-    of = "" if verdict.wanted is None else f" ({verdict.wanted:,} wanted)"
-    lines = [
-        f"{folder}: {len(verdict.digests):,} intact cells{of}, {format_bytes(verdict.bytes)}",
-        f"configuration {_several(verdict.configurations)}, code {_several(verdict.codes)}, "
-        f"commit {_several(verdict.commits)}",
-    ]
-    if verdict.others:
-        lines.append(f"other files, intact: {', '.join(verdict.others)}")
-    lines.append(f"digest over all cells: {verdict.cells_digest}")
-    lines += verdict.remarks
-    if not verdict.problems:
-        return [*lines, "Everything is in order."]
-    count = len(verdict.problems)
-    lines.append(f"{count:,} problem{'s' if count > 1 else ''}:")
-    return [*lines, *(f"- {problem}" for problem in verdict.problems)]
-
-
-def _merge(arguments: Merge, console: Console, say: Callable[[str], None]) -> int:
-    begun = time.monotonic()
-    folder = arguments.folder
-    target = arguments.out or folder / NAME
-    count = len(cell_files(folder))
-    with Steps(console, "cells merged", count) as steps:
-        merged = merge_cells(folder, target, steps)
-    for line in merged_lines(target, merged):
-        say(line)
-    undone = _undone(folder)
-    if undone:
-        say(f"{len(undone):,} wanted cells are not done and not in it ({named(undone)}).")
-    say(_effort(begun))
-    return 0
-
-
-def merged_lines(target: Path, merged: Merged) -> list[str]:
-    """What `merge` wrote, for people."""
-    groups = "1 group" if merged.parts == 1 else f"{merged.parts:,} groups (part0, part1, ...)"
-    lines = [f"{target}: {merged.cells:,} cells in {groups}, {format_bytes(merged.bytes)}"]
-    if len(merged.codes) > 1:
-        lines.append(f"They are of {len(merged.codes)} versions of the code; verify names them.")
-    return [
-        *lines,
-        f"digest over all cells: {merged.cells_digest}",
-        "Another folder holds the same numbers if and only if it has the same digest.",
-    ]
-
-
-def _undone(folder: Path) -> list[str]:
-    """The cells that the last sweep was asked for and that have no file."""
-    stems = {path.stem for path in cell_files(folder)}
-    return [name for name in Manifest.read(folder).wanted if name not in stems]
-
-
-def _show(folder: Path, console: Console, say: Callable[[str], None]) -> int:
-    steps: list[Steps] = []
-
-    def tell(total: int) -> Steps:
-        steps.append(Steps(console, "cells read", total).__enter__())
-        return steps[-1]
-
-    shown = show(folder, tell)
-    for step in steps:
-        step.__exit__(None, None, None)
-    print_tables(folder, shown, console)
-    if shown.damaged:
-        say(f"{len(shown.damaged):,} cells are unusable ({named(shown.damaged)}); verify says why.")
-    return 0
-
-
-def print_tables(folder: Path, shown: Shown, console: Console) -> None:
-    """What `show` found, as two tables."""
-    _table(console, str(folder), ("", ""), shown.folder)
-    title = f"variables, over {shown.read:,} cells"
-    heads = ("name", "dimensions", "type", "units", "values", "cells")
-    _table(console, title, heads, shown.variables)
-
-
-def _table(
+def _print_table(
     console: Console, title: str, heads: Sequence[str], rows: Iterable[tuple[str, ...]]
 ) -> None:
     table = Table(title=title, title_justify="left", show_header=any(heads))
@@ -197,22 +156,17 @@ def _several(counts: dict[str, int]) -> str:
     return ", ".join(sorted(counts)) or "unknown"
 
 
-def _effort(begun: float) -> str:
+def _say_with_effort(console: Console, lines: Sequence[str], begun: float) -> None:
+    for line in lines:
+        say(console, line)
     seconds = format_seconds(time.monotonic() - begun)
-    return f"{seconds}, peak memory {peak_rss_mb():,.0f} MB"
-
-
-def _teller(console: Console) -> Callable[[str], None]:
-    def say(text: str) -> None:
-        console.print(text, markup=False, highlight=False, soft_wrap=True)
-
-    return say
+    say(console, f"{seconds}, peak memory {peak_rss_mb():,.0f} MB")
 
 
 def _run_or_stop(words: list[str], console: Console) -> int:
-    arguments = parse(words)
+    command = parse(words)
     try:
-        return run(arguments, console)
+        return command.run(console)
     except KeyboardInterrupt:
         refuse(PROGRAM, "Interrupted; no file was written or changed.", 130)
 

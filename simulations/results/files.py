@@ -21,32 +21,14 @@ from typing import Any
 
 import xarray as xr
 
+from simulations.console.errors import UserError
 from simulations.results.content import content_digest
-from simulations.results.provenance import digest, provenance
-
-__all__ = [
-    "DamagedFileError",
-    "ResultsError",
-    "content_digest",
-    "dataset_bytes",
-    "digest",
-    "parse_dataset",
-    "prepare_folder",
-    "provenance",
-    "read_dataset",
-    "remove_temporaries",
-    "replacing",
-    "sealed_bytes",
-    "sha256_of",
-    "write_bytes",
-    "write_dataset",
-    "write_text",
-]
 
 _TEMPORARY = ".tmp-"
 _counter = itertools.count()
 _SEAL = b"\nsha256 "
 _SEAL_SIZE = len(_SEAL) + 64 + 1
+_READ = 2**20  # bytes of a file that is too large for memory, read at a time
 
 _FULL = "free some space or choose another output folder (--out), and run again"
 _ELSEWHERE = "choose another output folder (--out)"
@@ -64,7 +46,7 @@ _REASONS = {
 }
 
 
-class ResultsError(RuntimeError):
+class ResultsError(UserError, RuntimeError):
     """A results file or folder cannot be used; the message is one sentence that says what to do."""
 
 
@@ -84,6 +66,22 @@ def explain(error: OSError, verb: str, path: Path) -> str:
 
 
 @contextmanager
+def explained(verb: str, path: Path) -> Iterator[None]:
+    """Turn an operating-system error met while doing `verb` to `path` into a ResultsError."""
+    try:
+        yield
+    except OSError as error:
+        raise ResultsError(explain(error, verb, path)) from error
+
+
+def damaged(path: Path, why: str, remedy: str = "run") -> DamagedFileError:
+    """The error for a results file that is not what was written; `remedy` is what to do again."""
+    return DamagedFileError(
+        f"The results file {path} is damaged ({why}); remove it and {remedy} again."
+    )
+
+
+@contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yield a temporary name beside `path` (same suffix); on leaving, put that file in its place.
 
@@ -93,31 +91,20 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     target = Path(path)
     temporary = target.with_name(f"{_TEMPORARY}{os.getpid()}-{next(_counter)}-{target.name}")
     try:
-        yield temporary
-        with open(temporary, "rb") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, target)
-    except OSError as error:
-        raise ResultsError(explain(error, "write", target)) from error
+        with explained("write", target):
+            yield temporary
+            with open(temporary, "rb") as file:
+                os.fsync(file.fileno())
+            os.replace(temporary, target)
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
-    _flush_folder(target.parent)
-
-
-def _flush_folder(folder: Path) -> None:
-    """Make a rename durable where the file system allows it; the file is in place either way."""
-    with suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
+    with suppress(OSError):  # the rename is durable where the file system allows it
+        descriptor = os.open(target.parent, os.O_RDONLY)
         try:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
-
-
-def _write(path: Path, content: bytes) -> None:
-    with open(path, "wb") as file:
-        file.write(content)
 
 
 def write_text(text: str, path: str | os.PathLike[str]) -> None:
@@ -144,8 +131,8 @@ def dataset_bytes(ds: xr.Dataset) -> bytes:
 
 def write_bytes(content: bytes, path: str | os.PathLike[str]) -> None:
     """Write a file whole. Raises ResultsError."""
-    with replacing(path) as temporary:
-        _write(temporary, content)
+    with replacing(path) as temporary, open(temporary, "wb") as file:
+        file.write(content)
 
 
 def _encoding(variable: xr.Variable) -> dict[str, Any]:
@@ -174,13 +161,15 @@ def read_dataset(path: str | os.PathLike[str]) -> xr.Dataset:
 
 def parse_dataset(raw: memoryview, path: Path) -> xr.Dataset:
     """The dataset in the bytes of a file (`sealed_bytes`). Raises DamagedFileError."""
+    times: dict[str, Any] = {"decode_times": False, "decode_timedelta": False}
     try:
-        ds = _parse(raw[:-_SEAL_SIZE])
+        with xr.open_dataset(io.BytesIO(raw[:-_SEAL_SIZE]), engine="h5netcdf", **times) as file:
+            ds: xr.Dataset = file.load().drop_encoding()
         intact = ds.attrs.get("content_digest") == content_digest(ds)
     except Exception as error:  # whatever the HDF5 stack makes of bytes it cannot read
-        raise DamagedFileError(_damaged(path, "not netCDF")) from error
+        raise damaged(path, "not netCDF") from error
     if not intact:
-        raise DamagedFileError(_damaged(path, "its contents do not match their digest"))
+        raise damaged(path, "its contents do not match their digest")
     return ds
 
 
@@ -189,14 +178,14 @@ def sealed_bytes(path: Path) -> memoryview:
 
     Raises DamagedFileError and ResultsError.
     """
-    try:
-        raw = memoryview(path.read_bytes())
-    except FileNotFoundError as error:
-        raise ResultsError(f"There is no results file {path}; run the simulation first.") from error
-    except OSError as error:
-        raise ResultsError(explain(error, "read", path)) from error
+    with explained("read", path):
+        try:
+            raw = memoryview(path.read_bytes())
+        except FileNotFoundError as error:
+            words = f"There is no results file {path}; run the simulation first."
+            raise ResultsError(words) from error
     if raw[-_SEAL_SIZE:] != _seal(raw[:-_SEAL_SIZE]):
-        raise DamagedFileError(_damaged(path, "cut short, altered, or not of this toolkit"))
+        raise damaged(path, "cut short, altered, or not of this toolkit")
     return raw
 
 
@@ -205,16 +194,32 @@ def sha256_of(raw: bytes | memoryview) -> str:
     return bytes(raw[-65:-1]).decode("ascii", errors="replace")
 
 
-def _damaged(path: Path, why: str) -> str:
-    return f"The results file {path} is damaged ({why}); remove it and run again."
+def seal_file(path: Path) -> None:
+    """Add to a file the line with the SHA-256 of what it holds. Raises OSError."""
+    line = _seal_of_file(path, path.stat().st_size)
+    with open(path, "ab") as file:
+        file.write(line)
 
 
-def _parse(data: memoryview) -> xr.Dataset:
-    with xr.open_dataset(
-        io.BytesIO(data), engine="h5netcdf", decode_times=False, decode_timedelta=False
-    ) as ds:
-        loaded: xr.Dataset = ds.load().drop_encoding()
-    return loaded
+def check_seal(path: Path) -> None:
+    """Raise DamagedFileError unless the file ends in the seal of what is before, ResultsError if it
+    cannot be read."""
+    with explained("read", path), open(path, "rb") as file:
+        size = path.stat().st_size
+        file.seek(max(0, size - _SEAL_SIZE))
+        intact = file.read() == _seal_of_file(path, size - _SEAL_SIZE)
+    if not intact:
+        raise damaged(path, "cut short, altered, or not of this toolkit", "make it")
+
+
+def _seal_of_file(path: Path, size: int) -> bytes:
+    """The seal of the first `size` bytes."""
+    total = hashlib.sha256()
+    with open(path, "rb") as file:
+        while size > 0 and (block := file.read(min(_READ, size))):
+            total.update(block)
+            size -= len(block)
+    return _SEAL + total.hexdigest().encode() + b"\n"
 
 
 def prepare_folder(out: str | os.PathLike[str]) -> None:
@@ -225,16 +230,16 @@ def prepare_folder(out: str | os.PathLike[str]) -> None:
     for folder in (Path(out), Path(out) / "cells"):
         probe = folder / f"{_TEMPORARY}{os.getpid()}-{next(_counter)}-probe"
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            with open(probe, "wb") as file:
-                file.write(b"probe")
-                file.flush()
-                os.fsync(file.fileno())
-            probe.unlink()
-        except OSError as error:
+            with explained("write to the folder", folder):
+                folder.mkdir(parents=True, exist_ok=True)
+                with open(probe, "wb") as file:
+                    file.write(b"probe")
+                    file.flush()
+                    os.fsync(file.fileno())
+                probe.unlink()
+        finally:
             with suppress(OSError):
                 probe.unlink(missing_ok=True)
-            raise ResultsError(explain(error, "write to the folder", folder)) from error
 
 
 def remove_temporaries(folder: str | os.PathLike[str], *, of_living: bool = False) -> None:
@@ -252,5 +257,5 @@ def _alive(pid: int) -> bool:
     except ProcessLookupError:
         return False
     except OSError:
-        return True
+        pass
     return True

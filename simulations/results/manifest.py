@@ -11,11 +11,12 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-from simulations.results.files import ResultsError, explain, sha256_of, write_text
+from simulations.results.files import DamagedFileError, explained, sha256_of, write_text
 from simulations.results.provenance import digest
 
 NAME = "manifest.jsonl"
@@ -52,13 +53,11 @@ class Manifest:
 
         Raises ResultsError where it cannot be read.
         """
-        path = out / NAME
-        try:
-            lines = path.read_bytes().splitlines()
-        except FileNotFoundError:
-            return cls()
-        except OSError as error:
-            raise ResultsError(explain(error, "read", path)) from error
+        with explained("read", out / NAME):
+            try:
+                lines = (out / NAME).read_bytes().splitlines()
+            except FileNotFoundError:
+                return cls()
         head: dict[str, Any] = {}
         entries = {}
         for line in lines:
@@ -66,10 +65,8 @@ class Manifest:
             if "wanted" in found:
                 head = found
             elif "cell" in found:
-                try:
+                with suppress(TypeError):
                     entries[found["cell"]] = Entry(**found)
-                except TypeError:
-                    continue
         wanted = tuple(str(name) for name in head.get("wanted", ()))
         return cls(str(head.get("config_hash", "")), wanted, entries)
 
@@ -85,17 +82,13 @@ class Log:
 
     def __init__(self, out: Path) -> None:
         self._path = out / NAME
-        try:
+        with explained("write", self._path):
             self._descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND)
-        except OSError as error:
-            raise ResultsError(explain(error, "write", self._path)) from error
 
     def add(self, entry: Entry) -> None:
         """Add a finished cell. Raises ResultsError."""
-        try:
+        with explained("write", self._path):
             os.write(self._descriptor, _line(asdict(entry)).encode())
-        except OSError as error:
-            raise ResultsError(explain(error, "write", self._path)) from error
 
     def close(self) -> None:
         os.close(self._descriptor)
@@ -114,6 +107,16 @@ def entry_of(attrs: Mapping[str, Any], raw: bytes | memoryview) -> Entry:
         code=str(attrs.get("code_version", "unknown")),
         commit=str(attrs["commit"]),
     )
+
+
+def read_entry(attrs: Mapping[str, Any], raw: memoryview, path: Path) -> Entry:
+    """`entry_of` a file that was read. Raises DamagedFileError where it is no cell's."""
+    try:
+        return entry_of(attrs, raw)
+    except KeyError as error:
+        raise DamagedFileError(
+            f"The results file {path} holds no cell of a sweep; remove it and run again."
+        ) from error
 
 
 def _line(fields: dict[str, Any]) -> str:

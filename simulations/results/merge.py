@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,19 +20,19 @@ import h5netcdf
 import numpy as np
 import xarray as xr
 
+from simulations.results.content import content_digest
 from simulations.results.contents import Contents, read_contents
 from simulations.results.files import (
     DamagedFileError,
     ResultsError,
-    content_digest,
-    explain,
+    explained,
     replacing,
+    seal_file,
     sealed_bytes,
 )
-from simulations.results.manifest import Entry, entry_of
+from simulations.results.manifest import Entry, read_entry
 from simulations.results.merge_parts import Part, structure, write_variable
 from simulations.results.provenance import provenance
-from simulations.results.seal import seal_file
 from simulations.results.sink import Sink
 
 NAME = "merged.nc"
@@ -64,11 +64,9 @@ def cell_files(folder: Path) -> list[Path]:
     """The files of the cells in a results folder, by name; at least one. Raises ResultsError."""
     if not folder.is_dir():
         raise ResultsError(f"There is no folder {folder}; give the results folder of a sweep.")
-    try:
-        # iterdir, since glob passes over a folder that it may not read
+    with explained("read", folder / "cells"):
+        # listdir, since glob passes over a folder that it may not read
         names = os.listdir(folder / "cells") if (folder / "cells").exists() else []
-    except OSError as error:
-        raise ResultsError(explain(error, "read", folder / "cells")) from error
     stems = sorted(n.removesuffix(".nc") for n in names if n.endswith(".nc") and n[0] != ".")
     if not stems:
         raise ResultsError(
@@ -84,12 +82,7 @@ def read_cell(path: Path) -> tuple[Entry, Contents]:
     """
     raw = sealed_bytes(path)
     contents = read_contents(raw, path)
-    try:
-        entry = entry_of(contents.attrs, raw)
-    except KeyError as error:
-        raise DamagedFileError(
-            f"The results file {path} holds no cell of a sweep; remove it and run again."
-        ) from error
+    entry = read_entry(contents.attrs, raw, path)
     if entry.cell != path.stem:
         raise DamagedFileError(
             f"The results file {path} holds another cell ({entry.cell}); remove it and run again."
@@ -115,16 +108,14 @@ def merge_cells(folder: Path, target: Path, tell: Callable[[], object] = lambda:
 
             try:
                 with h5netcdf.File(sink, "w", rdcc_nbytes=_CACHE) as file:
-                    cells, parts, cells_digest, codes = _write(file, files, done)
+                    merged = _write(file, files, done)
             finally:
                 sink.check()
         seal_file(temporary)
-    return Merged(cells, parts, cells_digest, target.stat().st_size, codes)
+    return replace(merged, bytes=target.stat().st_size)
 
 
-def _write(
-    file: Any, files: list[Path], tell: Callable[[], object]
-) -> tuple[int, int, str, tuple[str, ...]]:
+def _write(file: Any, files: list[Path], tell: Callable[[], object]) -> Merged:
     parts: dict[tuple[Any, ...], tuple[int, Part]] = {}
     top: list[tuple[str, str, str, int]] = []
     codes: dict[str, None] = {}
@@ -155,18 +146,19 @@ def _write(
         tell()
     for _, part in parts.values():
         part.finish()
-    digest = digest_of_cells({name: content for name, _, content, _ in top})
     assert first is not None
     axes = [part.axis for _, part in parts.values()]
-    _write_top(
-        file, _top(top, axes).assign_attrs(config_hash=first.config_hash, cells_digest=digest)
-    )
-    return len(top), len(parts), digest, tuple(sorted(codes))
+    digest = _write_top(file, top, axes, first.config_hash)
+    return Merged(len(top), len(parts), digest, 0, tuple(sorted(codes)))
 
 
-def _top(cells: list[tuple[str, str, str, int]], axes: list[str]) -> xr.Dataset:
+def _write_top(
+    file: Any, cells: list[tuple[str, str, str, int]], axes: list[str], config_hash: str
+) -> str:
+    """Write name, coordinates, digest and part of each cell; returns the digest over all."""
     names, coordinates, digests, numbers = zip(*cells, strict=True)
-    return xr.Dataset(
+    digest = digest_of_cells(dict(zip(names, digests, strict=True)))
+    top = xr.Dataset(
         {
             "cell_coordinates": ("cell", np.array(coordinates, object)),
             "cell_content_digest": ("cell", np.array(digests, object)),
@@ -177,11 +169,13 @@ def _top(cells: list[tuple[str, str, str, int]], axes: list[str]) -> xr.Dataset:
             "cell": ("cell", np.array(names, object)),
             "part": ("part", np.array([f"part{k}" for k in range(len(axes))], object)),
         },
-        {"title": "All cells of a sweep", "merged_format": FORMAT},
+        {
+            "title": "All cells of a sweep",
+            "merged_format": FORMAT,
+            "config_hash": config_hash,
+            "cells_digest": digest,
+        },
     )
-
-
-def _write_top(file: Any, top: xr.Dataset) -> None:
     for dim, size in top.sizes.items():
         file.dimensions[dim] = size
     for name, variable in top.variables.items():
@@ -189,3 +183,4 @@ def _write_top(file: Any, top: xr.Dataset) -> None:
         made[...] = variable.values
     signed = top.assign_attrs(provenance(), content_digest=content_digest(top))
     file.attrs.update(signed.attrs)
+    return digest

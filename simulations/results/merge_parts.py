@@ -79,9 +79,9 @@ class Part:
         """`cells` is how many there are at most."""
         self._group = group
         self._done = self._count = self.waiting = 0
-        sizes = {
-            d: n for v in first.variables.values() for d, n in zip(v.dims, v.shape, strict=True)
-        }
+        sizes: dict[str, int] = {}
+        for v in first.variables.values():
+            sizes |= dict(zip(v.dims, v.shape, strict=True))
         taken = {*sizes, *first.variables}
         self.axis = _free("cell", taken)
         columns = [_Column(self.axis, (), _array(first.attrs["cell"]), {}, "cell", False)]

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,24 +12,14 @@ import h5py
 import numpy as np
 import xarray as xr
 
+from simulations.results.content import content_digest
 from simulations.results.contents import Contents, Stored
-from simulations.results.files import DamagedFileError, ResultsError, content_digest
+from simulations.results.files import ResultsError, check_seal, damaged
 from simulations.results.merge import FORMAT, digest_of_cells
-from simulations.results.seal import check_seal
 
 _CACHE = 2**18  # bytes; blocks are read whole
 _BLOCK = 4 * 2**20  # bytes of cells read at once, about
 _CELLS = 512
-
-
-@dataclass(frozen=True)
-class Top:
-    """What the top of a merged file says: digests of the cells' contents by name, the digest over
-    all, and the configuration."""
-
-    digests: dict[str, str]
-    cells_digest: str
-    config_hash: str
 
 
 def is_merged(path: Path) -> bool:
@@ -45,52 +34,45 @@ def read_merged(path: Path) -> Iterator[tuple[str, xr.Dataset]]:
     Raises DamagedFileError (the seal is checked first, in one pass over the file) and ResultsError.
     """
     check_seal(path)
-    for name, contents in merged_contents(path):
+    for name, contents in _merged_contents(path):
         yield name, contents.dataset()
 
 
-def check_merged(path: Path, tell: Callable[[], object] = lambda: None) -> Top:
-    """Verify a merged file in full: seal, top, the digest of each cell's contents; `tell` is called
-    after each cell. Raises DamagedFileError and ResultsError."""
+def check_merged(path: Path) -> dict[str, str]:
+    """Verify a merged file in full: seal, top, the digest of each cell's contents; these by name.
+
+    Raises DamagedFileError and ResultsError.
+    """
     check_seal(path)
-    top = read_top(path)
-    waiting = dict(top.digests)
-    for name, contents in merged_contents(path):
+    digests, of_all = _read_top(path)
+    waiting = dict(digests)
+    for name, contents in _merged_contents(path):
         if contents.digest() != waiting.pop(name, None):
-            raise DamagedFileError(
-                f"The results file {path} is damaged (the contents of {name} do not match their "
-                f"digest); remove it and merge again."
-            )
-        tell()
-    if waiting or digest_of_cells(top.digests) != top.cells_digest:
-        raise DamagedFileError(
-            f"The results file {path} is damaged (its cells do not match its digest over all of "
-            f"them); remove it and merge again."
-        )
-    return top
+            raise damaged(path, f"the contents of {name} do not match their digest", "merge")
+    if waiting or digest_of_cells(digests) != of_all:
+        raise damaged(path, "its cells do not match its digest over all of them", "merge")
+    return digests
 
 
-def read_top(path: Path) -> Top:
-    """What the top of a merged file says. Raises DamagedFileError and ResultsError."""
+def _read_top(path: Path) -> tuple[dict[str, str], str]:
+    """What the top of a merged file says: the digests of the cells' contents by name, and the
+    digest over all."""
     with xr.open_dataset(path, engine="h5netcdf") as opened:
         top = opened.load().drop_encoding()
     attrs = top.attrs
     if attrs.get("content_digest") != content_digest(top):
-        raise DamagedFileError(
-            f"The results file {path} is damaged (its top does not match its digest); remove it "
-            f"and merge again."
-        )
+        raise damaged(path, "its top does not match its digest", "merge")
     if attrs["merged_format"] != FORMAT:
         raise ResultsError(
             f"The file {path} has format {attrs['merged_format']}, this toolkit reads {FORMAT}; "
             f"merge again."
         )
     names = top["cell"].values.tolist()
-    digests = dict(zip(names, top["cell_content_digest"].values.tolist(), strict=True))
-    return Top(digests, attrs["cells_digest"], attrs["config_hash"])
+    digests = top["cell_content_digest"].values.tolist()
+    return dict(zip(names, digests, strict=True)), attrs["cells_digest"]
 
 
-def merged_contents(path: Path) -> Iterator[tuple[str, Contents]]:
+def _merged_contents(path: Path) -> Iterator[tuple[str, Contents]]:
     """As `read_merged`, unverified, with the contents as stored."""
     with h5netcdf.File(path, "r", decode_vlen_strings=True, rdcc_nbytes=_CACHE) as file:
         parts = file.variables["part"][...].tolist()

@@ -10,13 +10,12 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from simulations.console.progress import format_seconds
+from simulations.console.units import format_bytes, format_seconds
 from simulations.results.contents import Contents
 from simulations.results.files import ResultsError, read_dataset
 from simulations.results.manifest import NAME as MANIFEST
 from simulations.results.manifest import Entry, Manifest
 from simulations.results.merge import cell_files, read_cell
-from simulations.sweep.engine import format_bytes
 
 READ = 200  # cells of which variables are shown, spread over all
 

@@ -12,16 +12,15 @@ from pathlib import Path
 from typing import Any
 
 
-class Sink(io.RawIOBase):
+class Sink(io.FileIO):
     """A new file, to be given to h5py instead of its path; `error` is the first one met.
 
     Raises OSError if it cannot be made.
     """
 
     def __init__(self, path: Path) -> None:
-        super().__init__()
-        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o666)
-        self._at = self._end = 0
+        super().__init__(path, "w+")
+        self._end = 0  # of what was to be written
         self.error: OSError | None = None
 
     def check(self) -> None:
@@ -30,52 +29,35 @@ class Sink(io.RawIOBase):
             raise self.error
 
     def write(self, data: Any) -> int:
-        rest, at = memoryview(data).cast("B"), self._at
-        self._at += len(rest)
-        self._end = max(self._end, self._at)
+        rest, at = memoryview(data).cast("B"), self.tell()
         size = len(rest)
+        self._end = max(self._end, at + size)
+        self.seek(at + size)
         try:
             while rest and self.error is None:
-                done = os.pwrite(self._descriptor, rest, at)
+                done = os.pwrite(self.fileno(), rest, at)
                 rest, at = rest[done:], at + done
         except OSError as error:
             self.error = error
         return size
 
     def readinto(self, buffer: Any) -> int:
-        view = memoryview(buffer).cast("B")
-        found = os.pread(self._descriptor, len(view), self._at)
+        view, at = memoryview(buffer).cast("B"), self.tell()
+        found = os.pread(self.fileno(), len(view), at)
         view[:] = found.ljust(len(view), b"\0")
-        self._at += len(view)
+        self.seek(at + len(view))
         return len(view)
 
     def truncate(self, size: int | None = None) -> int:
-        self._end = self._at if size is None else size
+        self._end = self.tell() if size is None else size
         try:
             if self.error is None:
-                os.ftruncate(self._descriptor, self._end)
+                super().truncate(self._end)
         except OSError as error:
             self.error = error
         return self._end
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        start = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._end}[whence]
-        self._at = start + offset
-        return self._at
-
-    def tell(self) -> int:
-        return self._at
-
-    def readable(self) -> bool:
-        return True
-
-    def writable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def close(self) -> None:
-        if not self.closed:
-            os.close(self._descriptor)
-        super().close()
+        if whence == os.SEEK_END:
+            offset, whence = self._end + offset, os.SEEK_SET
+        return super().seek(offset, whence)

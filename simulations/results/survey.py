@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from simulations.results.cells import Cell, coordinates_text
 from simulations.results.files import (
     DamagedFileError,
     ResultsError,
@@ -14,11 +15,7 @@ from simulations.results.files import (
     sealed_bytes,
     sha256_of,
 )
-from simulations.results.manifest import Entry, Manifest, entry_of
-from simulations.sweep.worker import coordinates_text
-
-if TYPE_CHECKING:
-    from simulations.sweep.run import Cell
+from simulations.results.manifest import Entry, Manifest, read_entry
 
 
 class ForeignResultsError(ResultsError):
@@ -82,13 +79,7 @@ def verified(path: Path, entry: Entry | None) -> Entry:
     raw = sealed_bytes(path)
     if entry is not None and entry.sha256 == sha256_of(raw) and entry.cell == path.stem:
         return entry
-    ds = parse_dataset(raw, path)
-    try:
-        return entry_of(ds.attrs, raw)
-    except KeyError as error:
-        raise DamagedFileError(
-            f"The results file {path} holds no cell of a sweep; remove it and run again."
-        ) from error
+    return read_entry(parse_dataset(raw, path).attrs, raw, path)
 
 
 def check_identity(name: Any, coordinates: Any, cell: Cell, path: Path) -> None:

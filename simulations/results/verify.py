@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from simulations.results.files import ResultsError, read_dataset
+from simulations.results.files import ResultsError, check_seal, read_dataset
 from simulations.results.manifest import NAME as MANIFEST
 from simulations.results.manifest import Entry, Manifest
 from simulations.results.merge import cell_files, digest_of_cells, read_cell
 from simulations.results.merged import check_merged, is_merged
-from simulations.results.seal import check_seal
 
 _NAMED = 3  # cells named of many that share a fault
 
@@ -51,15 +50,21 @@ def verify(folder: Path, tell: Callable[[], object] = lambda: None) -> Verdict:
         _check_cell(path, manifest, found)
         tell()
     stems = {path.stem for path in files}
-    _check_agreement(found)
+    found.problems += _disagreements(found)
     if manifest is None:
         found.remarks.append(
             f"There is no {MANIFEST} (folders of earlier versions have none), so it is not known "
             f"which cells were asked for; every file was checked by itself."
         )
     else:
-        _check_absent(stems, manifest, found)
-    _check_leftovers(folder, stems, found)
+        found.problems += _absent(stems, manifest)
+        extra = sorted(stems.intersection(manifest.entries).difference(manifest.wanted))
+        if extra and manifest.wanted:
+            found.remarks.append(
+                f"{len(extra)} cells were not asked for by the last sweep ({named(extra)}), but by "
+                f"an earlier one."
+            )
+    found.problems += _leftovers(folder, stems)
     for path in sorted(folder.glob("[!.]*.nc")):
         _check_other(path, found)
     return found
@@ -88,35 +93,31 @@ def _check_cell(path: Path, manifest: Manifest | None, found: Verdict) -> None:
             f"The coordinates of {entry.cell} are no JSON object; remove its file and run again."
         )
     if manifest is not None:
-        found.problems.extend(_against_manifest(entry, manifest))
+        found.problems += _against_manifest(entry, manifest)
 
 
-def _against_manifest(entry: Entry, manifest: Manifest) -> list[str]:
+def _against_manifest(entry: Entry, manifest: Manifest) -> Iterator[str]:
     """What the manifest has against an intact cell."""
-    problems = []
     if manifest.config_hash not in ("", entry.config_hash):
-        problems.append(
+        yield (
             f"{entry.cell} is of another configuration ({entry.config_hash}) than the last sweep "
             f"({manifest.config_hash}); move its file away."
         )
     listed = manifest.entries.get(entry.cell)
     if listed is None:
-        problems.append(
-            f"{entry.cell} is not listed in {MANIFEST}; run the sweep again, which lists it."
-        )
+        yield f"{entry.cell} is not listed in {MANIFEST}; run the sweep again, which lists it."
     elif listed.sha256 != entry.sha256:
-        problems.append(
+        yield (
             f"{entry.cell} is not the file that {MANIFEST} lists (SHA-256 {entry.sha256[:12]}, "
             f"listed {listed.sha256[:12]}), though intact in itself; remove it to compute it "
             f"again, or run the sweep again to list it as it is."
         )
     elif listed != entry:
         fields = [key for key, value in asdict(entry).items() if value != getattr(listed, key)]
-        problems.append(
+        yield (
             f"{MANIFEST} is wrong about {entry.cell} ({', '.join(fields)}); remove {MANIFEST} and "
             f"run the sweep again, which writes it anew."
         )
-    return problems
 
 
 def _is_object(text: str) -> bool:
@@ -126,65 +127,56 @@ def _is_object(text: str) -> bool:
         return False
 
 
-def _check_agreement(found: Verdict) -> None:
-    """One configuration and one version of the code over all cells."""
-    for what, counts in (
-        ("configurations", found.configurations),
-        ("versions of the code", found.codes),
-    ):
+def _disagreements(found: Verdict) -> Iterator[str]:
+    """Where not all cells have one configuration and one version of the code."""
+    counted = {"configurations": found.configurations, "versions of the code": found.codes}
+    for what, counts in counted.items():
         if len(counts) > 1:
             words = ", ".join(f"{key} ({number})" for key, number in counts.most_common())
-            found.problems.append(
+            yield (
                 f"The cells are of {len(counts)} {what} (hash and number of cells: {words}); "
                 f"keep one in a folder."
             )
 
 
-def _check_absent(stems: set[str], manifest: Manifest, found: Verdict) -> None:
+def _absent(stems: set[str], manifest: Manifest) -> Iterator[str]:
+    """Which cells should be there."""
     if not manifest.wanted:
-        found.problems.append(
-            f"{MANIFEST} does not say which cells were asked for; run the sweep again."
-        )
+        yield f"{MANIFEST} does not say which cells were asked for; run the sweep again."
     missing = [name for name in manifest.entries if name not in stems]
     if missing:
-        found.problems.append(
+        yield (
             f"{len(missing)} cells are listed as done but have no file ({named(missing)}); "
             f"run the sweep again."
         )
     known = stems | manifest.entries.keys()
     undone = [name for name in manifest.wanted if name not in known]
     if undone:
-        found.problems.append(
+        yield (
             f"{len(undone)} of {len(manifest.wanted)} wanted cells are not done ({named(undone)}); "
             f"run the sweep again."
         )
-    extra = sorted(stems.intersection(manifest.entries).difference(manifest.wanted))
-    if extra and manifest.wanted:
-        found.remarks.append(
-            f"{len(extra)} cells were not asked for by the last sweep ({named(extra)}), but by an "
-            f"earlier one."
-        )
 
 
-def _check_leftovers(folder: Path, stems: set[str], found: Verdict) -> None:
+def _leftovers(folder: Path, stems: set[str]) -> Iterator[str]:
     """What failed or killed runs left."""
     if (folder / ".lease").exists():
-        found.problems.append(
+        yield (
             f"A sweep is writing to {folder} now, or was killed; wait for its end or run it again."
         )
     for path in sorted([*folder.glob(".*"), *(folder / "cells").iterdir()]):
         if path.name.startswith((".tmp-", ".lease-", ".measuring-")):
-            found.problems.append(
+            yield (
                 f"{path} was left by a writer that was killed (or is being written); "
                 f"a sweep removes it."
             )
         elif path.name.endswith(".error.txt"):
-            found.problems.append(_failure(path, stems))
+            yield _failure(path, stems)
         elif path.parent != folder and not path.name.endswith(".nc"):
-            found.problems.append(f"{path} is no file of a cell; move it away.")
+            yield f"{path} is no file of a cell; move it away."
     unfinished = sorted(path.name for path in folder.glob("unfinished/*"))
     if unfinished:
-        found.problems.append(
+        yield (
             f"{len(unfinished)} cells were left in the middle ({named(unfinished)}); "
             f"run the sweep again, which goes on from there."
         )
@@ -207,7 +199,7 @@ def _check_other(path: Path, found: Verdict) -> None:
         check_seal(path)
         if not is_merged(path):
             read_dataset(path)
-        elif check_merged(path).digests != found.digests:
+        elif check_merged(path) != found.digests:
             found.problems.append(
                 f"{path} does not hold the cells that are here now; merge them again."
             )

@@ -1,6 +1,6 @@
 """`python -m simulations.scaling`."""
 
-from simulations.scaling.study import main
+from simulations.scaling.study import STUDY
 
 if __name__ == "__main__":
-    main()
+    STUDY.main()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from am_theory import scaling
 from am_theory.linear import convergence_size
-from simulations.linear_curves.config import Case
+from simulations.linear_curves.config import Case, dimension
 from simulations.measure.checks import Row, compare
 from simulations.measure.passage import crossing_size
 from simulations.scaling.collapse import Collapse
@@ -78,11 +79,8 @@ class ScalingAnalysis:
 
 def widths_of(config: ScalingConfig, source: str) -> list[Condition]:
     """Conditions of the law of parameters: all widths at the last number of steps."""
-    return [
-        c
-        for c in size_conditions(config)
-        if c.source == source and c.steps == config.step_counts[-1]
-    ]
+    found = [c for c in size_conditions(config) if c.source == source]
+    return [c for c in found if c.steps == config.step_counts[-1]]
 
 
 def steps_of(config: ScalingConfig, source: str, width: int) -> list[Condition]:
@@ -99,60 +97,53 @@ def linear_sizes(cell: xr.Dataset) -> Floats:
     return crossing_size(cell["train_size"].values, recovered / corrupted, HALF)
 
 
+def linear_families(linear: Iterable[Case]) -> dict[tuple[int, float], list[Case]]:
+    """The cases of each V and alpha, in their order."""
+    families: dict[tuple[int, float], list[Case]] = {}
+    for case in linear:
+        families.setdefault((case[0], case[2]), []).append(case)
+    return families
+
+
 def linear_rows(linear: dict[Case, Floats]) -> list[Row]:
     """K* / d of every case against the closed form, then of every family drawn out to infinite d
     by a straight line in 1 / d, set by set."""
-    rows: list[Row] = []
-    families: dict[tuple[int, float], list[tuple[int, Floats]]] = {}
-    for (vocab_size, seq_len, alpha), sizes in linear.items():
-        d = seq_len * (vocab_size - 1)
-        families.setdefault((vocab_size, alpha), []).append((d, sizes / d))
-        what = f"V = {vocab_size}, L = {seq_len}, alpha = {alpha:g}: K* / d"
-        rows.append(_linear_row(what, sizes / d, vocab_size, alpha))
-    for (vocab_size, alpha), points in families.items():
-        if len(points) > 2:
-            inverse = 1 / np.array([d for d, _ in points])
-            ends = np.polyfit(inverse, np.array([ratio for _, ratio in points]), 1)[1]
-            what = f"V = {vocab_size}, alpha = {alpha:g}, L to infinity: K* / d"
-            rows.append(_linear_row(what, ends, vocab_size, alpha))
+    ratios = {case: sizes / dimension(case) for case, sizes in linear.items()}
+    rows = [_linear_row(case, f"L = {case[1]}, ", "", found) for case, found in ratios.items()]
+    for cases in linear_families(linear).values():
+        if len(cases) > 2:
+            inverse = 1 / np.array([dimension(case) for case in cases])
+            ends = np.polyfit(inverse, np.array([ratios[case] for case in cases]), 1)[1]
+            rows.append(_linear_row(cases[0], "", ", L to infinity", ends))
     return rows
 
 
-def _linear_row(what: str, by_set: Floats, vocab_size: int, alpha: float) -> Row:
-    exact = convergence_size(1, vocab_size, alpha, criterion="corrupted_recovery", gap=HALF).ratio
+def _linear_row(case: Case, before: str, after: str, by_set: Floats) -> Row:
+    """K* / d of a case, its L named by `before` or `after` alpha, with the closed form."""
+    exact = half_ratio(case[0], case[2])
     value, low, high = student_interval(by_set)
-    return compare(what, value, float(exact), low - float(exact), high - float(exact))
+    what = f"V = {case[0]}, {before}alpha = {case[2]:g}{after}: K* / d"
+    return compare(what, value, exact, low - exact, high - exact)
+
+
+def half_ratio(vocab_size: int, alpha: float) -> float:
+    """K* / d by the closed form."""
+    found = convergence_size(1, vocab_size, alpha, criterion="corrupted_recovery", gap=HALF)
+    return float(found.ratio)
 
 
 def capacity_of(part: Measured) -> Capacity:
     """The capacity of one network from its memorized information."""
-    held = memorized(part)
-    per_parameter = held.max(1) / (part.n_parameters * np.log(2))
-    condition = part.condition
-    nominal = scaling.capacity_size(
-        part.n_parameters,
-        condition.seq_len,
-        condition.vocab_size,
-        entropy_per_sequence=part.source_entropy,
-    )
+    held, count = memorized(part), part.n_parameters
+    place = (part.condition.seq_len, part.condition.vocab_size)
+    nominal = scaling.capacity_size(count, *place, entropy_per_sequence=part.source_entropy)
     return Capacity(
         part,
-        *student_interval(per_parameter),
+        *student_interval(held.max(1) / (count * np.log(2))),
         float(part.train_sizes[int(held.mean(0).argmax())]),
         log_interval(size_by_seed(part, "recovery")),
         float(nominal),
     )
-
-
-def _linear_laws(linear: dict[Case, Floats]) -> list[Law]:
-    found = []
-    for vocab_size in sorted({case[0] for case in linear}):
-        cases = [case for case in linear if case[0] == vocab_size]
-        if len(cases) > 1:
-            dimensions = np.array([float(c[1] * (c[0] - 1)) for c in cases])
-            table = np.stack([linear[c] for c in cases], axis=1)
-            found += linear_laws(dimensions, table, vocab_size)
-    return found
 
 
 def analyse(
@@ -169,13 +160,13 @@ def analyse(
         collapses[source] = collapses_of(family)
         laws += parameter_laws(family, collapses[source])
         capacities[source] = [capacity_of(part) for part in family]
-        ends = [
+        small, large = (
             [parts[c] for c in steps_of(config, source, width)]
             for width in (config.widths[0], config.widths[-1])
-        ]
-        laws += growth_laws(list(zip(*ends, strict=True))[:-1])
-        laws += step_laws(ends[1], binds=True) + step_laws(ends[0], binds=False)
-    laws += _linear_laws(linear)
+        )
+        laws += growth_laws(list(zip(small, large, strict=True))[:-1])
+        laws += step_laws(large, binds=True) + step_laws(small, binds=False)
+    laws += linear_laws(linear)
     if config.hierarchies:
         laws += hierarchy_laws([parts[c] for c in hierarchy_conditions(config)])
     if config.draws:

@@ -1,4 +1,4 @@
-"""The frozen configuration of the scaling laws: which conditions are measured.
+"""The frozen configuration of the scaling laws: which conditions are measured, cell by cell.
 
 A condition is one kind of network trained in one way on one kind of source, at several training-set
 sizes K; a cell measures one condition with one seed. Conditions that several laws need are measured
@@ -8,13 +8,15 @@ once.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import Any
 
 from models.training.config import TrainConfig
-from simulations.linear_curves.config import Case
-from simulations.linear_curves.config import train_sizes as linear_sizes
+from simulations.console.settings import Settings, at_least, different, increasing, rises
+from simulations.linear_curves.config import Case, case_problems, dimension, grid_problems
+from simulations.results.cells import Cell
+from simulations.trained import Network
 
 # Raised whenever numbers change at fixed configuration; a results folder of another is refused.
 NUMERICS = 1
@@ -54,9 +56,19 @@ class Condition:
         words += [f"w{self.width}", f"T{self.steps}"]
         return "-".join(words + ([f"draws{self.draws}"] if self.draws else []))
 
+    @property
+    def network(self) -> Network:
+        return Network(self.vocab_size, self.seq_len, self.width, self.n_blocks)
+
+    def cell(self, seed: int) -> Cell:
+        """The cell of one seed; a name tells the grid of K by its length."""
+        fields = {**dataclasses.asdict(self), "train_sizes": list(self.train_sizes)}
+        place = {"kind": "network", "condition": fields, "seed": seed}
+        return Cell(f"{self.name}-n{len(self.train_sizes)}-seed{seed}", place)
+
 
 @dataclass(frozen=True)
-class ScalingConfig:
+class ScalingConfig(Settings):
     """Everything the numbers of a run depend on.
 
     Args:
@@ -117,20 +129,42 @@ class ScalingConfig:
     root_seed: int = 2604
     training: TrainConfig = field(default_factory=TrainConfig)
 
-    def __post_init__(self) -> None:
-        problem = _problem(self)
-        if problem:
-            raise ValueError(problem)
+    def problems(self) -> Iterator[str]:
+        ones = ("queries", "n_steps", "nelbo_queries", "nelbo_draws", "hierarchy_width")
+        least = dict.fromkeys((*ones, "hierarchy_steps", "draws_width", "draws_steps"), 1)
+        yield from at_least(self, vocab_size=2, seq_len=2, seeds=2, linear_sets=3, **least)
+        sizes = ("iid_sizes", "markov_sizes", "hierarchy_sizes", "draws_sizes")
+        for name in ("widths", "step_counts", *sizes):
+            values = getattr(self, name)
+            if len(values) < 2 or values[0] < 1 or not rises(values):
+                yield f"`{name}` must hold two or more increasing counts; got {list(values)}."
+        yield from increasing(self, "linear_ratios")
+        yield from case_problems("linear_cases", self.linear_cases)
+        for case in self.linear_cases:
+            yield from grid_problems("linear_ratios", case, self.linear_ratios)
+        for v, m, depth in self.hierarchies:
+            if v < 2 or not 1 <= m <= v or depth < 1:
+                yield (
+                    "`hierarchies` holds v at least 2, m from 1 to v and the depth, in this order; "
+                    f"got {v}, {m}, {depth}."
+                )
+            if len(hierarchy_train_sizes(self, (v, m, depth))) < 2:
+                yield (
+                    f"the hierarchy {v}, {m}, {depth} has too few strings: two or more of "
+                    "`hierarchy_sizes` must be at most half of them; got "
+                    f"{list(self.hierarchy_sizes)}."
+                )
+        yield from different(self, "linear_cases", "hierarchies", "draws", least=0)
+        if any(draws < 0 for draws in self.draws):
+            yield f"`draws` are counts, 0 for fresh noise; got {list(self.draws)}."
 
-    def as_dict(self) -> dict[str, Any]:
-        """Plain containers, for JSON and hashing."""
-        return dataclasses.asdict(self)
-
-    def measurement(self) -> dict[str, Any]:
-        """What a cell depends on besides its condition and seed."""
+    def identity(self) -> dict[str, Any]:
+        """What all cells depend on besides their condition, case and seed: a larger preset goes on
+        from the cells of a smaller one."""
         names = ("queries", "n_steps", "nelbo_queries", "nelbo_draws", "root_seed")
         training = {**dataclasses.asdict(self.training), "steps": None, "noise_draws": None}
-        return {**{name: getattr(self, name) for name in names}, "training": training}
+        measurement = {**{name: getattr(self, name) for name in names}, "training": training}
+        return {"measurement": measurement, "linear_sets": self.linear_sets}
 
 
 def size_conditions(config: ScalingConfig) -> list[Condition]:
@@ -178,67 +212,45 @@ def conditions(config: ScalingConfig) -> list[Condition]:
     return size_conditions(config) + hierarchy_conditions(config) + draws_conditions(config)
 
 
-def _problem(config: ScalingConfig) -> str | None:
-    """The first thing wrong with a configuration, as a sentence."""
-    counts = {
-        "vocab_size": 2,
-        "seq_len": 2,
-        "seeds": 2,
-        "queries": 1,
-        "n_steps": 1,
-        "nelbo_queries": 1,
-        "nelbo_draws": 1,
-        "linear_sets": 3,
-        "hierarchy_width": 1,
-        "hierarchy_steps": 1,
-        "draws_width": 1,
-        "draws_steps": 1,
+def network_cells(config: ScalingConfig) -> dict[Condition, list[Cell]]:
+    """The cells of every condition, one a seed."""
+    seeds = range(config.seeds)
+    return {condition: [condition.cell(s) for s in seeds] for condition in conditions(config)}
+
+
+def linear_cells(config: ScalingConfig) -> dict[Case, Cell]:
+    """The cell of every case of the linear denoiser."""
+    return {
+        case: Cell(
+            f"linear-V{case[0]}-L{case[1]}-alpha{case[2]:g}",
+            {"kind": "linear", "case": list(case), "ratios": list(config.linear_ratios)},
+        )
+        for case in config.linear_cases
     }
-    for name, smallest in counts.items():
-        if getattr(config, name) < smallest:
-            return f"`{name}` must be at least {smallest}; got {getattr(config, name)}."
-    for name in (
-        "widths",
-        "step_counts",
-        "iid_sizes",
-        "markov_sizes",
-        "hierarchy_sizes",
-        "draws_sizes",
-    ):
-        values = getattr(config, name)
-        if len(values) < 2 or values[0] < 1 or any(b <= a for a, b in pairwise(values)):
-            return f"`{name}` must hold two or more increasing counts; got {list(values)}."
-    ratios = config.linear_ratios
-    if len(ratios) < 2 or ratios[0] <= 0 or any(b <= a for a, b in pairwise(ratios)):
-        return f"`linear_ratios` must hold two or more increasing numbers; got {list(ratios)}."
-    for vocab_size, seq_len, alpha in config.linear_cases:
-        if vocab_size < 2 or seq_len < 1 or not 0 < alpha < 1:
-            return (
-                "`linear_cases` holds V at least 2, L at least 1 and alpha inside (0, 1), in this "
-                f"order; got {vocab_size}, {seq_len}, {alpha}."
-            )
-        sizes = linear_sizes((vocab_size, seq_len, alpha), ratios)
-        if any(b <= a for a, b in pairwise(sizes)):
-            return (
-                "K = ratio x L (V - 1) must differ between points of `linear_ratios`; V, L, alpha "
-                f"= {vocab_size}, {seq_len}, {alpha} gives {sizes}. Take longer sequences."
-            )
-    for v, m, depth in config.hierarchies:
-        if v < 2 or not 1 <= m <= v or depth < 1:
-            return (
-                "`hierarchies` holds v at least 2, m from 1 to v and the depth, in this order; "
-                f"got {v}, {m}, {depth}."
-            )
-        if len(hierarchy_train_sizes(config, (v, m, depth))) < 2:
-            return (
-                f"the hierarchy {v}, {m}, {depth} has too few strings: two or more of "
-                "`hierarchy_sizes` must be at most half of them; got "
-                f"{list(config.hierarchy_sizes)}."
-            )
-    for name in ("linear_cases", "hierarchies", "draws"):
-        values = getattr(config, name)
-        if len(set(values)) < len(values):
-            return f"`{name}` must hold different values; got {list(values)}."
-    if any(draws < 0 for draws in config.draws):
-        return f"`draws` are counts, 0 for fresh noise; got {list(config.draws)}."
-    return None
+
+
+def make_cells(config: ScalingConfig) -> list[Cell]:
+    """All cells: of the networks, then of the linear denoiser."""
+    networks = network_cells(config).values()
+    return [*(cell for cells in networks for cell in cells), *linear_cells(config).values()]
+
+
+def cost(config: ScalingConfig, cell: Cell) -> float:
+    """Rough seconds on one core: steps of 20 Gflop/s with a floor of 0.4 ms, then the readings."""
+    place = cell.coordinates
+    if place["kind"] == "linear":
+        cubes = 8.0 * dimension(place["case"]) ** 3 + 4e7
+        return 1.0 + config.linear_sets * len(place["ratios"]) * cubes / 2e10
+    condition = Condition(**place["condition"])
+    weights = condition.network.work
+    step = max(4e-4, 6 * weights * config.training.batch / 6e10)
+    codes = 3 * config.nelbo_queries * config.nelbo_draws
+    readings = 1e-9 * (config.queries * (4 * config.n_steps + 4) + codes) * (weights + 2e4)
+    return 5.0 + len(condition.train_sizes) * (condition.steps * step + readings)
+
+
+def size(config: ScalingConfig, cell: Cell) -> float:
+    """Rough bytes of a cell's file."""
+    if cell.coordinates["kind"] == "linear":
+        return 3e4
+    return 3e4 + 40.0 * config.queries * len(cell.coordinates["condition"]["train_sizes"])

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from simulations.linear_curves.config import Case, dimension
 from simulations.scaling.collapse import Collapse, collapse
 from simulations.scaling.hypothesis import Law, law, slopes
 from simulations.scaling.sizes import (
@@ -23,19 +24,40 @@ from simulations.scaling.sizes import (
 )
 
 Floats = NDArray[np.float64]
+# sizes that laws are read from, and whether that reading is among the headlines
+READ: dict[SizeName, bool] = {"recovery": True, "change": False, "entropy": True}
+
+
+def _law(
+    group: str,
+    statement: str,
+    quantity: str,
+    x: Floats,
+    y: Floats,
+    decide: str,
+    expected: tuple[float, float] = (1.0, 0.0),
+    headline: bool = True,
+) -> Law:
+    """The slope of log y (seeds, points) on log x (points,) as a law; `expected`: its value by the
+    law and by the rival."""
+    words, found = f"slope of log {quantity}", slopes(x, y)
+    return law(group, statement, words, *expected, found, y.shape[-1], decide, headline)
 
 
 def _sizes(parts: Sequence[Measured], name: SizeName) -> Floats:
     return np.stack([size_by_seed(part, name) for part in parts], axis=1)
 
 
+def _counts(parts: Sequence[Measured]) -> Floats:
+    return np.array([part.n_parameters for part in parts], dtype=np.float64)
+
+
 def collapses_of(parts: Sequence[Measured]) -> list[Collapse]:
     """The collapse of the recovery gaps, each over its first value, of networks of all sizes, seed
     by seed."""
-    counts = [part.n_parameters for part in parts]
-    gaps = [part.gap["ancestral"] / part.gap["ancestral"][:, :1] for part in parts]
+    gaps = [part.relative_gap for part in parts]
     return [
-        collapse(parts[0].train_sizes, counts, np.stack([gap[seed] for gap in gaps]))
+        collapse(parts[0].train_sizes, _counts(parts), np.stack([gap[seed] for gap in gaps]))
         for seed in range(len(gaps[0]))
     ]
 
@@ -43,190 +65,146 @@ def collapses_of(parts: Sequence[Measured]) -> list[Collapse]:
 def parameter_laws(parts: Sequence[Measured], collapses: Sequence[Collapse]) -> list[Law]:
     """K*, memorized information and collapse against the number of parameters, one source, last
     T; `collapses` as `collapses_of` gives them."""
-    source, steps = parts[0].condition.source, parts[0].condition.steps
-    counts = np.array([part.n_parameters for part in parts], dtype=np.float64)
-    where = f"{source}, T = {steps:,}"
+    group, counts = "parameters", _counts(parts)
+    where = f"{parts[0].condition.source}, T = {parts[0].condition.steps:,}"
     decide = "longer training of the largest network, more widths, or K beyond the grid"
-    found = [
-        law(
-            "parameters",
-            f"K* proportional to the number of parameters N ({where})",
-            f"slope of log {SIZES[name]} on log N",
-            *(1.0, 0.0, slopes(counts, _sizes(parts, name)), len(parts), decide),
-            headline=name != "change",
-        )
-        for name in ("recovery", "change", "entropy")
-    ]
+    found = []
+    for name, shown in READ.items():
+        statement = f"K* proportional to the number of parameters N ({where})"
+        words, sizes = f"{SIZES[name]} on log N", _sizes(parts, name)
+        found.append(_law(group, statement, words, counts, sizes, decide, headline=shown))
+    statement = f"memorized information at its most proportional to N ({where})"
+    words = "max_K M on log N, M = K (H - code length)"
     held = np.stack([memorized(part).max(1) for part in parts], axis=1)
-    found.append(
-        law(
-            "parameters",
-            f"memorized information at its most proportional to N ({where})",
-            "slope of log max_K M on log N, M = K (H - code length)",
-            *(1.0, 0.0, slopes(counts, held), len(parts), decide),
-        )
-    )
+    found.append(_law(group, statement, words, counts, held, decide))
     for part in parts:
+        before, last = sizes = part.train_sizes[-2:]
+        statement = f"memorized information saturates in K ({where}, N = {part.n_parameters:,})"
+        words = f"M on log K between K = {before:,.0f} and {last:,.0f}"
+        short = "longer training: a network that is short of steps holds less at large K"
         ends = memorized(part)[:, -2:]
-        found.append(
-            law(
-                "parameters",
-                f"memorized information saturates in K ({where}, N = {part.n_parameters:,})",
-                f"slope of log M on log K between K = {part.train_sizes[-2]:,.0f} and "
-                f"{part.train_sizes[-1]:,.0f}",
-                *(0.0, 1.0, slopes(part.train_sizes[-2:], ends), 2),
-                "longer training: a network that is short of steps holds less at large K",
-                headline=False,
-            )
-        )
-    found.append(
-        law(
-            "collapse",
-            f"gaps of all networks are one function of K / N ({where})",
-            "exponent eta of K / N^eta that collapses them best",
-            *(1.0, 0.0, np.array([c.exponent for c in collapses]), len(parts), decide),
-        )
-    )
+        found.append(_law(group, statement, words, sizes, ends, short, (0.0, 1.0), False))
+    statement = f"gaps of all networks are one function of K / N ({where})"
+    words = "exponent eta of K / N^eta that collapses them best"
+    exponents = np.array([one.exponent for one in collapses])
+    found.append(law("collapse", statement, words, 1.0, 0.0, exponents, len(parts), decide))
     return found
 
 
 def step_laws(parts: Sequence[Measured], binds: bool) -> list[Law]:
     """K* against the number of steps at one width. `binds`: time is expected to bind (the
     largest network), else capacity (the smallest)."""
-    condition = parts[0].condition
     steps = np.array([part.condition.steps for part in parts], dtype=np.float64)
-    where = f"{condition.source}, N = {parts[0].n_parameters:,}"
     words = "proportional to T where time binds" if binds else "independent of T at capacity"
-    predicted, rival = (1.0, 0.0) if binds else (0.0, 1.0)
-    found = []
-    for name in ("recovery", "change", "entropy"):
-        table = _sizes(parts, name)
-        spans = [("all T", slice(None))]
-        if len(parts) > 2:
-            spans += [("first two T", slice(0, 2)), ("last two T", slice(-2, None))]
-        for span, rows in spans:
-            found.append(
-                law(
-                    "steps",
-                    f"K* {words} ({where})",
-                    f"slope of log {SIZES[name]} on log T, {span}",
-                    *(predicted, rival, slopes(steps[rows], table[:, rows])),
-                    len(steps[rows]),
-                    "a wider range of T on either side",
-                    headline=span == "all T" and name != "change",
-                )
-            )
-    return found
+    statement = f"K* {words} ({parts[0].condition.source}, N = {parts[0].n_parameters:,})"
+    expected = (1.0, 0.0) if binds else (0.0, 1.0)
+    spans = {"all T": slice(None)}
+    if len(parts) > 2:
+        spans |= {"first two T": slice(0, 2), "last two T": slice(-2, None)}
+    return [
+        _law(
+            "steps",
+            statement,
+            f"{SIZES[name]} on log T, {span}",
+            steps[rows],
+            _sizes(parts[rows], name),
+            "a wider range of T on either side",
+            expected,
+            headline=shown and span == "all T",
+        )
+        for name, shown in READ.items()
+        for span, rows in spans.items()
+    ]
 
 
 def growth_laws(families: Sequence[Sequence[Measured]]) -> list[Law]:
     """The law of parameters between two networks, at each number of steps: families of parts,
     the smallest network and the largest, of one source, in order of steps."""
-    found = []
-    for pair in families:
-        counts = np.array([part.n_parameters for part in pair], dtype=np.float64)
-        condition = pair[0].condition
-        for name in ("recovery", "entropy"):
-            found.append(
-                law(
-                    "parameters",
-                    f"K* proportional to N at fewer steps ({condition.source}, "
-                    f"T = {condition.steps:,})",
-                    f"slope of log {SIZES[name]} on log N, smallest and largest network",
-                    *(1.0, 0.0, slopes(counts, _sizes(pair, name)), len(pair)),
-                    "a rise with T says that the largest network is short of steps",
-                    headline=False,
-                )
-            )
-    return found
-
-
-def linear_laws(dimensions: Floats, sizes: Floats, vocab_size: int) -> list[Law]:
-    """K* of the linear denoiser, (sets, cases), against d = L (V - 1), (cases,), at one V: over all
-    d, and over the two largest, where corrections are smallest."""
-    spans = [("all d", slice(None), False), ("two largest d", slice(-2, None), True)]
     return [
-        law(
-            "linear",
-            f"K* of the linear denoiser proportional to L (V - 1) (V = {vocab_size})",
-            f"slope of log K* on log d, corrupted train recovery 1/2, {span}",
-            *(1.0, 0.0, slopes(dimensions[rows], sizes[:, rows]), len(dimensions[rows])),
-            "longer sequences: corrections fall as 1 / d",
-            headline=headline,
+        _law(
+            "parameters",
+            "K* proportional to N at fewer steps "
+            f"({pair[0].condition.source}, T = {pair[0].condition.steps:,})",
+            f"{SIZES[name]} on log N, smallest and largest network",
+            _counts(pair),
+            _sizes(pair, name),
+            "a rise with T says that the largest network is short of steps",
+            headline=False,
         )
-        for span, rows, headline in spans
+        for pair in families
+        for name, shown in READ.items()
+        if shown
     ]
+
+
+def linear_laws(linear: dict[Case, Floats]) -> list[Law]:
+    """K* (sets,) of the linear denoiser in each case against d = L (V - 1), at each V with two or
+    more: over all d, and over the two largest, where corrections are smallest."""
+    found = []
+    for vocab_size in sorted({case[0] for case in linear}):
+        cases = [case for case in linear if case[0] == vocab_size]
+        if len(cases) < 2:
+            continue
+        statement = f"K* of the linear denoiser proportional to L (V - 1) (V = {vocab_size})"
+        decide = "longer sequences: corrections fall as 1 / d"
+        for span, mine in (("all d", cases), ("two largest d", cases[-2:])):
+            d = np.array([dimension(case) for case in mine], dtype=np.float64)
+            sizes = np.stack([linear[case] for case in mine], axis=1)
+            words, shown = f"K* on log d, corrupted train recovery 1/2, {span}", span != "all d"
+            found.append(_law("linear", statement, words, d, sizes, decide, headline=shown))
+    return found
 
 
 def hierarchy_laws(parts: Sequence[Measured]) -> list[Law]:
     """K* of random hierarchies against m^depth."""
+    group, statement = (
+        "hierarchy",
+        "K* depends on the hierarchy through m^depth alone, in proportion",
+    )
+    decide = "larger v at the same m, deeper trees, longer training"
     scale = np.array([float(p.condition.n_rules) ** p.condition.depth for p in parts])
-    found = []
-    for name in ("learned", "recovery"):
-        found.append(
-            law(
-                "hierarchy",
-                "K* depends on the hierarchy through m^depth alone, in proportion",
-                f"slope of log {SIZES[name]} on log m^depth",
-                *(1.0, 0.0, slopes(scale, _sizes(parts, name)), len(parts)),
-                "larger v at the same m, deeper trees, longer training",
-                headline=name == "learned",
-            )
-        )
-    for label, key in (("depth", "n_rules"), ("m", "depth")):
-        for fixed in sorted({getattr(p.condition, key) for p in parts}):
-            chosen = [k for k, p in enumerate(parts) if getattr(p.condition, key) == fixed]
-            if len(chosen) < 2:
-                continue
-            other = "m" if label == "depth" else "depth"
-            table = _sizes([parts[k] for k in chosen], "learned")
-            found.append(
-                law(
-                    "hierarchy",
-                    f"the same, varying {label} at {other} = {fixed}",
-                    f"slope of log {SIZES['learned']} on log m^depth",
-                    *(1.0, 0.0, slopes(scale[chosen], table), len(chosen)),
-                    "more hierarchies, longer training",
+    learned, recovery = _sizes(parts, "learned"), _sizes(parts, "recovery")
+    words = [f"{SIZES[name]} on log m^depth" for name in ("learned", "recovery")]
+    found = [
+        _law(group, statement, words[0], scale, learned, decide),
+        _law(group, statement, words[1], scale, recovery, decide, headline=False),
+    ]
+    decide = "more hierarchies, longer training"
+    fields = {"m": "n_rules", "depth": "depth"}
+    for varied, other in (("depth", "m"), ("m", "depth")):
+        values = np.array([getattr(part.condition, fields[other]) for part in parts])
+        for fixed in np.unique(values):
+            chosen = values == fixed
+            if chosen.sum() > 1:
+                statement = f"the same, varying {varied} at {other} = {fixed}"
+                found.append(
+                    _law(group, statement, words[0], scale[chosen], learned[:, chosen], decide)
                 )
-            )
     return found
 
 
 def draws_laws(parts: Sequence[Measured]) -> list[Law]:
     """The peak of the held-out code length over K, against the number of noise draws."""
+    group, found = "noise draws", []
     finite = [part for part in parts if part.condition.draws]
     draws = np.array([part.condition.draws for part in finite], dtype=np.float64)
-    peaks = [peak_by_seed(part) for part in finite]
-    places = np.stack([place for place, _ in peaks], axis=1)
-    heights = np.stack([height for _, height in peaks], axis=1)
-    found = []
     if len(finite) > 1:
-        found = [
-            law(
-                "noise draws",
-                "the perplexity peak sits at the capacity, whatever the number n of draws",
-                "slope of log K_peak on log n",
-                *(0.0, -1.0, slopes(draws, places), len(finite)),
-                "more n; -1 is a peak where K n samples can just be interpolated",
-            ),
-            law(
-                "noise draws",
-                "the peak shrinks with the number of draws",
-                "slope of log height on log n",
-                *(-np.inf, 0.0, slopes(draws, heights), len(finite)),
-                "larger n and longer training: the law names no exponent, only its sign",
-            ),
-        ]
+        peaks = [peak_by_seed(part) for part in finite]
+        places, heights = (np.stack(tables, axis=1) for tables in zip(*peaks, strict=True))
+        statement = "the perplexity peak sits at the capacity, whatever the number n of draws"
+        decide = "more n; -1 is a peak where K n samples can just be interpolated"
+        found.append(_law(group, statement, "K_peak on log n", draws, places, decide, (0.0, -1.0)))
+        statement = "the peak shrinks with the number of draws"
+        decide = "larger n and longer training: the law names no exponent, only its sign"
+        sign = (-np.inf, 0.0)
+        found.append(_law(group, statement, "height on log n", draws, heights, decide, sign))
     for part in parts:
         if part.condition.draws == 0:
-            height = peak_by_seed(part)[1]
-            found.append(
-                law(
-                    "noise draws",
-                    "no perplexity peak with fresh noise in every step",
-                    "height of the peak, nats a sequence",
-                    *(0.0, 1.0, height, len(part.train_sizes)),
-                    "smaller K, where a peak could hide",
-                )
+            statement = "no perplexity peak with fresh noise in every step"
+            words, decide = (
+                "height of the peak, nats a sequence",
+                "smaller K, where a peak could hide",
             )
+            height, points = peak_by_seed(part)[1], len(part.train_sizes)
+            found.append(law(group, statement, words, 0.0, 1.0, height, points, decide))
     return found

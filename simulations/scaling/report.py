@@ -1,21 +1,20 @@
-"""summary.json, laws.csv, report.md and the closing table of the scaling laws."""
+"""The report of the scaling laws; laws.csv holds every law."""
 
 from __future__ import annotations
 
 import csv
 import io
 import math
-from dataclasses import asdict, fields
-from pathlib import Path
+from collections import Counter
+from dataclasses import asdict, astuple, fields
 from typing import Any
 
 import numpy as np
-from rich.console import Console
+from rich.text import Text
 
 from simulations.measure.checks import NOT_DECIDABLE, NOT_SUPPORTED, SUPPORTED
-from simulations.measure.tables import markdown, number, row_table, spread, to_json
-from simulations.results.files import write_text
-from simulations.results.provenance import provenance
+from simulations.measure.tables import markdown, number, row_table, spread
+from simulations.results.report import Report
 from simulations.scaling.analysis import Capacity, ScalingAnalysis
 from simulations.scaling.config import START_LEVEL, draws_conditions
 from simulations.scaling.hypothesis import Law
@@ -23,37 +22,39 @@ from simulations.scaling.sizes import (
     DEFINITIONS,
     SIZES,
     Measured,
-    SizeName,
     log_interval,
     peak_by_seed,
     size_by_seed,
     student_interval,
 )
-from simulations.sweep.run import SweepOutcome
 
-NAMES: tuple[SizeName, ...] = ("recovery", "change", "entropy", "learned")
+DEFINED = [f"{words}: {DEFINITIONS[name]}" for name, words in SIZES.items()]
 
 
 def _number(value: float) -> str:
     return "negative" if value == -math.inf else number(value, 2)
 
 
+def _estimate(value: float, low: float, high: float, digits: int = 3) -> str:
+    return f"{number(value, digits)} {spread(low, high, digits)}"
+
+
+def _sequences(middle: float, low: float, high: float) -> str:
+    return f"{middle:,.0f} [{low:,.0f}, {high:,.0f}]" if math.isfinite(middle) else "–"
+
+
 def _size(values: Any) -> str:
     """A size with its interval over seeds; where seeds are censored, how many and on which side."""
-    middle, low, high = log_interval(values)
-    if math.isfinite(middle):
-        return f"{middle:,.0f} [{low:,.0f}, {high:,.0f}]"
-    above, below = np.isposinf(values).sum(), np.isneginf(values).sum()
-    words = [f"{count} {side} the grid" for count, side in ((above, "above"), (below, "below"))]
-    shown = [word for word, count in zip(words, (above, below), strict=True) if count]
-    undefined = int(np.isnan(values).sum())
-    shown += [f"{undefined} undefined"] if undefined else []
+    interval = log_interval(values)
+    if math.isfinite(interval[0]):
+        return _sequences(*interval)
+    counts = {
+        "above the grid": np.isposinf(values).sum(),
+        "below the grid": np.isneginf(values).sum(),
+        "undefined": np.isnan(values).sum(),
+    }
+    shown = [f"{count} {words}" for words, count in counts.items() if count]
     return f"– ({', '.join(shown)}, of {len(values)} seeds)"
-
-
-def _definitions() -> str:
-    words = [f"{SIZES[name]}: {DEFINITIONS[name]}" for name in NAMES]
-    return f"K* stands for any of these, in training sequences. {'; '.join(words)}."
 
 
 def law_table(laws: list[Law]) -> list[str]:
@@ -65,7 +66,7 @@ def law_table(laws: list[Law]) -> list[str]:
             law.quantity,
             _number(law.predicted),
             _number(law.rival),
-            f"{number(law.estimate, 2)} {spread(law.low, law.high, 2)}",
+            _estimate(law.estimate, law.low, law.high, 2),
             str(law.points),
             f"**{law.verdict}**",
         ]
@@ -85,12 +86,12 @@ def _law_lines(analysis: ScalingAnalysis) -> list[str]:
 
 
 def _size_lines(parts: list[Measured]) -> list[str]:
-    header = ["condition", "parameters", *(SIZES[name] for name in NAMES)]
+    header = ["condition", "parameters", *SIZES.values()]
     rows = [
         [
             part.condition.name,
             f"{part.n_parameters:,}",
-            *(_size(size_by_seed(part, name)) for name in NAMES),
+            *(_size(size_by_seed(part, name)) for name in SIZES),
         ]
         for part in parts
     ]
@@ -99,29 +100,23 @@ def _size_lines(parts: list[Measured]) -> list[str]:
 
 
 def _capacity_row(source: str, found: Capacity) -> list[str]:
-    part = found.measured
-    middle, low, high = found.half
-    half = f"{middle:,.0f} [{low:,.0f}, {high:,.0f}]" if math.isfinite(middle) else "–"
-    share = f"{middle / found.nominal:.3f}" if math.isfinite(middle) else "–"
+    part, middle = found.measured, found.half[0]
     return [
         source,
         f"{part.n_parameters:,}",
-        f"{number(found.bits)} {spread(found.low, found.high)}",
+        _estimate(found.bits, found.low, found.high),
         f"{found.at:,.0f}" + (" (end of the grid)" if found.at == part.train_sizes[-1] else ""),
-        half,
+        _sequences(*found.half),
         f"{found.nominal:,.0f}",
-        share,
+        f"{middle / found.nominal:.3f}" if math.isfinite(middle) else "–",
     ]
 
 
 def _capacity_lines(analysis: ScalingAnalysis) -> list[str]:
     header = ["source", "parameters", "bits a parameter", "at K", "K_half (recovery)"]
     header += ["K_cap at 3.6 bits", "K_half / K_cap"]
-    rows = [
-        _capacity_row(source, found)
-        for source, family in analysis.capacities.items()
-        for found in family
-    ]
+    capacities = analysis.capacities.items()
+    rows = [_capacity_row(source, found) for source, family in capacities for found in family]
     text = (
         "Largest K (H - code length of training sequences) over the grid, a lower bound of what "
         f"the network holds of its training set. Code length: NELBO with t_0 = {START_LEVEL:g}, "
@@ -134,12 +129,8 @@ def _capacity_lines(analysis: ScalingAnalysis) -> list[str]:
 def _collapse_lines(analysis: ScalingAnalysis) -> list[str]:
     rows = []
     for source, found in analysis.collapses.items():
-        columns = (
-            [getattr(c, name) for c in found]
-            for name in ("exponent", "residual", "unscaled", "at_one")
-        )
-        cells = [student_interval(np.array(column)) for column in columns]
-        rows.append([source, *(f"{number(m)} {spread(a, b)}" for m, a, b in cells)])
+        columns = np.array([astuple(one) for one in found]).T
+        rows.append([source, *(_estimate(*student_interval(column)) for column in columns)])
     header = ["source", "eta", "residual at eta", "residual without scaling", "residual at eta = 1"]
     text = (
         "Gap of corrupted recovery (ancestral) over its value at the smallest K, all networks of a "
@@ -153,18 +144,10 @@ def _peak_lines(analysis: ScalingAnalysis) -> list[str]:
         return []
     rows = []
     for part in analysis.of(draws_conditions(analysis.config)):
-        places, heights = peak_by_seed(part)
-        middle, low, high = student_interval(heights)
-        draws = part.condition.draws
-        product = _size(places * draws) if draws else "–"
-        rows.append(
-            [
-                str(draws) if draws else "fresh in every step",
-                _size(places),
-                product,
-                f"{number(middle, 1)} {spread(low, high, 1)}",
-            ]
-        )
+        (places, heights), draws = peak_by_seed(part), part.condition.draws
+        row = [str(draws) if draws else "fresh in every step", _size(places)]
+        row.append(_size(places * draws) if draws else "–")
+        rows.append([*row, _estimate(*student_interval(heights), 1)])
     header = ["draws n", "K_peak", "n K_peak", "height, nats a sequence"]
     text = (
         "Peak of the held-out code length (log-perplexity) over K: the inner point that stands "
@@ -173,50 +156,24 @@ def _peak_lines(analysis: ScalingAnalysis) -> list[str]:
     return ["## Perplexity peak", "", text, "", *markdown(header, rows)]
 
 
-def write_report(
-    analysis: ScalingAnalysis, out: Path, preset: str, wall_time: float, outcome: SweepOutcome
-) -> None:
-    """Write summary.json, laws.csv and report.md to `out`."""
-    laws = [asdict(law) for law in analysis.laws]
-    sizes = {
-        condition.name: {name: size_by_seed(part, name) for name in NAMES}
-        for condition, part in analysis.parts.items()
-    }
-    bits = {
-        source: [
-            {"parameters": c.measured.n_parameters, "bits": c.bits, "low": c.low, "high": c.high}
-            for c in family
-        ]
-        for source, family in analysis.capacities.items()
-    }
+def report(analysis: ScalingAnalysis) -> Report:
+    """What the study tells."""
+    config, laws = analysis.config, analysis.laws
+    headlines = [law for law in laws if law.headline]
+    parts, capacities = analysis.parts.values(), analysis.capacities.items()
     summary = {
-        "preset": preset,
-        "laws": laws,
-        "sizes_by_seed": sizes,
-        "bits_per_parameter": bits,
+        "laws": [asdict(law) for law in laws],
+        "sizes_by_seed": {
+            part.condition.name: {name: size_by_seed(part, name) for name in SIZES}
+            for part in parts
+        },
+        "bits_per_parameter": {source: [_bits(c) for c in found] for source, found in capacities},
         "collapse": {k: [asdict(c) for c in v] for k, v in analysis.collapses.items()},
         "linear": [asdict(row) for row in analysis.rows],
-        "configuration": analysis.config.as_dict(),
-        "provenance": provenance(),
     }
-    write_text(to_json(summary), out / "summary.json")
-    table = io.StringIO()
-    writer = csv.writer(table)
-    writer.writerow([field.name for field in fields(Law)])
-    writer.writerows([list(law.values()) for law in laws])
-    write_text(table.getvalue(), out / "laws.csv")
-    config = analysis.config
-    counts = {verdict: 0 for verdict in dict.fromkeys(law.verdict for law in analysis.laws)}
-    for law in analysis.laws:
-        counts[law.verdict] += 1
+    counts = Counter(law.verdict for law in laws)
     lines = [
-        f"# Laws of the transition, preset {preset}",
-        "",
-        f"{len(analysis.laws)} statements: "
-        + ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
-        + ".",
-        "",
-        "![figure](scaling.png)",
+        f"{len(laws)} statements: {', '.join(f'{n} {verdict}' for verdict, n in counts.items())}.",
         "",
         "## In short",
         "",
@@ -227,36 +184,43 @@ def write_report(
         "size*: it holds both, or some seed's transition is off the grid of K. A verdict speaks of "
         "the sizes measured here.",
         "",
-        *law_table([law for law in analysis.laws if law.headline]),
-        _definitions(),
+        *law_table(headlines),
+        f"K* stands for any of these, in training sequences. {'; '.join(DEFINED)}.",
         "",
         *_capacity_lines(analysis),
         *_collapse_lines(analysis),
         *_peak_lines(analysis),
-        *_size_lines(list(analysis.parts.values())),
+        *_size_lines(list(parts)),
         "## The linear denoiser against its closed form",
         "",
         "The closed form holds for L (V - 1) to infinity; deviations fall as its inverse.",
         "",
         *row_table(analysis.rows, "corrupted train recovery 1/2"),
         *_law_lines(analysis),
-        "## Provenance",
-        "",
-        *(f"- {key}: {value}" for key, value in provenance().items()),
-        f"- wall time of this call: {wall_time:.0f} s; largest memory of a worker: "
-        f"{outcome.peak_rss_mb:.0f} MB",
-        "",
     ]
-    write_text("\n".join(lines), out / "report.md")
+    closing = [_closing_line(law) for law in headlines]
+    files = {"laws.csv": law_csv(laws)}
+    return Report("Laws of the transition", lines, summary, closing, files=files)
 
 
-def print_laws(analysis: ScalingAnalysis, console: Console) -> None:
-    """The headline verdicts on the terminal, a line each."""
+def _bits(found: Capacity) -> dict[str, float]:
+    ends = {"bits": found.bits, "low": found.low, "high": found.high}
+    return {"parameters": found.measured.n_parameters, **ends}
+
+
+def law_csv(laws: list[Law]) -> str:
+    """Every law, a line each, below the names of its fields."""
+    table = io.StringIO()
+    writer = csv.writer(table)
+    writer.writerow([field.name for field in fields(Law)])
+    writer.writerows(astuple(law) for law in laws)
+    return table.getvalue()
+
+
+def _closing_line(law: Law) -> Text:
     colours = {SUPPORTED: "green", NOT_SUPPORTED: "red", NOT_DECIDABLE: "yellow"}
-    for law in (law for law in analysis.laws if law.headline):
-        ends = f"{number(law.estimate, 2)} {spread(law.low, law.high, 2)}"
-        console.print(
-            f"[{colours[law.verdict]}]{law.verdict}[/]: {law.statement}. {law.quantity}: "
-            f"{ends.replace('[', chr(92) + '[')}, by the law {_number(law.predicted)}",
-            highlight=False,
-        )
+    return Text.assemble(
+        (law.verdict, colours[law.verdict]),
+        f": {law.statement}. {law.quantity}: {_estimate(law.estimate, law.low, law.high, 2)}, "
+        f"by the law {_number(law.predicted)}",
+    )

@@ -17,7 +17,7 @@ from scipy import stats
 
 from am_theory import scaling
 from simulations.measure.passage import crossing_size, entropy_level, half_gap_size
-from simulations.scaling.cells import DECODERS
+from simulations.scaling.cells import DECODERS, SPLITS
 from simulations.scaling.config import Condition
 
 Floats = NDArray[np.float64]
@@ -63,53 +63,41 @@ class Measured:
     def train_sizes(self) -> Floats:
         return np.array(self.condition.train_sizes, dtype=np.float64)
 
+    @property
+    def relative_gap(self) -> Floats:
+        """The gap of the reverse process over its value at the smallest K."""
+        gap = self.gap["ancestral"]
+        return gap / gap[:, :1]
+
 
 def measured(condition: Condition, cells: list[xr.Dataset]) -> Measured:
     """The curves of a condition from its cells, one a seed; recoveries are pooled counts."""
 
-    def pooled(name: str, cell: xr.Dataset) -> xr.DataArray:
-        return cell[name].astype(np.int64).sum("sample") / cell["corrupted"].astype(np.int64).sum(
-            "sample"
-        )
+    def table(values: xr.DataArray, **place: str) -> Floats:
+        return np.ascontiguousarray(values.sel(place).transpose("seed", "train_size").values)
 
-    ours = [pooled("recovered", cell) for cell in cells]
-    exact = [pooled("population", cell) for cell in cells]
+    data = xr.concat([cell.drop_attrs() for cell in cells], "seed")
+    counts = data[["corrupted", "recovered", "population"]].astype(np.int64).sum("sample")
+    ours, exact = (counts[name] / counts["corrupted"] for name in ("recovered", "population"))
+    gap = ours.sel(split="train") - ours.sel(split="heldout")
+    codes = data["code_length"].mean("nelbo_sample")
     place = {"split": "heldout", "decoder": "best_change"}
     return Measured(
         condition,
         int(cells[0].attrs["n_parameters"]),
         float(cells[0].attrs["source_entropy"]),
         np.array([cell.attrs["loo_entropy"] for cell in cells], dtype=np.float64),
-        {
-            decoder: np.array(
-                [
-                    (part.sel(split="train") - part.sel(split="heldout"))
-                    .sel(decoder=decoder)
-                    .values
-                    for part in ours
-                ]
-            )
-            for decoder in DECODERS
-        },
-        np.array([part.sel(place).values for part in ours]),
-        np.array([part.sel(place).values for part in exact]),
-        np.array([cell["entropy"].sel(split="train").mean("sample").values for cell in cells]),
-        {
-            split: np.array(
-                [cell["code_length"].sel(split=split).mean("nelbo_sample").values for cell in cells]
-            ).astype(np.float64)
-            for split in ("train", "heldout")
-        },
+        {decoder: table(gap, decoder=decoder) for decoder in DECODERS},
+        table(ours, **place),
+        table(exact, **place),
+        table(data["entropy"].mean("sample"), split="train"),
+        {split: table(codes, split=split).astype(np.float64) for split in SPLITS},
     )
 
 
 def size_by_seed(part: Measured, name: SizeName) -> Floats:
-    """A transition size of every seed, (seeds,); infinite or nan where the grid does not hold it.
-
-    recovery, change: the gap falls to half its value at the smallest K. entropy: the `loo` entropy
-    of training sequences passes half of the source's. learned: held-out recovery passes half-way
-    from its value at the smallest K to that of the exact law.
-    """
+    """A transition size of every seed, (seeds,), by DEFINITIONS; infinite or nan where the grid
+    does not hold it."""
     sizes = part.train_sizes
     if name == "entropy":
         return crossing_size(sizes, part.entropy, entropy_level(part.loo_entropy), "rising")

@@ -4,6 +4,8 @@ Dask places the cells and starts lost ones anew on other workers; what is done w
 the launcher's business as on one machine (`pool`). Workers run one cell at a time and the same code
 as the launcher, or are left out. Dask's messages are pickled: who may connect to a scheduler may
 run code on it and on its workers, so it belongs on a network of one's own or behind Dask's TLS.
+
+Long because this is the only module that may know Dask.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 from simulations.results.files import ResultsError
 from simulations.results.provenance import code_version
 from simulations.sweep.threads import single_thread_settings
-from simulations.sweep.worker import CellReport, Task, first_line
+from simulations.sweep.worker import CellReport, Task, first_line, other_code
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -92,10 +94,7 @@ class Jobs:
 
     def settings(self) -> dict[str, Any]:
         """Keyword arguments of `dask_jobqueue.SLURMCluster`."""
-        exports = [f"export {name}={value!r}" for name, value in single_thread_settings({}).items()]
-        if self.gpus:
-            exports = [line for line in exports if "JAX_PLATFORMS" not in line]
-            exports.append("export JAX_PLATFORMS='cuda'")
+        variables = single_thread_settings({}, gpu=self.gpus > 0)
         return {
             "queue": self.partition,
             "account": self.account,
@@ -103,7 +102,7 @@ class Jobs:
             "memory": self.memory,
             "cores": 1,
             "processes": 1,
-            "job_script_prologue": exports,
+            "job_script_prologue": [f"export {k}={v!r}" for k, v in variables.items()],
             "job_extra_directives": [f"--gpus={self.gpus}"] if self.gpus else [],
             "worker_extra_args": ["--resources", "GPU=1"] if self.gpus else [],
         }
@@ -117,7 +116,9 @@ class Jobs:
 
 class DaskExecutor(Executor):
     """`Client.get_executor` with what a sweep asks besides: how many cells the cluster computes at
-    once, cells for GPUs, and workers to be left out."""
+    once, cells for GPUs, and workers to be left out. `owned` is a cluster that ends with it."""
+
+    owned: Any = None
 
     def __init__(self, client: Client, say: Callable[[str], None], address: str) -> None:
         self._client, self._say, self._address = client, say, address
@@ -168,6 +169,8 @@ class DaskExecutor(Executor):
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Leave the cluster; cells in work there end unheard."""
         self._client.close(timeout=TIMEOUT if wait and not cancel_futures else 1)
+        if self.owned is not None:
+            self.owned.close(timeout=TIMEOUT)
 
     def _placement(self, task: Task) -> dict[str, Any]:
         """Arguments of `Client.submit`: a preference that a lost worker cannot turn into a wait."""
@@ -197,7 +200,9 @@ class DaskExecutor(Executor):
         for address in set(self._usable) - set(found):
             del self._usable[address]
         if self._answers is not None and self._answers.done():
-            for address, answer in _result(self._answers).items():
+            # nothing if the scheduler was lost meanwhile: they are asked again
+            said = {} if self._answers.exception() else self._answers.result()
+            for address, answer in said.items():
                 if address in found:
                     self._judge(address, answer, found[address])
             self._answers = None
@@ -217,10 +222,7 @@ class DaskExecutor(Executor):
         if isinstance(answer, BaseException):
             why = f"it cannot load the toolkit ({first_line(answer)}); install the same checkout"
         elif answer != code_version():
-            why = (
-                f"its toolkit or its packages differ from the launcher's (code {answer} there, "
-                f"{code_version()} here); install the same checkout and requirements.lock on it"
-            )
+            why = other_code(answer, code_version())
         elif threads != 1:
             why = f"it runs {threads} cells at once as threads; start it with --nthreads 1"
         else:
@@ -230,29 +232,29 @@ class DaskExecutor(Executor):
         self._say(f"worker {address} is left out: {why}")
 
 
+@dataclass(frozen=True)
 class RunningCluster:
     """Makes the executor of a cluster that runs already, at tcp://host:port."""
 
+    address: str
+    say: Callable[[str], None]
     places_gpus = True
-
-    def __init__(self, address: str, say: Callable[[str], None]) -> None:
-        self._address, self._say = address, say
 
     def __call__(self, workers: int) -> Executor:
         """Connect. Raises ClusterError."""
-        return _connected(self._address, self._address, self._say)
+        return _connected(self.address, self.address, self.say)
 
 
+@dataclass(frozen=True)
 class SlurmCluster:
     """Makes the executor of a cluster that has its scheduler here and its workers in Slurm jobs.
 
     Jobs that end at their time limit are replaced while there are cells left.
     """
 
+    jobs: Jobs
+    say: Callable[[str], None]
     places_gpus = True
-
-    def __init__(self, jobs: Jobs, say: Callable[[str], None]) -> None:
-        self._jobs, self._say = jobs, say
 
     def __call__(self, workers: int) -> Executor:
         """Start it. Raises ClusterError."""
@@ -263,17 +265,11 @@ class SlurmCluster:
                 "cluster, use --workers or --cluster elsewhere."
             )
         _quiet()
-        cluster = made.SLURMCluster(**self._jobs.settings())
-        cluster.adapt(minimum_jobs=1, maximum_jobs=self._jobs.jobs)
-        self._say(f"up to {self._jobs.jobs} Slurm jobs are asked for")
-        executor = _connected(cluster, cluster.scheduler_address, self._say)
-        closing = executor.shutdown
-
-        def shutdown(wait: bool = True, *, cancel_futures: bool = False) -> None:
-            closing(wait, cancel_futures=cancel_futures)
-            cluster.close(timeout=TIMEOUT)
-
-        executor.shutdown = shutdown  # type: ignore[method-assign]
+        cluster = made.SLURMCluster(**self.jobs.settings())
+        cluster.adapt(minimum_jobs=1, maximum_jobs=self.jobs.jobs)
+        self.say(f"up to {self.jobs.jobs} Slurm jobs are asked for")
+        executor = _connected(cluster, cluster.scheduler_address, self.say)
+        executor.owned = cluster
         return executor
 
 
@@ -306,7 +302,10 @@ def _pass_on(inner: Future[CellReport], outer: Future[CellReport]) -> None:
 
 
 def _connected(cluster: Any, address: str, say: Callable[[str], None]) -> DaskExecutor:
-    distributed = _distributed()
+    try:
+        import distributed
+    except ImportError:
+        raise ClusterError(f"--cluster needs Dask, which is not there; {_EXTRA}.") from None
     _quiet()
     try:
         client = distributed.Client(cluster, timeout=TIMEOUT, set_as_default=False)
@@ -339,19 +338,6 @@ def _in_thread(function: Callable[[], Any]) -> Future[Any]:
 
     threading.Thread(target=call, daemon=True).start()
     return answer
-
-
-def _result(answers: Future[dict[str, Any]]) -> dict[str, Any]:
-    """What the workers said; nothing if the scheduler was lost meanwhile: they are asked again."""
-    return {} if answers.exception() else answers.result()
-
-
-def _distributed() -> Any:
-    try:
-        import distributed
-    except ImportError:
-        raise ClusterError(f"--cluster needs Dask, which is not there; {_EXTRA}.") from None
-    return distributed
 
 
 def _dask_jobqueue() -> Any:

@@ -5,21 +5,20 @@ from __future__ import annotations
 import heapq
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from simulations.console.progress import format_seconds
+from simulations.console.settings import Settings, at_least
+from simulations.console.units import format_bytes, format_seconds
+from simulations.results.cells import Cell
 from simulations.results.survey import survey
 from simulations.sweep.cluster import ClusterError, Jobs, RunningCluster, SlurmCluster
 from simulations.sweep.pool import ExecutorFactory, process_pool
-from simulations.sweep.run import Cell
-
-_UNITS = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
 
 
 @dataclass(frozen=True)
-class Engine:
+class Engine(Settings):
     """Where cells are computed.
 
     Args:
@@ -36,22 +35,21 @@ class Engine:
     slurm: str | None = None
     dry_run: bool = False
 
-    def __post_init__(self) -> None:
-        if self.workers < 1:
-            raise ValueError(f"`workers` must be at least 1; got {self.workers}.")
+    def problems(self) -> Iterator[str]:
+        """A sentence on each thing that is wrong."""
+        yield from at_least(self, workers=1)
+        address = r"(tcp|tls|ws|wss|ucx)://.+:\d+"
         if self.cluster is not None and self.slurm is not None:
-            raise ValueError("--cluster and --slurm exclude each other; give one of them.")
-        if self.cluster is not None and not re.fullmatch(
-            r"(tcp|tls|ws|wss|ucx)://.+:\d+", self.cluster
-        ):
-            raise ValueError(
-                f"`cluster` is the address of a Dask scheduler, like tcp://host:8786; "
-                f"got {self.cluster}."
+            yield "--cluster and --slurm exclude each other; give one of them."
+        if self.cluster is not None and not re.fullmatch(address, self.cluster):
+            yield (
+                "`cluster` is the address of a Dask scheduler, like tcp://host:8786; got "
+                f"{self.cluster}."
             )
         try:
             self.jobs()
         except ClusterError as error:
-            raise ValueError(str(error)) from None
+            yield str(error)
 
     def jobs(self) -> Jobs | None:
         """What Slurm is asked for, if it is."""
@@ -59,8 +57,7 @@ class Engine:
 
     def factory(self, say: Callable[[str], None]) -> ExecutorFactory:
         """What makes the executor; what happens to a cluster is told by `say`."""
-        jobs = self.jobs()
-        if jobs is not None:
+        if (jobs := self.jobs()) is not None:
             return SlurmCluster(jobs, say)
         if self.cluster is not None:
             return RunningCluster(self.cluster, say)
@@ -123,15 +120,3 @@ def plan(
     if jobs is not None:
         lines += ["job script of each worker:", "", jobs.script()]
     return "\n".join(lines)
-
-
-def format_bytes(count: float) -> str:
-    """A number of bytes for people.
-
-    >>> format_bytes(83289585)
-    '83.3 MB'
-    """
-    for unit, name in _UNITS:
-        if count >= unit:
-            return f"{count / unit:.3g} {name}"
-    return f"{count:.0f} bytes"

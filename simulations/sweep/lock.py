@@ -21,7 +21,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from simulations.results.files import ResultsError, explain
+from simulations.results.files import ResultsError, explained
 
 BEAT = 5.0  # seconds between two counts of a living writer
 MISSED = 3  # beats without a count after which a writer on another host is taken for dead
@@ -71,10 +71,8 @@ def locked(folder: Path, beat: float = BEAT) -> Iterator[Hold]:
     """
     path = folder / ".lock"
     hold = Hold(folder)
-    try:
+    with explained("write", path):
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-    except OSError as error:
-        raise ResultsError(explain(error, "write", path)) from error
     ended = threading.Event()
     try:
         _wait_out(folder, _system_lock(descriptor, folder), beat)
@@ -95,14 +93,15 @@ def locked(folder: Path, beat: float = BEAT) -> Iterator[Hold]:
 
 def _system_lock(descriptor: int, folder: Path) -> bool:
     """Take the system's lock; False where the file system has none. Raises FolderBusyError."""
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise _busy(folder, _read(folder)) from None
-    except OSError as error:
-        if error.errno not in _NO_LOCKS:
-            raise ResultsError(explain(error, "write", folder / ".lock")) from error
-        return False
+    with explained("write", folder / ".lock"):
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise _busy(folder, _read(folder)) from None
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                raise
+            return False
     return True
 
 
@@ -138,23 +137,23 @@ def _write(hold: Hold, count: int) -> None:
     path = hold.folder / ".lease"
     temporary = path.with_name(f".lease-{hold.token}")
     try:
-        temporary.write_text(json.dumps(content))
-        os.replace(temporary, path)
-    except OSError as error:
+        with explained("write", path):
+            temporary.write_text(json.dumps(content))
+            os.replace(temporary, path)
+    finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
-        raise ResultsError(explain(error, "write", path)) from error
 
 
 def _read(folder: Path) -> dict[str, str | int]:
     """What the lease says; empty where there is none, odd where it is being written."""
+    text = ""
     try:
         text = (folder / ".lease").read_text()
-    except (OSError, UnicodeDecodeError):
-        return {}
-    try:
         found = json.loads(text)
         return found if isinstance(found, dict) else {"torn": text}
+    except (OSError, UnicodeDecodeError):
+        return {}
     except ValueError:
         return {"torn": text}
 

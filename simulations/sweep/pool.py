@@ -48,10 +48,6 @@ class Work:
     tick: Callable[[], None]
     tries: Counter[str] = field(default_factory=Counter)
 
-    def give_up(self, task: Task, message: str) -> None:
-        """Report a cell that cannot be computed."""
-        self.take(CellReport(task.name, error=message))
-
 
 def process_pool(workers: int) -> Executor:
     """Return the default executor: spawned processes that end with the launcher."""
@@ -80,19 +76,15 @@ def run_tasks(work: Work, factory: ExecutorFactory) -> None:
 
 
 def _run_all(tasks: Sequence[Task], work: Work, factory: ExecutorFactory, workers: int) -> None:
-    suspects: list[Task] = []
-    pending = deque(tasks)
+    pending, suspects = deque(tasks), deque[Task]()
     while pending:
-        lost = _run_pool(pending, work, factory, workers)
-        for task in lost:
+        for task in _run_pool(pending, work, factory, workers):
             work.reporter.postponed(task.name)
-        suspects += lost
-    pending = deque(suspects)
-    while pending:
-        for task in _run_pool(pending, work, factory, 1):
-            work.give_up(
-                task, "a worker died at it, and again when it ran alone (killed, or out of memory)"
-            )
+            suspects.append(task)
+    while suspects:
+        for task in _run_pool(suspects, work, factory, 1):
+            why = "a worker died at it, and again when it ran alone (killed, or out of memory)"
+            work.take(CellReport(task.name, error=why))
 
 
 def _run_pool(
@@ -169,8 +161,7 @@ class _Flight:
         try:
             future = self._arrived.get(timeout=_TICK)
             while True:
-                task = self.tasks.pop(future)
-                report = self._judge(future, task, pending)
+                report = self._judge(future, self.tasks.pop(future), pending)
                 if report is not None:
                     reports.append(report)
                 future = self._arrived.get_nowait()
@@ -182,7 +173,12 @@ class _Flight:
     ) -> CellReport | None:
         """The final report of a task, or None where it is lost or tried again."""
         if future.cancelled():
-            return self._again(task, pending, "the connection to its worker was lost")
+            self._work.tries[task.name] += 1
+            if self._work.tries[task.name] >= TRIES:
+                why = f"given up after {TRIES} tries; the connection to its worker was lost"
+                return CellReport(task.name, error=why)
+            pending.appendleft(task)
+            return None
         error = future.exception()
         if isinstance(error, BrokenExecutor):
             self.lost.append(task)
@@ -193,18 +189,10 @@ class _Flight:
         report = future.result()
         if report.asks:
             self._asked.add(task.name)
-            pending.appendleft(task)
-            return None
-        if report.refusal is not None:
+        elif report.refusal is not None:
             self._exclude(report)
-            pending.appendleft(task)
-            return None
-        return report
-
-    def _again(self, task: Task, pending: deque[Task], why: str) -> CellReport | None:
-        self._work.tries[task.name] += 1
-        if self._work.tries[task.name] >= TRIES:
-            return CellReport(task.name, error=f"given up after {TRIES} tries; {why}")
+        else:
+            return report
         pending.appendleft(task)
         return None
 

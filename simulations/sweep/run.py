@@ -20,12 +20,13 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import xarray as xr
 from rich.console import Console
 
+from simulations.console.errors import UserError
 from simulations.console.progress import Reporter
+from simulations.results.cells import Cell, coordinates_text
 from simulations.results.files import (
     prepare_folder,
     read_dataset,
@@ -45,26 +46,15 @@ from simulations.sweep.pool import (
     run_tasks,
 )
 from simulations.sweep.threads import single_thread_environment
-from simulations.sweep.worker import CellReport, Compute, Task, checkpoint_path, coordinates_text
+from simulations.sweep.worker import CellReport, Compute, Task, checkpoint_path
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+=-]*")
 
 
-class SweepInterrupted(RuntimeError):
+class SweepInterrupted(UserError, RuntimeError):
     """Ctrl-C ended a sweep; finished cells are kept, and the same command resumes it."""
 
-
-@dataclass(frozen=True)
-class Cell:
-    """One point of a sweep: `name` is the stem of its file, `coordinates` go to the computation.
-
-    Coordinates are what JSON can hold: numbers, strings, booleans, None, lists of these. `gpu` asks
-    for a worker with a GPU.
-    """
-
-    name: str
-    coordinates: dict[str, Any]
-    gpu: bool = False
+    status = 130
 
 
 @dataclass(frozen=True)
@@ -147,7 +137,11 @@ def run_sweep(
                 if written != found.manifest:
                     written.write(folder)
                 key = hashlib.sha256(recipe).hexdigest()[:16]
-                tasks = [_task(cell, key, hold, config_hash) for cell in todo]
+                code, place = code_version(), folder.absolute()
+                tasks = [
+                    Task(c.name, c.coordinates, config_hash, key, code, place, hold.token, c.gpu)
+                    for c in todo
+                ]
                 with single_thread_environment():
                     tally = _run(tasks, recipe, executor_factory, workers, reporter, hold)
     except KeyboardInterrupt:
@@ -171,7 +165,28 @@ def load_cells(out: str | os.PathLike[str], cells: Iterable[Cell]) -> list[xr.Da
 
     Raises ResultsError for a missing cell, DamagedFileError for a damaged or exchanged one.
     """
-    return [_read_cell(cell, Path(out)) for cell in cells]
+    found = []
+    for cell in cells:
+        path = cell_path(Path(out), cell.name)
+        ds = read_dataset(path)
+        check_identity(ds.attrs.get("cell"), ds.attrs.get("cell_coordinates"), cell, path)
+        found.append(ds)
+    return found
+
+
+def joined(out: str | os.PathLike[str], cells: Sequence[Cell]) -> xr.Dataset:
+    """Cells of one coordinate as one dataset along it.
+
+    Raises ValueError where there are none or several coordinates; else as `load_cells`.
+    """
+    names = sorted({name for cell in cells for name in cell.coordinates})
+    if len(names) != 1:
+        raise ValueError(
+            "cells are joined along their one coordinate; these have "
+            f"{', '.join(names) or 'none'}: give the study a `merge`."
+        )
+    along = xr.Variable(names[0], [cell.coordinates[names[0]] for cell in cells])
+    return xr.concat([cell.drop_attrs(deep=False) for cell in load_cells(out, cells)], along)
 
 
 def _cells_iv(
@@ -197,28 +212,6 @@ def _cells_iv(
                 f"`cost` must be positive and finite; got {costs[cell.name]} for {cell.name}."
             )
     return wanted, costs
-
-
-def _task(cell: Cell, recipe: str, hold: Hold, config_hash: str) -> Task:
-    folder = hold.folder.absolute()
-    return Task(
-        cell.name,
-        cell.coordinates,
-        config_hash,
-        recipe,
-        code_version(),
-        folder,
-        hold.token,
-        cell.gpu,
-    )
-
-
-def _read_cell(cell: Cell, folder: Path) -> xr.Dataset:
-    """Read a cell's file. Raises DamagedFileError also if it holds another cell."""
-    path = cell_path(folder, cell.name)
-    ds = read_dataset(path)
-    check_identity(ds.attrs.get("cell"), ds.attrs.get("cell_coordinates"), cell, path)
-    return ds
 
 
 @dataclass

@@ -12,16 +12,16 @@ _XLA_FLAGS = ("--xla_cpu_multi_thread_eigen=false", "intra_op_parallelism_thread
 _GPU = "cuda"
 
 
-def single_thread_settings(environment: Mapping[str, str]) -> dict[str, str]:
+def single_thread_settings(environment: Mapping[str, str], gpu: bool = False) -> dict[str, str]:
     """Return the environment variables that hold BLAS, numba and XLA to one thread.
 
-    Other flags in `XLA_FLAGS` and a `JAX_PLATFORMS` already chosen are kept.
+    Other flags in `XLA_FLAGS` are kept, and, but for `gpu`, a `JAX_PLATFORMS` already chosen.
     """
     ours = {flag.partition("=")[0] for flag in _XLA_FLAGS}
     kept = [f for f in environment.get("XLA_FLAGS", "").split() if f.partition("=")[0] not in ours]
     return {
         **dict.fromkeys(_THREADS, "1"),
-        "JAX_PLATFORMS": environment.get("JAX_PLATFORMS") or "cpu",
+        "JAX_PLATFORMS": _GPU if gpu else environment.get("JAX_PLATFORMS") or "cpu",
         "XLA_FLAGS": " ".join([*kept, *_XLA_FLAGS]),
     }
 
@@ -32,9 +32,7 @@ def single_thread_environment(*, gpu: bool = False) -> Iterator[None]:
 
     With `gpu` these processes compute on a GPU.
     """
-    settings = single_thread_settings(os.environ)
-    if gpu:
-        settings["JAX_PLATFORMS"] = _GPU
+    settings = single_thread_settings(os.environ, gpu)
     before = {name: os.environ.get(name) for name in settings}
     os.environ.update(settings)
     try:
@@ -61,9 +59,7 @@ def several_threads(
             f"it may use several threads in a cell ({', '.join(wrong)} not 1 in its environment); "
             "start it with these set to 1, as a Dask nanny does by itself"
         )
-    settings = single_thread_settings(environment)
-    if gpu:
-        settings["JAX_PLATFORMS"] = _GPU
+    settings = single_thread_settings(environment, gpu)
     late = [name for name, value in settings.items() if environment.get(name) != value]
     if "jax" in loaded and ("XLA_FLAGS" in late or "JAX_PLATFORMS" in late):
         return (

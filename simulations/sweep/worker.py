@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import ctypes
 import functools
-import json
 import multiprocessing
 import os
 import pickle
 import platform
-import resource
 import signal
 import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing import connection
@@ -24,6 +22,8 @@ from typing import Any
 
 import xarray as xr
 
+from simulations.console.units import peak_rss_mb
+from simulations.results.cells import coordinates_text
 from simulations.results.files import dataset_bytes
 from simulations.results.manifest import Entry, entry_of
 from simulations.results.provenance import code_version, now, provenance
@@ -36,6 +36,7 @@ Compute = Callable[[dict[str, Any]], xr.Dataset]
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _RECIPES_KEPT = 2  # of the sweeps that share a worker, the latest
 _recipes: dict[str, Compute] = {}
+_provenance = functools.cache(provenance)  # asked once per process, but for the time
 
 
 @dataclass(frozen=True)
@@ -142,19 +143,19 @@ def run_cell(task: Task, recipe: bytes | None = None) -> CellReport:
         )
 
 
-@functools.cache
-def _provenance() -> dict[str, str]:
-    return provenance()  # asked once per process, but for the time
-
-
 def _refusal(task: Task) -> str | None:
     """Why this process must not compute cells of the sweep, or None."""
     if task.code != code_version():
-        return (
-            f"its toolkit or its packages differ from the launcher's (code {code_version()} there, "
-            f"{task.code} here); install the same checkout and requirements.lock on it"
-        )
+        return other_code(code_version(), task.code)
     return several_threads(os.environ, sys.modules, task.gpu)
+
+
+def other_code(there: str, here: str) -> str:
+    """Why a worker with another `code_version` is left out."""
+    return (
+        f"its toolkit or its packages differ from the launcher's (code {there} there, "
+        f"{here} here); install the same checkout and requirements.lock on it"
+    )
 
 
 def _computation(key: str, recipe: bytes | None) -> Compute | None:
@@ -177,25 +178,7 @@ def checkpoint_path(folder: Path, name: str) -> Path:
     return folder / "unfinished" / name
 
 
-def coordinates_text(coordinates: Mapping[str, Any]) -> str:
-    """Return the coordinates of a cell as JSON, keys sorted. Raises TypeError if JSON cannot."""
-    return json.dumps(coordinates, sort_keys=True)
-
-
 def first_line(error: BaseException) -> str:
     """Return the type of an exception and the first line of its message."""
     lines = str(error).strip().splitlines()
     return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
-
-
-def peak_rss_mb() -> float:
-    """Return the peak resident memory of this process in MB (10**6 bytes).
-
-    On Linux from /proc, because getrusage there starts from the launcher's peak.
-    """
-    with suppress(OSError, ValueError):
-        for line in Path("/proc/self/status").read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * 1024 / 1e6
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6

@@ -9,16 +9,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NoReturn
 
 import numpy as np
 import tyro
+from rich.console import Console
 
-from simulations.console.command import refuse
-from simulations.results.files import ResultsError, prepare_folder, write_dataset
+from simulations.console.command import entry, say
+from simulations.plots import save
+from simulations.results.files import prepare_folder, write_dataset
 from simulations.results.provenance import provenance
 from simulations.theory.curves import CURVES
-from simulations.theory.figure import draw_theory
+from simulations.theory.figure import DRAW
 
 
 @dataclass(frozen=True)
@@ -35,16 +37,19 @@ class Arguments:
     out: Path = Path("results/theory")
 
 
-def main() -> None:
-    """Entry point of the command."""
-    arguments = tyro.cli(Arguments, description=__doc__)
+def run(words: list[str], console: Console) -> int:
+    """Run the command of these words; returns the exit status."""
+    arguments = tyro.cli(Arguments, args=words, description=__doc__)
     stem = arguments.out / arguments.name
-    try:
-        prepare_folder(arguments.out)
-        with np.errstate(all="raise", under="ignore"):
-            data = CURVES[arguments.name]()
-        write_dataset(data.assign_attrs(provenance()), stem.with_suffix(".nc"))
-        draw_theory(arguments.name, data, stem)
-    except ResultsError as error:
-        refuse("theory", str(error))
-    print(f"Arrays and figure: {stem}.nc, .png, .pdf")
+    prepare_folder(arguments.out)
+    with np.errstate(all="raise", under="ignore"):
+        data = CURVES[arguments.name]()
+    write_dataset(data.assign_attrs(provenance()), stem.with_suffix(".nc"))
+    save(DRAW[arguments.name](data), stem)
+    say(console, f"Arrays and figure: {stem}.nc, .png, .pdf")
+    return 0
+
+
+def main() -> NoReturn:
+    """The command."""
+    entry("theory", run)

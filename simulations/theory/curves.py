@@ -8,16 +8,9 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from am_theory import (
-    channel,
-    dense,
-    empirical,
-    hopfield,
-    linear,
-    potts,
-    pseudolikelihood,
-)
+from am_theory import channel, dense, empirical, hopfield, linear, potts, pseudolikelihood
 from simulations.theory.radii import (
+    ONE_STEP,
     REPAIRED,
     dense_radius,
     exponential_radius,
@@ -52,54 +45,58 @@ def phase_diagram_curves() -> xr.Dataset:
     )
 
 
+def _panel(panel: str, axis: str, units: str, curves: dict[str, Floats]) -> dict[str, Any]:
+    """Variables of the curves of a panel."""
+    attributes = {"units": units, "panel": panel}
+    return {f"{panel}: {name}": (axis, values, attributes) for name, values in curves.items()}
+
+
 def capacity_curves() -> xr.Dataset:
     """log K at capacity over the number of neurons or tokens N, for binary patterns (V = 2) and
     for tokens (V = 32), each family against the Shannon bound; NaN where K would be below 1."""
     size = np.unique(np.round(np.geomspace(8, 4096, 55)))
-    kept = 0.5
-    polynomial = {
-        f"dense, n = {n}": np.log(dense.critical_load(n).distinct) + (n - 1) * np.log(size)
-        for n in (3, 4)
-    }
+    kept, vocab = 0.5, 32
     binary = {
         "Hopfield": np.log(hopfield.critical_load() * size),
         "pseudo-inverse": np.log(size),
         "max margin (pseudo-likelihood)": np.log(pseudolikelihood.critical_load() * size),
-        **polynomial,
+        **{
+            f"dense, n = {n}": np.log(dense.critical_load(n).distinct) + (n - 1) * np.log(size)
+            for n in (3, 4)
+        },
         "exponential, b = 1, clean query": size * empirical.one_step_log_capacity(1.0, 1.0, 2),
         "Shannon bound, alpha = 0.5": size * channel.capacity(kept, 2),
         "Shannon bound, clean query": size * np.log(2),
     }
-    vocab = 32
     share = 1 - channel.corruption_rate(kept, vocab)
     half = linear.convergence_size(1, vocab, kept, criterion="corrupted_recovery").train_size
+    exponential = empirical.one_step_log_capacity(share, 1.0, vocab)
     tokens = {
         "Potts-Hopfield": np.log(potts.critical_load(vocab) * size),
         "linear denoiser, alpha = 0.5, half recovery": np.log(half * size),
-        "exponential, b = 1, alpha = 0.5": size
-        * empirical.one_step_log_capacity(share, 1.0, vocab),
+        "exponential, b = 1, alpha = 0.5": size * exponential,
         "Shannon bound, alpha = 0.5": size * channel.capacity(kept, vocab),
         "Shannon bound, clean query": size * np.log(vocab),
     }
-    variables = {
-        name: ("size", np.where(values >= 0, values, np.nan), {"units": "nats", "panel": panel})
-        for panel, curves in (("V = 2", binary), (f"V = {vocab}", tokens))
-        for name, values in ((f"{panel}: {key}", value) for key, value in curves.items())
-    }
-    return xr.Dataset(variables, {"size": ("size", size, {"units": "neurons or tokens"})})
+    variables = _panel("V = 2", "size", "nats", binary)
+    variables |= _panel(f"V = {vocab}", "size", "nats", tokens)
+    data = xr.Dataset(variables, {"size": ("size", size, {"units": "neurons or tokens"})})
+    return data.where(data >= 0)
 
 
-def _sizes(largest: float) -> Floats:
-    """Numbers of patterns up to `largest`, denser where the power-law families end."""
-    return np.unique(np.r_[np.geomspace(2, 1e7, 90), np.geomspace(1e7, largest, 40)])
+def _sizes(length: int, most: float) -> tuple[Floats, Floats]:
+    """Numbers of patterns up to a load `most` in nats per token, denser where the power-law
+    families end, and their loads."""
+    sizes = np.unique(np.r_[np.geomspace(2, 1e7, 90), np.geomspace(1e7, np.exp(most * length), 40)])
+    return sizes, np.log(sizes) / length
 
 
-def _shannon(log_loads: Floats, sizes: Floats, length: int, vocab: int) -> dict[str, Floats]:
+def _any_alphabet(loads: Floats, sizes: Floats, length: int, vocab: int) -> dict[str, Floats]:
+    bound = empirical.basin_radius(sizes, length, vocab, THRESHOLD)
     return {
-        "Shannon bound, L to infinity": noise_level(empirical.critical_alpha(log_loads, vocab)),
-        f"Shannon bound, L = {length} (MAP)": empirical.basin_radius(
-            sizes, length, vocab, THRESHOLD
-        ),
+        "exponential, b = 1, one step": exponential_radius(loads, vocab, 1.0),
+        "Shannon bound, L to infinity": noise_level(empirical.critical_alpha(loads, vocab)),
+        f"Shannon bound, L = {length} (MAP)": bound,
         f"empirical denoiser, L = {length}": posterior_draw_radius(sizes, length, vocab),
     }
 
@@ -111,75 +108,49 @@ def basin_curves() -> xr.Dataset:
     up to the AGS capacity. Dense: the unstable solution of the saddle point. Families without a
     theory of their dynamics: largest t from which one update reaches an overlap of REPAIRED.
     """
-    length = 256
-    sizes = _sizes(np.exp(0.68 * length))
-    log_loads = np.log(sizes) / length
+    length, vocab = 256, 2
+    sizes, loads = _sizes(length, 0.68)
     binary = {
         "Hopfield (Amari-Maginu)": hopfield_radius(sizes, length),
-        f"max margin, one step to overlap {REPAIRED}": repairing_radius(
-            sizes, length, "max_margin"
-        ),
+        f"max margin, {ONE_STEP}": repairing_radius(sizes, length, "max_margin"),
+        **{f"dense, n = {n}": dense_radius(sizes, length, n) for n in (3, 4)},
+        **_any_alphabet(loads, sizes, length, vocab),
     }
-    for n in (3, 4):
-        binary[f"dense, n = {n}"] = dense_radius(sizes, length, n)
-    binary["exponential, b = 1, one step"] = exponential_radius(log_loads, 2, 1.0)
-    binary |= _shannon(log_loads, sizes, length, 2)
-
-    length_4, vocab = 64, 4
-    sizes_4 = _sizes(np.exp(1.36 * length_4))
-    log_loads_4 = np.log(sizes_4) / length_4
-
+    variables = _panel(f"V = {vocab}, L = {length}", "log_load", "noise level", binary)
+    length, vocab = 64, 4
+    sizes, token_loads = _sizes(length, 1.36)
     tokens = {
-        f"Potts-Hopfield, one step to overlap {REPAIRED}": potts_radius(sizes_4, length_4, vocab),
-        "exponential, b = 1, one step": exponential_radius(log_loads_4, vocab, 1.0),
-        **_shannon(log_loads_4, sizes_4, length_4, vocab),
+        f"Potts-Hopfield, {ONE_STEP}": potts_radius(sizes, length, vocab),
+        **_any_alphabet(token_loads, sizes, length, vocab),
     }
-    variables = {}
-    for panel, axis, curves in (
-        (f"V = 2, L = {length}", "log_load", binary),
-        (f"V = {vocab}, L = {length_4}", "log_load_tokens", tokens),
-    ):
-        for name, values in curves.items():
-            variables[f"{panel}: {name}"] = (axis, values, {"units": "noise level", "panel": panel})
-    units = {"units": "nats per token"}
-    return xr.Dataset(
-        variables,
-        {
-            "log_load": ("log_load", log_loads, units),
-            "log_load_tokens": ("log_load_tokens", log_loads_4, units),
-        },
-        {"threshold": THRESHOLD, "overlap_after_one_step": REPAIRED, "validity": VALIDITY},
-    )
+    variables |= _panel(f"V = {vocab}, L = {length}", "log_load_tokens", "noise level", tokens)
+    axes = {
+        name: (name, values, {"units": "nats per token"})
+        for name, values in (("log_load", loads), ("log_load_tokens", token_loads))
+    }
+    attributes = {"threshold": THRESHOLD, "overlap_after_one_step": REPAIRED, "validity": VALIDITY}
+    return xr.Dataset(variables, axes, attributes)
 
 
 def linear_curves() -> xr.Dataset:
     """Train and held-out recovery and error of the linear denoiser over K, with every K*."""
-    length, vocab, kept = 64, 4, 0.5
-    sizes = np.geomspace(10, 20_000, 160)
+    size: dict[str, Any] = {"seq_len": 64, "vocab_size": 4, "alpha": 0.5}
+    place, axis, sizes = tuple(size.values()), "train_size", np.geomspace(10, 20_000, 160)
+    errors = linear.errors(sizes, *place)
     data: dict[str, Any] = {}
     for tokens in ("all", "corrupted"):
         for split in ("train", "test"):
-            data[f"{tokens} {split}"] = (
-                "train_size",
-                linear.token_recovery(sizes, length, vocab, kept, tokens=tokens, split=split),
-                {"units": "1", "long_name": "token recovery"},
-            )
-    found = linear.errors(sizes, length, vocab, kept)
+            found = linear.token_recovery(sizes, *place, tokens=tokens, split=split)
+            attributes = {"units": "1", "long_name": "token recovery"}
+            data[f"{tokens} {split}"] = (axis, found, attributes)
     for split in ("train", "heldout"):
-        data[f"error {split}"] = (
-            "train_size",
-            getattr(found, split),
-            {"units": "1", "long_name": "squared error per effective dimension"},
-        )
+        attributes = {"units": "1", "long_name": "squared error per effective dimension"}
+        data[f"error {split}"] = (axis, getattr(errors, split), attributes)
     stops = {
-        f"K* {criterion}": linear.convergence_size(
-            length, vocab, kept, criterion=criterion
-        ).train_size
+        f"K* {criterion}": linear.convergence_size(*place, criterion=criterion).train_size
         for criterion in ("corrupted_recovery", "recovery_gap", "error_gap")
     }
-    constants = {"seq_len": length, "vocab_size": vocab, "alpha": kept}
-    axis = ("train_size", sizes, {"units": "sequences"})
-    return xr.Dataset(data, {"train_size": axis}, {**constants, **stops})
+    return xr.Dataset(data, {axis: (axis, sizes, {"units": "sequences"})}, {**size, **stops})
 
 
 CURVES = {

@@ -6,6 +6,7 @@ Finite-size radii are exact; the others hold for many neurons or tokens. NaN whe
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from am_theory import channel, dense, empirical, hopfield, neurodynamics, potts,
 Floats = NDArray[np.float64]
 SCHEDULE = channel.LogLinear()
 REPAIRED = 0.9  # overlap after one update, for the families without a theory of the dynamics
+ONE_STEP = f"one step to overlap {REPAIRED}"
 
 
 def noise_level(alpha: Any) -> Floats:
@@ -58,43 +60,42 @@ def dense_radius(sizes: ArrayLike, length: int, order: int) -> Floats:
     return noise_level(beyond_competitors(start, sizes, length))
 
 
+def _radii(excess: Callable[[float, float], float], values: ArrayLike) -> Floats:
+    """Noise level of the root in alpha of excess(value, alpha), one for each value."""
+    found = [_root(partial(excess, value)) for value in np.asarray(values, dtype=float)]
+    return noise_level(found)
+
+
 def repairing_radius(sizes: ArrayLike, length: int, memory: pseudolikelihood.Memory) -> Floats:
     """Largest t from which one update of all neurons reaches an overlap of REPAIRED, V = 2."""
     limit = {"max_margin": 1.9, "pseudo_inverse": 0.999, "hebb": np.inf}[memory]
 
-    def one(load: float) -> float:
+    def excess(load: float, m: float) -> float:
         if load > limit:
             return np.nan
-        return _root(lambda m: pseudolikelihood.one_step_overlap(m, load, memory) - REPAIRED)
+        return pseudolikelihood.one_step_overlap(m, load, memory) - REPAIRED
 
-    loads = np.asarray(sizes, dtype=float) / length
-    return noise_level([one(load) for load in loads])
+    return _radii(excess, np.asarray(sizes, dtype=float) / length)
 
 
 def potts_radius(sizes: ArrayLike, length: int, vocab: int) -> Floats:
     """Largest t from which one update of all tokens reaches an overlap of REPAIRED (V - 1)."""
 
-    def one(size: float) -> float:
-        def excess(alpha: float) -> float:
-            start = potts.channel_overlap(alpha, vocab)
-            return float(potts.one_step(start, size / length, vocab).m) / (vocab - 1) - REPAIRED
+    def excess(size: float, alpha: float) -> float:
+        start = potts.channel_overlap(alpha, vocab)
+        return float(potts.one_step(start, size / length, vocab).m) / (vocab - 1) - REPAIRED
 
-        return _root(excess)
-
-    return noise_level([one(size) for size in np.asarray(sizes, dtype=float)])
+    return _radii(excess, sizes)
 
 
 def exponential_radius(log_loads: ArrayLike, vocab: int, b: float) -> Floats:
     """Radius of one step of sum_mu e^(b m_mu): where its capacity is the load."""
 
-    def one(load: float) -> float:
-        def excess(alpha: float) -> float:
-            share = 1 - channel.corruption_rate(alpha, vocab)
-            return float(empirical.one_step_log_capacity(share, b, vocab)) - load
+    def excess(load: float, alpha: float) -> float:
+        share = 1 - channel.corruption_rate(alpha, vocab)
+        return float(empirical.one_step_log_capacity(share, b, vocab)) - load
 
-        return _root(excess)
-
-    return noise_level([one(load) for load in np.asarray(log_loads, dtype=float)])
+    return _radii(excess, log_loads)
 
 
 def posterior_draw_radius(
@@ -102,7 +103,7 @@ def posterior_draw_radius(
 ) -> Floats:
     """Exact: one posterior draw of the empirical denoiser is right at the rate `threshold`."""
 
-    def one(size: float) -> float:
-        return _root(lambda alpha: empirical.true_weight(size, length, vocab, alpha) - threshold)
+    def excess(size: float, alpha: float) -> float:
+        return empirical.true_weight(size, length, vocab, alpha) - threshold
 
-    return noise_level([one(size) for size in np.asarray(sizes, dtype=float)])
+    return _radii(excess, sizes)

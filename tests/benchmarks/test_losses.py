@@ -12,8 +12,8 @@ from models.streams import stream
 from models.training.loss import LOSSES
 from simulations.data.problem import make_problem
 from simulations.measure.counts import law_statistics
-from simulations.phase.cells import train_model
-from simulations.phase.config import SMALL_LEVEL, preset
+from simulations.measure.names import SMALL_LEVEL
+from simulations.phase.config import preset
 
 SECONDS_EACH = 25.0
 pytestmark = pytest.mark.benchmark
@@ -23,13 +23,13 @@ def trained(config, problem, train_size, loss):
     """Train for about SECONDS_EACH: the number of steps follows from the speed of the loss."""
     short = dataclasses.replace(config.training, loss=loss, steps=500)
     probe = dataclasses.replace(config, training=short)
-    train_model(probe, problem, train_size, 0)  # compiles
+    probe.train(problem, train_size, 0)  # compiles
     begun = time.perf_counter()
-    train_model(probe, problem, train_size, 0)
+    probe.train(problem, train_size, 0)
     per_step = (time.perf_counter() - begun) / 500
     steps = int(SECONDS_EACH / per_step) // 250 * 250
     full = dataclasses.replace(config, training=dataclasses.replace(short, steps=steps))
-    return train_model(full, problem, train_size, 0).model, steps
+    return full.train(problem, train_size, 0).model, steps
 
 
 @pytest.mark.parametrize("train_size", [16, 16384])

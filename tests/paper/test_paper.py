@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from paper import build, commands, disagreements, document, drawing, manifest, style, tex
+from paper import build, disagreements, document, drawing, manifest, style, tex
 from paper.build import Options, RefusedError
 from paper.disagreements import Comparison
 from paper.sources import RUNS, Results, StaleResultsError, differences
@@ -28,7 +28,7 @@ def write_run(root, name="capacity", preset="smoke", summary=None, **attrs):
     run = RUNS[name]
     config = run.config(preset)
     signed = {
-        "config_hash": commands.hash_of(run.program, config),
+        "config_hash": run.study.configuration_hash(config),
         "configuration": json.dumps(config.as_dict()),
         "commit": "abc",
         "host_class": "a machine",
@@ -62,14 +62,14 @@ def test_every_run_names_its_command_when_missing(tmp_path, name):
     run = RUNS[name]
     with pytest.raises(StaleResultsError) as caught:
         Results(tmp_path).open(name)
-    assert f"python -m simulations.{run.program} --preset small" in str(caught.value)
+    assert f"python {run.study.command} --preset small" in str(caught.value)
     assert all(word in str(caught.value) for word in run.options)
     assert f"--out {run.place(tmp_path, 'small')}" in str(caught.value)
 
 
 def test_the_default_folder_needs_no_out():
     assert RUNS["iid"].command(Path("results"), "small") == (
-        "python -m simulations.phase.study --preset small --source iid"
+        "python -m simulations.phase_diagram --preset small --source iid"
     )
 
 
@@ -123,7 +123,10 @@ def test_a_summary_that_cannot_be_read_names_the_command(tmp_path):
 
 def test_every_run_has_a_configuration_and_a_hash_of_each_preset():
     for run in RUNS.values():
-        hashes = [commands.hash_of(run.program, run.config(preset)) for preset in run.presets]
+        hashes = [
+            run.study.configuration_hash(run.config(run.wanted(stage)))
+            for stage in ("smoke", "small")
+        ]
         assert len(set(hashes)) == len(hashes)
 
 
@@ -163,7 +166,7 @@ def test_full_runs_what_is_missing_and_nothing_else(tmp_path, monkeypatch):
     assert asked[0][2:4] == ["--preset", "smoke"]
     asked.clear()
     build.make_results(Options(preset="smoke", results=tmp_path, transformer=True), ["dit"])
-    assert asked[0][1:6] == ["simulations.phase.study", "--preset", "smoke", "--model", "dit"]
+    assert asked[0][1:6] == ["simulations.phase_diagram", "--preset", "smoke", "--model", "dit"]
 
 
 def test_a_command_that_fails_stops_full_and_is_named(tmp_path, monkeypatch):
@@ -219,7 +222,7 @@ def test_figures_have_the_same_bytes_every_time_and_embedded_fonts(tmp_path, mon
 
 
 def test_lanes_hold_every_figure_module_once():
-    modules = {path.stem.removeprefix("fig_") for path in (ROOT / "paper").glob("fig_*.py")}
+    modules = {path.stem for path in (ROOT / "paper" / "figures").glob("[!_]*.py")}
     assert sorted(drawing.FIGURES) == sorted(modules)
     assert set(drawing.GALLERY) <= modules
 

@@ -1,6 +1,6 @@
 """`python -m simulations.probe.calibration`."""
 
-from simulations.probe.calibration.study import main
+from simulations.probe.calibration.study import STUDY
 
 if __name__ == "__main__":
-    main()
+    STUDY.main()

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,25 +16,22 @@ from numpy.typing import NDArray
 
 from models.streams import stream
 from simulations.probe.calibration.config import CalibrationConfig, make_cells
-from simulations.probe.calibration.fit import (
-    LAWS,
-    SIGNS,
-    fit_logistic,
-    resampled_fits,
-    wilson,
-)
-from simulations.probe.judge.features import Features, features_of
+from simulations.probe.calibration.fit import LAWS, SIGNS, fit_logistic, resampled_fits
+from simulations.probe.judge.features import features_of
 from simulations.probe.judge.verdict import (
     GAP_BOUNDS,
     UNDECIDABLE,
-    Verdict,
     entropy_verdict,
     recovery_verdict,
 )
 from simulations.probe.measure.dataset import split_rows
+from simulations.results.cells import Cell
+from simulations.sweep.run import load_cells
 
 Floats = NDArray[np.float64]
+Counts = dict[str, Any]
 MEMORIZING, GENERALIZING, MIDDLE = "memorizing", "generalizing", "middle"
+FIRST = next(iter(LAWS))
 TRUTHS = (MEMORIZING, MIDDLE, GENERALIZING)
 LABELS = (MEMORIZING, "in transition", GENERALIZING, UNDECIDABLE)
 SPLITS_OF = {
@@ -39,64 +39,55 @@ SPLITS_OF = {
     "held-out": ("heldout", "random"),
     "generated": ("generated", "random"),
 }
+NOT_JUDGED = SimpleNamespace(probability=math.nan, low=math.nan, high=math.nan, label="")
 
 
-@dataclass(frozen=True, eq=False)
-class Model:
-    """One model: where it comes from, its features, its truth and, for a test model, what the
-    verdict says with the training data and, by law, without."""
-
-    name: str
-    coordinates: dict[str, Any]
-    features: Features
-    truth: str
-    by_gap: Verdict | None
-    by_entropy: dict[str, Verdict]
-    seconds: float
-
-    @property
-    def memorizes(self) -> bool:
-        return self.truth == MEMORIZING
-
-
-@dataclass(frozen=True)
-class Score:
-    """How a verdict does on decided models: counts of right, wrong-side and open labels among
-    those that memorize and those that generalize, and the models of the middle, left out."""
-
-    source: str
-    memorizing: int
-    found: int
-    taken_for_generalizing: int
-    generalizing: int
-    cleared: int
-    taken_for_memorizing: int
-    middle: int
-    undecided: int
-    in_transition: int
-
-    @property
-    def sensitivity(self) -> tuple[float, float, float]:
-        """Share of memorizing models that are called so, and its 95 % interval (Wilson)."""
-        return _share(self.found, self.memorizing)
-
-    @property
-    def specificity(self) -> tuple[float, float, float]:
-        """Share of generalizing models that are called so, and its 95 % interval (Wilson)."""
-        return _share(self.cleared, self.generalizing)
+DECIDED = (MEMORIZING, GENERALIZING)
+# What is counted of test models: truths, and the labels given to them.
+COUNTED: dict[str, tuple[Sequence[str], Sequence[str]]] = {
+    "memorizing": ([MEMORIZING], LABELS),
+    "found": ([MEMORIZING], [MEMORIZING]),
+    "taken_for_generalizing": ([MEMORIZING], [GENERALIZING]),
+    "generalizing": ([GENERALIZING], LABELS),
+    "cleared": ([GENERALIZING], [GENERALIZING]),
+    "taken_for_memorizing": ([GENERALIZING], [MEMORIZING]),
+    "middle": ([MIDDLE], LABELS),
+    "undecided": (DECIDED, [UNDECIDABLE]),
+    "in_transition": (DECIDED, ["in transition"]),
+}
 
 
 @dataclass(frozen=True, eq=False)
 class CalibrationAnalysis:
-    """Everything the report needs. `table`: what the verdict reads."""
+    """Everything the report needs. `data`: one row a model (`merge`); `table`: what the
+    verdict reads."""
 
     config: CalibrationConfig
-    models: list[Model]
+    data: xr.Dataset
     table: dict[str, Any]
 
-    def of(self, role: str) -> list[Model]:
+    def of(self, role: str) -> xr.Dataset:
         """The models of a role."""
-        return [model for model in self.models if model.coordinates["role"] == role]
+        return rows(self.data, self.data["role"] == role)
+
+    def told(self) -> list[Any]:
+        """The test models as records, with what the first law says of them."""
+        return list(self.of("test").sel(basis=FIRST).to_dataframe().itertuples())
+
+
+def rows(data: xr.Dataset, which: Any) -> xr.Dataset:
+    """The models for which `which` (n,) is true."""
+    return data.isel(model=np.flatnonzero(which))
+
+
+def decided(data: xr.Dataset, role: str) -> xr.Dataset:
+    """The models of a role that memorize or generalize."""
+    return rows(data, (data["role"] == role) & (data["truth"] != MIDDLE))
+
+
+def columns(data: xr.Dataset, names: Sequence[str]) -> Floats:
+    """Features (n, names) of the models."""
+    return np.stack([data[name].values for name in names], axis=1)
 
 
 def truth_of(gap: float) -> str:
@@ -106,128 +97,97 @@ def truth_of(gap: float) -> str:
     return GENERALIZING if gap <= GAP_BOUNDS[0] else MIDDLE
 
 
-def analyse(config: CalibrationConfig, data: Sequence[xr.Dataset]) -> CalibrationAnalysis:
-    """Fit the laws to the calibration models and judge the verdict on the test models.
+def analyse(config: CalibrationConfig, data: xr.Dataset, out: Path) -> CalibrationAnalysis:
+    """What is told of the models of `merge`."""
+    return CalibrationAnalysis(config, data, fit_table(config, data))
 
-    data : one dataset a cell, in the order of `make_cells`.
-    """
+
+def merge(out: Path, config: CalibrationConfig) -> xr.Dataset:
+    """Coordinates, features and truth of every model, and of the test models what the verdict says
+    with the training data and, by law, without; NaN and empty for the others."""
     cells = make_cells(config)
-    seen = [features_of(part) for part in data]
-    truths = [truth_of(found.recovery_gap) for found in seen]
-    mine = [
-        k
-        for k, cell in enumerate(cells)
-        if cell.coordinates["role"] == "calibrate" and truths[k] != MIDDLE
-    ]
-    table = fit_table(config, [seen[k] for k in mine], [truths[k] for k in mine])
-    models = []
-    for cell, part, found, truth in zip(cells, data, seen, truths, strict=True):
-        judged = cell.coordinates["role"] == "test"
-        rng = stream(config.root_seed, "judge", cell.name)
-        models.append(
-            Model(
-                cell.name,
-                cell.coordinates,
-                found,
-                truth,
-                recovery_verdict(part, rng) if judged else None,
-                judge(part, rng, table) if judged else {},
-                float(part.attrs.get("wall_time_s", math.nan)),
-            )
-        )
-    return CalibrationAnalysis(config, models, table)
+    parts = load_cells(out, cells)
+    pairs = list(zip(cells, parts, strict=True))
+    found = [cell.coordinates | features_of(part).as_dict() for cell, part in pairs]
+    names = {"model": [cell.name for cell in cells], "basis": list(LAWS)}
+    data = xr.Dataset({name: ("model", [row[name] for row in found]) for name in found[0]}, names)
+    data["truth"] = ("model", [truth_of(row["recovery_gap"]) for row in found])
+    seconds = [float(part.attrs.get("wall_time_s", math.nan)) for part in parts]
+    data["cell_seconds"] = ("model", seconds, {"units": "s"})
+    table = fit_table(config, data)
+    judged = [judge(config, cell, part, table) for cell, part in pairs]
+    for name in ("probability", "low", "high", "label"):
+        told = [[getattr(verdict, name) for verdict in row[1:]] for row in judged]
+        data[name] = (("model", "basis"), np.array(told))
+    data["label_by_gap"] = ("model", [row[0].label for row in judged])
+    return data
 
 
-def judge(data: xr.Dataset, rng: np.random.Generator, table: dict[str, Any]) -> dict[str, Verdict]:
-    """The verdict without training data by what else there is."""
-    return {
-        name: entropy_verdict(_only(data, splits), rng, table) for name, splits in SPLITS_OF.items()
+def judge(
+    config: CalibrationConfig, cell: Cell, part: xr.Dataset, table: dict[str, Any]
+) -> list[Any]:
+    """The verdict on a test model with training data, then without by what else there is."""
+    if cell.coordinates["role"] != "test":
+        return [NOT_JUDGED] * (1 + len(LAWS))
+    rng = stream(config.root_seed, "judge", cell.name)
+    found = [recovery_verdict(part, rng)]
+    for splits in SPLITS_OF.values():
+        kept = [split_rows(part, split) for split in splits]
+        only = xr.concat(kept, "sequence", data_vars="minimal").assign_attrs(part.attrs)
+        found.append(entropy_verdict(only, rng, table))
+    return found
+
+
+def fit_table(config: CalibrationConfig, data: xr.Dataset) -> dict[str, Any]:
+    """Coefficients and their replicates by law, rounded to four decimals, fitted to the decided
+    models of `data` that are there for it."""
+    mine = decided(data, "calibrate")
+    memorizing = (mine["truth"] == MEMORIZING).values
+    answers = tuple(memorizing.tolist())
+    laws = {
+        name: _fitted(config, name, tuple(map(tuple, columns(mine, used).tolist())), answers)
+        for name, used in LAWS.items()
     }
+    counts = {"memorizing": int(memorizing.sum()), "generalizing": int((~memorizing).sum())}
+    return {"laws": laws, "models": counts}
 
 
-def _only(data: xr.Dataset, splits: Sequence[str]) -> xr.Dataset:
-    return xr.concat(
-        [split_rows(data, name) for name in splits], "sequence", data_vars="minimal"
-    ).assign_attrs(data.attrs)
-
-
-def fit_table(
-    config: CalibrationConfig, features: Sequence[Features], truths: Sequence[str]
+@functools.lru_cache(maxsize=len(LAWS))  # asked for by the merging and by the analysis
+def _fitted(
+    config: CalibrationConfig,
+    law: str,
+    features: tuple[tuple[float, ...], ...],
+    answers: tuple[bool, ...],
 ) -> dict[str, Any]:
-    """Coefficients and their replicates by law, rounded to four decimals."""
-    memorizing = np.array([truth == MEMORIZING for truth in truths])
-    laws = {}
-    for name, used in LAWS.items():
-        x = np.array([[getattr(found, key) for key in used] for found in features])
-        signs = [SIGNS[key] for key in used]
-        rng = stream(config.root_seed, "resampled models", name)
-        laws[name] = {
-            "features": list(used),
-            "coefficients": fit_logistic(x, memorizing, signs).round(4).tolist(),
-            "replicates": resampled_fits(x, memorizing, signs, rng, config.replicates)
-            .round(4)
-            .tolist(),
-        }
+    x, memorizing, used = np.array(features), np.array(answers, bool), LAWS[law]
+    signs = [SIGNS[key] for key in used]
+    rng = stream(config.root_seed, "resampled models", law)
+    fitted = fit_logistic(x, memorizing, signs)
+    replicates = resampled_fits(x, memorizing, signs, rng, config.replicates)
     return {
-        "laws": laws,
-        "models": {"memorizing": int(memorizing.sum()), "generalizing": int((~memorizing).sum())},
+        "features": list(used),
+        "coefficients": fitted.round(4).tolist(),
+        "replicates": replicates.round(4).tolist(),
     }
 
 
-def score(models: Sequence[Model], law: str, source: str) -> Score:
-    """How the verdict by one law does on these models."""
-    labels = [model.by_entropy[law].label for model in models]
-    pairs = list(zip([model.truth for model in models], labels, strict=True))
-
-    def count(truth: str, label: str | None = None) -> int:
-        return sum(a == truth and label in (None, b) for a, b in pairs)
-
-    decided = (MEMORIZING, GENERALIZING)
-    return Score(
-        source,
-        count(MEMORIZING),
-        count(MEMORIZING, MEMORIZING),
-        count(MEMORIZING, GENERALIZING),
-        count(GENERALIZING),
-        count(GENERALIZING, GENERALIZING),
-        count(GENERALIZING, MEMORIZING),
-        count(MIDDLE),
-        sum(count(truth, UNDECIDABLE) for truth in decided),
-        sum(count(truth, "in transition") for truth in decided),
-    )
+def score(models: xr.Dataset, law: str, source: str) -> Counts:
+    """How the verdict by one law does on these models of a source; see COUNTED."""
+    truths, labels = models["truth"].values, models["label"].sel(basis=law).values
+    counts = {
+        name: int((np.isin(truths, list(truth)) & np.isin(labels, list(said))).sum())
+        for name, (truth, said) in COUNTED.items()
+    }
+    return {"source": source, **counts}
 
 
-def scores(analysis: CalibrationAnalysis, law: str) -> list[Score]:
+def scores(analysis: CalibrationAnalysis, law: str) -> list[Counts]:
     """One a test source, then all, then those of sources that were never calibrated on."""
     models, config = analysis.of("test"), analysis.config
-    found = [
-        score([m for m in models if m.coordinates["source"] == source], law, source)
-        for source in config.test
+    fresh = [name for name in config.test if name not in config.calibrate]
+    groups = {name: [name] for name in config.test}
+    groups |= {"all": list(config.test), "never calibrated on": fresh}
+    return [
+        score(rows(models, np.isin(models["source"], names)), law, group)
+        for group, names in groups.items()
     ]
-    fresh = [m for m in models if m.coordinates["source"] not in config.calibrate]
-    return [*found, score(models, law, "all"), score(fresh, law, "never calibrated on")]
-
-
-def model_table(analysis: CalibrationAnalysis) -> xr.Dataset:
-    """Coordinates, features, truth and verdicts of every model; NaN where it was not judged."""
-    models = analysis.models
-    found: dict[str, Any] = {
-        name: ("model", [model.coordinates[name] for model in models])
-        for name in models[0].coordinates
-    }
-    for name in Features().as_dict():
-        found[name] = ("model", [getattr(model.features, name) for model in models])
-    found["truth"] = ("model", [model.truth for model in models])
-    found["cell_seconds"] = ("model", [model.seconds for model in models], {"units": "s"})
-    judged = [[model.by_entropy.get(law) for law in LAWS] for model in models]
-    for name in ("probability", "low", "high"):
-        values = [[getattr(v, name) if v else math.nan for v in row] for row in judged]
-        found[name] = (("model", "basis"), np.array(values))
-    labels = [[v.label if v else "" for v in row] for row in judged]
-    found["label"] = (("model", "basis"), np.array(labels))
-    found["label_by_gap"] = ("model", [m.by_gap.label if m.by_gap else "" for m in models])
-    return xr.Dataset(found, {"model": [m.name for m in models], "basis": list(LAWS)})
-
-
-def _share(hits: int, n: int) -> tuple[float, float, float]:
-    return (hits / n if n else math.nan, *wilson(hits, n))

@@ -11,9 +11,12 @@ from numpy.typing import NDArray
 from models.sources import HiddenMarkovSource, HierarchySource, IidSource, MarkovSource
 from models.sources.permutations import permutation_chain
 from models.streams import stream
-from simulations.phase.config import WEIGHT_DECAY
+from models.training.config import TrainConfig
 from simulations.probe.calibration.config import SOURCES, CalibrationConfig
+from simulations.probe.config import ProbeConfig
 from simulations.probe.judge.features import DECODER
+from simulations.probe.measure.measures import measure
+from simulations.trained import WEIGHT_DECAY, Network, train_network
 
 KEPT = ("tokens", "entropy", "log_loss", "corrupted", "recovered", "repeats")
 
@@ -52,14 +55,14 @@ def _chain(name: str, vocab_size: int, rng: np.random.Generator) -> NDArray[np.f
     return table[np.ix_(order, rng.permutation(vocab_size))]
 
 
-def train_model(config: CalibrationConfig, cell: dict[str, Any], stored: Any) -> Any:
-    """The network of a cell, trained on the first K stored sequences (EMA weights)."""
-    import jax
-
-    from models.networks.mlp import MLPDenoiser
-    from models.training.config import TrainConfig
-    from simulations.sweep.checkpoint import train_in_cell
-
+def compute(config: CalibrationConfig, cell: dict[str, Any]) -> xr.Dataset:
+    """What the probe measures of one model, trained on the first K sequences of its source (EMA
+    weights), as far as the verdict reads it."""
+    words = list(map(str, cell.values()))
+    rng, size = stream(config.root_seed, "data", *words), cell["train_size"]
+    source = make_source(cell["source"], rng)
+    stored = source.sample(rng, max(config.train_sizes))  # of one shape: compiles once
+    held_out = source.sample(rng, config.sequences)
     training = TrainConfig(
         steps=config.steps,
         batch=config.batch,
@@ -68,21 +71,9 @@ def train_model(config: CalibrationConfig, cell: dict[str, Any], stored: Any) ->
         weight_decay=WEIGHT_DECAY,
         loss=cell["loss"],
     )
-    key = int(stream(config.root_seed, "training", *map(str, cell.values())).integers(2**31))
-    k_model, k_train = jax.random.split(jax.random.key(key))
-    model = MLPDenoiser(k_model, *SOURCES[cell["source"]], cell["width"])
-    return train_in_cell("model", k_train, model, stored, cell["train_size"], training).model
-
-
-def model_cell(config: CalibrationConfig, cell: dict[str, Any]) -> xr.Dataset:
-    """What the probe measures of one model, as far as the verdict reads it."""
-    from simulations.probe.config import ProbeConfig
-    from simulations.probe.measure.measures import measure
-
-    rng = stream(config.root_seed, "data", *map(str, cell.values()))
-    source = make_source(cell["source"], rng)
-    stored = source.sample(rng, max(config.train_sizes))  # of one shape: compiles once
-    held_out = source.sample(rng, config.sequences)
+    network = Network(*SOURCES[cell["source"]], cell["width"])
+    rng = stream(config.root_seed, "training", *words)
+    model = train_network(rng, network, stored, size, training).model
     settings = ProbeConfig(
         levels=config.levels,
         sequences=config.sequences,
@@ -91,7 +82,6 @@ def model_cell(config: CalibrationConfig, cell: dict[str, Any]) -> xr.Dataset:
         n_steps=config.n_steps,
         nelbo_draws=1,
     )
-    model = train_model(config, cell, stored)
-    data = measure(model, settings, test=held_out, train=stored[: cell["train_size"]])
+    data = measure(model, settings, test=held_out, train=stored[:size])
     data.attrs = {"vocab_size": data.attrs["vocab_size"], "seq_len": data.attrs["seq_len"]}
     return data[list(KEPT)].sel(decoder=[DECODER], law=["loo"])

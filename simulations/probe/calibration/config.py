@@ -6,15 +6,17 @@ model has data, source and weights of its own.
 
 from __future__ import annotations
 
-import dataclasses
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from simulations.sweep.run import Cell
+from simulations.console.settings import Settings, at_least, rises
+from simulations.measure.names import SMALL_LEVEL
+from simulations.results.cells import Cell
+from simulations.trained import Network
 
 # Raised whenever numbers change at fixed configuration; a results folder of another is refused.
 NUMERICS = 1
-PRESETS = ("smoke", "small")
 ROLES = ("calibrate", "test")
 # V and L of every source; see `cells.make_source`.
 SOURCES = {
@@ -29,7 +31,7 @@ LOSSES = ("loo", "nelbo")
 
 
 @dataclass(frozen=True)
-class CalibrationConfig:
+class CalibrationConfig(Settings):
     """Everything the numbers of a run depend on.
 
     Args:
@@ -63,14 +65,24 @@ class CalibrationConfig:
     replicates: int = 300
     root_seed: int = 2604
 
-    def __post_init__(self) -> None:
-        problem = _problem(self)
-        if problem:
-            raise ValueError(problem)
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain containers, for JSON and hashing."""
-        return dataclasses.asdict(self)
+    def problems(self) -> Iterator[str]:
+        for role in ROLES:
+            names = getattr(self, role)
+            if not names or len(set(names)) < len(names) or not set(names) <= set(SOURCES):
+                allowed = ", ".join(SOURCES)
+                yield f"`{role}` must hold different ones of {allowed}; got {list(names)}."
+        for name in ("train_sizes", "widths"):
+            values = getattr(self, name)
+            if not values or len(set(values)) < len(values) or min(values) < 1:
+                yield f"`{name}` must hold different counts of at least 1; got {list(values)}."
+        if len(self.train_sizes) < 2:
+            yield "`train_sizes` must hold at least two, to have models that memorize and others."
+        yield from at_least(self, seeds=1, steps=1, batch=1, sequences=8, n_steps=1, replicates=100)
+        if not self.learning_rate > 0:
+            yield f"`learning_rate` must be positive; got {self.learning_rate}."
+        levels = self.levels
+        if not levels or not rises(levels) or not SMALL_LEVEL < levels[0] <= levels[-1] < 1:
+            yield f"`levels` must increase and lie in (1e-5, 1); got {list(levels)}."
 
 
 def make_cells(config: CalibrationConfig) -> list[Cell]:
@@ -95,43 +107,31 @@ def make_cells(config: CalibrationConfig) -> list[Cell]:
     ]
 
 
-def _problem(config: CalibrationConfig) -> str | None:
-    """The first thing wrong with a configuration, as a sentence."""
-    for role in ROLES:
-        names = getattr(config, role)
-        if not names or len(set(names)) < len(names) or not set(names) <= set(SOURCES):
-            return f"`{role}` must hold different ones of {', '.join(SOURCES)}; got {list(names)}."
-    for name in ("train_sizes", "widths"):
-        values = getattr(config, name)
-        if not values or len(set(values)) < len(values) or min(values) < 1:
-            return f"`{name}` must hold different counts of at least 1; got {list(values)}."
-    if len(config.train_sizes) < 2:
-        return "`train_sizes` must hold at least two, to have models that memorize and others."
-    least = {"seeds": 1, "steps": 1, "batch": 1, "sequences": 8, "n_steps": 1, "replicates": 100}
-    for name, smallest in least.items():
-        if getattr(config, name) < smallest:
-            return f"`{name}` must be at least {smallest}; got {getattr(config, name)}."
-    if not config.learning_rate > 0:
-        return f"`learning_rate` must be positive; got {config.learning_rate}."
-    levels = config.levels
-    if not levels or list(levels) != sorted(set(levels)) or not 1e-5 < levels[0] <= levels[-1] < 1:
-        return f"`levels` must increase and lie in (1e-5, 1); got {list(levels)}."
-    return None
+def cost(config: CalibrationConfig, cell: Cell) -> float:
+    """Rough seconds of a cell on one core of 15 Gflop/s: training, then the readings."""
+    network = Network(*SOURCES[cell.coordinates["source"]], cell.coordinates["width"])
+    evaluations = 3 * config.steps * config.batch + 8 * config.sequences * config.n_steps
+    return 3.0 + 2 * network.work * evaluations / 1.5e10
+
+
+def size(config: CalibrationConfig, cell: Cell) -> float:
+    """Rough bytes of a cell's file."""
+    return 3e4 + 350.0 * config.sequences
 
 
 def preset(name: str) -> CalibrationConfig:
     """The configuration of a preset: smoke (a minute) or small (a quarter of an hour)."""
-    if name == "small":
-        return CalibrationConfig()
-    if name == "smoke":
-        return CalibrationConfig(
-            calibrate=("markov",),
-            test=("markov", "iid"),
-            train_sizes=(16, 64, 4096),
-            widths=(64,),
-            steps=500,
-            sequences=64,
-            n_steps=16,
-            replicates=100,
-        )
-    raise ValueError(f"there is no preset {name!r}; choose smoke or small.")
+    sizes: dict[str, dict[str, Any]] = {
+        "small": {},
+        "smoke": {
+            "calibrate": ("markov",),
+            "test": ("markov", "iid"),
+            "train_sizes": (16, 64, 4096),
+            "widths": (64,),
+            "steps": 500,
+            "sequences": 64,
+            "n_steps": 16,
+            "replicates": 100,
+        },
+    }
+    return CalibrationConfig(**sizes[name])

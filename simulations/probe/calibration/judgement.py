@@ -8,9 +8,17 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
+import xarray as xr
 from numpy.typing import NDArray
 
-from simulations.probe.calibration.analysis import MIDDLE, CalibrationAnalysis, Model
+from simulations.probe.calibration.analysis import (
+    MEMORIZING,
+    CalibrationAnalysis,
+    columns,
+    decided,
+    rows,
+)
+from simulations.probe.calibration.config import ROLES
 from simulations.probe.calibration.fit import LAWS, SIGNS, area_under_curve, fit_logistic
 
 Floats = NDArray[np.float64]
@@ -36,39 +44,37 @@ class Alone:
 
 def alone(analysis: CalibrationAnalysis) -> list[Alone]:
     """Each feature by itself, then the laws, fitted in the same way."""
-    candidates = {name: (name,) for name in SIGNS} | dict(LAWS)
-    fitted, judged = (
-        [m for m in analysis.of(role) if m.truth != MIDDLE] for role in ("calibrate", "test")
-    )
-    rows = []
-    for name, used in candidates.items():
-        p = _fitted(fitted, used, judged)
-        answers = np.array([m.memorizes for m in judged])
+    fitted, judged = (decided(analysis.data, role) for role in ROLES)
+    found = []
+    for name, used in ({name: (name,) for name in SIGNS} | LAWS).items():
+        p, answers = _told(fitted, used, judged), _answers(judged)
         errors = int(((p > 0.5) != answers).sum())
         area, loss = area_under_curve(p, answers), _log_loss(p, answers)
-        rows.append(Alone(name, _left_out(fitted, used), area, errors, len(p), loss))
-    return rows
+        found.append(Alone(name, _left_out(fitted, used), area, errors, len(p), loss))
+    return found
 
 
-def _left_out(models: Sequence[Model], used: Sequence[str]) -> float:
-    sources = sorted({m.coordinates["source"] for m in models})
-    if len(sources) < 2:
+def _left_out(models: xr.Dataset, used: Sequence[str]) -> float:
+    sources = models["source"].values
+    if len(set(sources)) < 2:
         return math.nan
     losses: list[float] = []
-    for source in sources:
-        others = [m for m in models if m.coordinates["source"] != source]
-        mine = [m for m in models if m.coordinates["source"] == source]
-        p = _fitted(others, used, mine)
-        losses += [_log_loss(p, np.array([m.memorizes for m in mine]))] * len(mine)
+    for source in sorted(set(sources)):
+        others, mine = rows(models, sources != source), rows(models, sources == source)
+        p = _told(others, used, mine)
+        losses += [_log_loss(p, _answers(mine))] * len(p)
     return float(np.mean(losses))
 
 
-def _fitted(fit_to: Sequence[Model], used: Sequence[str], to: Sequence[Model]) -> Floats:
-    """Probabilities of memorizing of the models `to`."""
-    x, y = (np.array([[getattr(m.features, key) for key in used] for m in s]) for s in (fit_to, to))
-    answers = np.array([m.memorizes for m in fit_to])
-    c = fit_logistic(x, answers, [SIGNS[key] for key in used])
-    found: Floats = 1 / (1 + np.exp(-(c[0] + y @ c[1:])))
+def _answers(models: xr.Dataset) -> NDArray[np.bool_]:
+    return np.asarray(models["truth"] == MEMORIZING)
+
+
+def _told(fit_to: xr.Dataset, used: Sequence[str], to: xr.Dataset) -> Floats:
+    """Probabilities of memorizing of the models `to`, by a fit to others."""
+    signs = [SIGNS[key] for key in used]
+    c = fit_logistic(columns(fit_to, used), _answers(fit_to), signs)
+    found: Floats = 1 / (1 + np.exp(-(c[0] + columns(to, used) @ c[1:])))
     return found
 
 
@@ -90,13 +96,12 @@ class Bin:
 
 def reliability(analysis: CalibrationAnalysis, law: str, edges: Sequence[float]) -> list[Bin]:
     """Probabilities against what is true."""
-    models = [m for m in analysis.of("test") if m.truth != MIDDLE]
-    p = np.array([m.by_entropy[law].probability for m in models])
-    truth = np.array([m.memorizes for m in models])
-    rows = []
+    models = decided(analysis.data, "test")
+    p, truth = models["probability"].sel(basis=law).values, _answers(models)
+    found = []
     for low, high in pairwise(edges):
         inside = (p >= low) & ((p < high) | (high == edges[-1]))
         n = int(inside.sum())
         told = float(p[inside].mean()) if n else math.nan
-        rows.append(Bin(low, high, n, told, int(truth[inside].sum())))
-    return rows
+        found.append(Bin(low, high, n, told, int(truth[inside].sum())))
+    return found

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 import xarray as xr
 
-from simulations.phase.config import SMALL_LEVEL
+from simulations.measure.names import SMALL_LEVEL
 from simulations.probe.judge.features import features_of, nearest_level
 from simulations.probe.measure.dataset import split_rows
 

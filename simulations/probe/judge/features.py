@@ -17,8 +17,8 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from simulations.measure.bootstrap import bootstrap_ratio
-from simulations.phase.config import SMALL_LEVEL
-from simulations.probe.measure.dataset import split_rows
+from simulations.measure.names import SMALL_LEVEL
+from simulations.probe.measure.dataset import repeats_of, split_rows
 
 Floats = NDArray[np.float64]
 
@@ -113,7 +113,7 @@ def _sums(
     data: xr.Dataset, split: str, resample: tuple[np.random.Generator, int] | None
 ) -> dict[str, Floats]:
     """Means over the sequences of a split, (1,) or (n,) replicates; NaN for what is not there."""
-    columns = _columns(split_rows(data, split), split)
+    columns = _columns(split_rows(data, split))
     if resample is None:
         return {name: np.array([_mean(values)]) for name, values in columns.items()}
     rng, n = resample
@@ -131,8 +131,8 @@ def _mean(values: Floats) -> float:
     return float(known.mean()) if len(known) else math.nan
 
 
-def _columns(rows: xr.Dataset, split: str) -> dict[str, Floats]:
-    """Numbers per sequence of a split; NaN where not measured."""
+def _columns(rows: xr.Dataset) -> dict[str, Floats]:
+    """Numbers per sequence; NaN where not measured. `repeats` : whether another one equals it."""
     levels = rows["t_entropy"].values
     loo = rows.sel(law="loo")
     small, middle = nearest_level(levels, SMALL_LEVEL), nearest_level(levels, MIDDLE_LEVEL)
@@ -141,24 +141,12 @@ def _columns(rows: xr.Dataset, split: str) -> dict[str, Floats]:
         "entropy_middle": loo["entropy"].values[:, middle],
         "loss": loo["log_loss"].values[:, small],
         "loss_middle": loo["log_loss"].values[:, middle],
-        "repeats": _repeats(rows, split),
+        "repeats": repeats_of(rows["tokens"].values) > 0,
     }
     level = nearest_level(rows["t"].values, RECOVERY_LEVEL)
     corrupted = rows["corrupted"].values[:, level]
     recovered = rows["recovered"].sel(decoder=DECODER).values[:, level]
     measured = (corrupted >= 0) & (recovered >= 0)
-    for name, counts in (("corrupted", corrupted), ("recovered", recovered)):
-        found[name] = np.where(measured, counts, np.nan)
+    found["corrupted"] = np.where(measured, corrupted, np.nan)
+    found["recovered"] = np.where(measured, recovered, np.nan)
     return {name: np.asarray(values, np.float64) for name, values in found.items()}
-
-
-def _repeats(rows: xr.Dataset, split: str) -> Floats:
-    """1 for a sequence that another one of its split equals, else 0."""
-    if split == "generated" and (rows["repeats"].values >= 0).all():
-        return np.asarray(rows["repeats"].values > 0, np.float64)
-    if not rows.sizes["sequence"]:
-        return np.zeros(0)
-    _, group, count = np.unique(
-        rows["tokens"].values, axis=0, return_inverse=True, return_counts=True
-    )
-    return np.asarray(count[group.ravel()] > 1, np.float64)

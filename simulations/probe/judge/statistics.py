@@ -8,7 +8,9 @@ name their law, `loo` or `full`, and are in nats.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,14 +18,16 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from simulations.measure.bootstrap import bootstrap_ratio
+from simulations.measure.names import SPLITS
 from simulations.probe.judge.membership import Membership, memberships
 from simulations.probe.measure.dataset import split_rows
 from simulations.probe.measure.estimate import Estimate, estimate, proportion
 
 Floats = NDArray[np.float64]
-Draws = tuple[Floats, Floats, int]  # values, replicates, sequences
+Draws = tuple[Floats, Floats, int]  # values by level, replicates, sequences
+Ratio = Callable[[Any, Any], tuple[Floats, Floats]]  # of sums over rows: value, replicates
 
-SPLITS = ("train", "heldout", "generated", "random")
+NAMES = {"train": "train", "heldout": "held-out", "generated": "generated", "random": "random"}
 
 
 @dataclass(frozen=True)
@@ -88,6 +92,10 @@ class Statistics:
     epsilons: tuple[float, ...]
     replicates: int
 
+    def gap(self, what: str) -> dict[float, Estimate]:
+        """A difference by level."""
+        return {g.t: g.gap for g in self.gaps if g.what == what}
+
     def rate(self, split: str, decoder: str) -> list[Rates]:
         """Rows of a split and decoder by level, those alone that were measured."""
         found = [r for r in self.rates if (r.split, r.decoder) == (split, decoder)]
@@ -100,25 +108,23 @@ class Statistics:
 
 def statistics(data: xr.Dataset, rng: np.random.Generator, n_replicates: int = 1000) -> Statistics:
     """All rates of a probe's dataset with their intervals."""
-    names = [name for name in SPLITS if name in data["split"].values]
-    parts = {name: split_rows(data, name) for name in names}
+    parts = {name: split_rows(data, name) for name in SPLITS if name in data["split"].values}
+    ratio = partial(_ratio, rng, n_replicates)
     rates: list[Rates] = []
     laws: list[LawRow] = []
     draws: dict[tuple[str, str], Draws] = {}
     for name, part in parts.items():
         for decoder in data["decoder"].values.tolist():
-            rows, found = _rates(part, name, decoder, rng, n_replicates)
-            rates += rows
-            draws[name, decoder] = found
-        rows_of_laws, found = _laws(part, name, rng, n_replicates)
-        laws += rows_of_laws
-        draws[name, "entropy"] = found
-    splits = tuple(_split_row(part, name, rng, n_replicates) for name, part in parts.items())
+            found, draws[name, decoder] = _rates(part, name, decoder, ratio)
+            rates += found
+        rows, by_law = _laws(part, name, ratio)
+        laws += rows
+        draws |= {(name, law): drawn for law, drawn in by_law.items()}
     return Statistics(
         tuple(rates),
         tuple(laws),
-        splits,
-        tuple(_gaps(data, parts, draws)),
+        tuple(_split_row(part, name, ratio) for name, part in parts.items()),
+        tuple(_gaps(data, draws)),
         memberships(data, rng, n_replicates),
         tuple(data["epsilon"].values.tolist()),
         n_replicates,
@@ -132,7 +138,7 @@ def changed_tokens(part: xr.Dataset, decoder: str) -> NDArray[np.int64]:
 
 
 def _ratio(
-    rng: np.random.Generator, top: Any, bottom: Any, n_replicates: int
+    rng: np.random.Generator, n_replicates: int, top: Any, bottom: Any
 ) -> tuple[Floats, Floats]:
     """Bootstrap over rows; NaN throughout where there is none."""
     n = len(top)
@@ -142,21 +148,21 @@ def _ratio(
     return bootstrap_ratio(rng, top, bottom, np.arange(n), n_replicates)
 
 
-def _rates(
-    part: xr.Dataset, split: str, decoder: str, rng: np.random.Generator, n_replicates: int
-) -> tuple[list[Rates], Draws]:
-    """Rows by level; and recovery (t,) with its replicates (R, t)."""
-    changed = changed_tokens(part, decoder)
-    restored = np.asarray(part["recovered"].sel(decoder=decoder).values, np.int64)
-    broken = np.asarray(part["broken"].sel(decoder=decoder).values, np.int64)
-    measured = (changed >= 0) & (restored >= 0)
+def _rates(part: xr.Dataset, split: str, decoder: str, ratio: Ratio) -> tuple[list[Rates], Draws]:
+    """Rows by level; and recovery."""
+    counts = [changed_tokens(part, decoder)]
+    counts += [
+        np.asarray(part[name].sel(decoder=decoder).values, np.int64)
+        for name in ("recovered", "broken")
+    ]
+    measured = (counts[0] >= 0) & (counts[1] >= 0)
     kept = measured.any(1)
-    measured, changed = measured[kept], changed[kept]
-    restored, broken = restored[kept], broken[kept]
-    others = part.sizes["position"] - changed
+    changed, restored, broken = (x[kept] for x in counts)
+    measured = measured[kept]
     top = np.stack([restored, broken], axis=-1) * measured[..., None]
+    others = part.sizes["position"] - changed
     bottom = np.stack([changed, others], axis=-1) * measured[..., None]
-    value, draws = _ratio(rng, top, bottom, n_replicates)
+    value, draws = ratio(top, bottom)
     exact = (restored == changed) & (broken == 0)
     rows = []
     for k, t in enumerate(part["t"].values.tolist()):
@@ -167,21 +173,19 @@ def _rates(
     return rows, (value[..., 0], draws[..., 0], int(kept.sum()))
 
 
-def _laws(
-    part: xr.Dataset, split: str, rng: np.random.Generator, n_replicates: int
-) -> tuple[list[LawRow], Draws]:
-    """Rows by law and level; and entropy (law, t_entropy) with its replicates."""
-    entropy = np.asarray(part["entropy"].values, np.float64)
-    loss = np.asarray(part["log_loss"].values, np.float64)
+def _laws(part: xr.Dataset, split: str, ratio: Ratio) -> tuple[list[LawRow], dict[str, Draws]]:
+    """Rows by law and level; and entropy by law."""
+    entropy, loss = (np.asarray(part[name].values, np.float64) for name in ("entropy", "log_loss"))
     measured = np.isfinite(entropy) & np.isfinite(loss)
     share = np.asarray(part["vanishing"].values, np.float64) / part.sizes["position"]
     table = np.concatenate([np.stack([entropy, loss, loss - entropy], axis=-1), share], axis=-1)
     kept = measured.any((1, 2))
     here = measured[kept][..., None]
     bottom = np.broadcast_to(here, table[kept].shape).astype(np.float64)
-    value, draws = _ratio(rng, np.where(here, table[kept], 0.0), bottom, n_replicates)
-    rows = []
+    value, draws = ratio(np.where(here, table[kept], 0.0), bottom)
+    rows, by_law = [], {}
     for i, law in enumerate(part["law"].values.tolist()):
+        by_law[law] = value[i, :, 0], draws[:, i, :, 0], int(kept.sum())
         for k, t in enumerate(part["t_entropy"].values.tolist()):
             n = int(measured[:, i, k].sum())
             found = [
@@ -189,22 +193,20 @@ def _laws(
                 for j in range(table.shape[-1])
             ]
             rows.append(LawRow(split, law, t, found[0], found[1], found[2], tuple(found[3:])))
-    return rows, (value[..., 0], draws[..., 0], int(kept.sum()))
+    return rows, by_law
 
 
-def _split_row(
-    part: xr.Dataset, split: str, rng: np.random.Generator, n_replicates: int
-) -> SplitRow:
+def _split_row(part: xr.Dataset, split: str, ratio: Ratio) -> SplitRow:
     def mean(values: Any) -> Estimate:
         known = np.asarray(values, np.float64)
-        value, draws = _ratio(rng, known, np.ones(len(known)), n_replicates)
+        value, draws = ratio(known, np.ones(len(known)))
         return estimate(float(value), draws, len(known))
 
-    nelbo = part["nelbo"].values
-    bound = mean(nelbo[np.isfinite(nelbo)])
-    low, value, high = np.exp([bound.low, bound.value, bound.high]).tolist()
-    repeats, distance = part["repeats"].values, part["nearest_distance"].values
-    found = distance[distance >= 0]
+    nelbo, repeats, distance = (
+        part[name].values for name in ("nelbo", "repeats", "nearest_distance")
+    )
+    bound, found = mean(nelbo[np.isfinite(nelbo)]), distance[distance >= 0]
+    value, low, high = np.exp([bound.value, bound.low, bound.high]).tolist()
     return SplitRow(
         split,
         part.sizes["sequence"],
@@ -216,32 +218,24 @@ def _split_row(
     )
 
 
-def _gaps(
-    data: xr.Dataset,
-    parts: dict[str, xr.Dataset],
-    draws: dict[tuple[str, str], Draws],
-) -> list[Gap]:
-    """Recovery of train minus held-out; `loo` entropy of generated minus train."""
-
-    def minus(first: str, second: str, what: str) -> Draws:
-        a, b = draws[first, what], draws[second, what]
-        return a[0] - b[0], a[1] - b[1], min(a[2], b[2])
-
+def _gaps(data: xr.Dataset, draws: dict[tuple[str, str], Draws]) -> list[Gap]:
+    """Recovery of train minus held-out; entropy of generated minus train and held-out."""
+    pairs = [
+        ("train", "heldout", decoder, "t", f"recovery, train - held-out, {decoder}")
+        for decoder in data["decoder"].values.tolist()
+    ]
+    pairs += [
+        ("generated", other, law, "t_entropy", f"{law} entropy, generated - {NAMES[other]}")
+        for other in ("train", "heldout")
+        for law in data["law"].values.tolist()
+    ]
     found = []
-    if "train" in parts and "heldout" in parts:
-        for decoder in data["decoder"].values.tolist():
-            value, replicates, n = minus("train", "heldout", decoder)
-            for k, t in enumerate(data["t"].values.tolist()):
-                if np.isfinite(value[k]):
-                    gap = estimate(value[k], replicates[:, k], n)
-                    found.append(Gap(f"recovery, train - held-out, {decoder}", t, gap))
-    for other in ("train", "heldout"):
-        if "generated" in parts and other in parts:
-            value, replicates, n = minus("generated", other, "entropy")
-            name = "held-out" if other == "heldout" else other
-            for i, law in enumerate(data["law"].values.tolist()):
-                for k, t in enumerate(data["t_entropy"].values.tolist()):
-                    if np.isfinite(value[i, k]):
-                        gap = estimate(value[i, k], replicates[:, i, k], n)
-                        found.append(Gap(f"{law} entropy, generated - {name}", t, gap))
+    for first, second, what, level, name in pairs:
+        if (first, what) not in draws or (second, what) not in draws:
+            continue
+        (a, draws_a, n_a), (b, draws_b, n_b) = draws[first, what], draws[second, what]
+        for k, t in enumerate(data[level].values.tolist()):
+            if np.isfinite(a[k] - b[k]):
+                gap = estimate(a[k] - b[k], draws_a[:, k] - draws_b[:, k], min(n_a, n_b))
+                found.append(Gap(name, t, gap))
     return found

@@ -33,13 +33,10 @@ from simulations.probe.judge.caveats import caveats_of
 from simulations.probe.judge.features import (
     MIDDLE_LEVEL,
     RECOVERY_LEVEL,
-    Features,
     feature_replicates,
     features_of,
     nearest_level,
 )
-
-__all__ = ["Features", "Verdict", "features_of", "label_of", "verdicts"]
 
 Floats = NDArray[np.float64]
 Label = Literal["memorizing", "in transition", "generalizing", "not decidable with this much data"]

@@ -4,29 +4,27 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
+
+import xarray as xr
 
 from models.sampler import ancestral, steps_from
 from models.streams import stream
 from models.tokens import token_dtype
-from simulations.console.progress import format_seconds
+from simulations.console.units import format_seconds
 from simulations.data.corpora import CorpusError
 from simulations.probe.config import LEAST, MOST, ProbeConfig, Sizes
 from simulations.probe.measure.law import Reader
-from simulations.probe.measure.paper import PAPER_SPLITS, paper_block, paper_rows
+from simulations.probe.measure.paper import paper_block, paper_rows
 
 SHARES = {"sequences": 0.35, "recover": 0.4, "generate": 0.25}  # of the budget
-SEARCH = 1e-3  # seconds to find the nearest training sequence, roughly
-MOST_RANDOM = 128  # sequences of random tokens
 
 
 class BudgetError(CorpusError):
     """A budget in which nothing can be measured; the message says what would do."""
 
 
-@dataclass(frozen=True)
-class Costs:
+class Costs(NamedTuple):
     """Seconds a sequence: of reading the laws at one level, of one reverse step, of one step by
     the paper's protocol (0 without it); and `start`, spent on compiling and timing."""
 
@@ -36,12 +34,9 @@ class Costs:
     start: float
 
     def of_recover(self, config: ProbeConfig) -> float:
-        """Seconds to restore one sequence from all levels."""
-        return sum(self.of_run(config, t) for t in config.levels)
-
-    def of_run(self, config: ProbeConfig, t: float) -> float:
-        """Seconds of a reverse run from t, by both protocols."""
-        return steps_from(t, config.steps) * (self.step + self.paper_step)
+        """Seconds to restore one sequence from all levels, by both protocols."""
+        steps = [steps_from(t, config.steps) for t in config.levels]
+        return sum(n * (self.step + self.paper_step) for n in steps)
 
     def of_reading(self, config: ProbeConfig) -> float:
         """Seconds for all one-forward measures of a sequence."""
@@ -74,20 +69,22 @@ def choose_sizes(config: ProbeConfig, costs: Costs, train: int | None, test: int
     one = costs.of_reading(config)
     runs = max(1, len(data) + (config.generate != 0))  # splits that are restored
     readings = (len(data) + 0.25) * one  # of them few are of random tokens
-    afford = {
-        "sequences": SHARES["sequences"] * left / readings,
-        "recover": SHARES["recover"] * left / (runs * costs.of_recover(config)),
-        "generate": SHARES["generate"] * left / (costs.step * config.steps + one),
+    seconds = {
+        "sequences": readings,
+        "recover": runs * costs.of_recover(config),
+        "generate": costs.step * config.steps + one,
     }
-    chosen, found = {}, {"sequences": config.sequences}
-    found |= {"recover": config.recover, "generate": config.generate}
-    for name, asked in found.items():
-        most = MOST[name] if asked is None else asked
+    chosen: dict[str, int] = {}
+    for name, each in seconds.items():
+        asked = getattr(config, name)
+        most: int = MOST[name] if asked is None else asked
         if name != "generate" and data:
             most = min(most, max(data))
-        size = most if asked is not None else min(int(max(afford[name], 0)), most)
-        if asked is None and size < min(LEAST[name], most):
-            size = 0
+        size = most
+        if asked is None:
+            size = min(int(max(SHARES[name] * left / each, 0)), most)
+            if size < min(LEAST[name], most):
+                size = 0
         chosen[name] = size
     chosen["recover"] = min(chosen["recover"], chosen["sequences"])
     if not chosen["sequences"]:
@@ -104,12 +101,12 @@ def _sentence(config: ProbeConfig, costs: Costs, chosen: dict[str, int]) -> str:
     fixed = [name for name in chosen if getattr(config, name) is not None]
     why = (
         "The sizes were given"
-        if len(fixed) == 3
+        if len(fixed) == len(chosen)
         else f"From a budget of {format_seconds(config.budget_seconds)} and the time of the first "
         f"batches ({1000 * costs.read:.2g} ms a sequence and level, {1000 * costs.step:.2g} ms a "
         "sequence and reverse step)" + (f", with {' and '.join(fixed)} given" if fixed else "")
     )
-    lacking = any(not size and getattr(config, name) is None for name, size in chosen.items())
+    lacking = any(not size and name not in fixed for name, size in chosen.items())
     none = " The budget was too small for the sizes that are 0." if lacking else ""
     flags = " ".join(f"--{name} {size}" for name, size in chosen.items())
     return (
@@ -119,25 +116,23 @@ def _sentence(config: ProbeConfig, costs: Costs, chosen: dict[str, int]) -> str:
     )
 
 
-def part_costs(config: ProbeConfig, costs: Costs, sizes: dict[str, tuple[int, int]]) -> Any:
-    """Seconds of every part by name, for the time left; sizes: (read, restored) by split."""
-    found: dict[str, float] = {}
-    for split in ("heldout", "generated") if "train" in sizes else ():
-        found[f"{split}-nearest"] = SEARCH * sizes.get(split, (0, 0))[0]
-    if "generated" in sizes:
-        found["generate"] = sizes["generated"][0] * config.steps * costs.step
-    for split, (n, restored) in sizes.items():
-        for t in config.entropy_levels:
-            found[f"{split}-t{t:g}-read"] = n * costs.read
-        if split != "random":
-            found[f"{split}-nelbo"] = n * config.nelbo_draws * costs.read
-        if restored:
-            for t in config.levels:
-                steps = steps_from(t, config.steps) * restored
-                found[f"{split}-t{t:g}-restore"] = steps * costs.step
-                if config.protocol == "paper" and split in PAPER_SPLITS:
-                    found[f"{split}-t{t:g}-paper"] = steps * costs.paper_step
-    return {name: max(seconds, 1e-6) for name, seconds in found.items()}
+def sizes_part(
+    reader: Reader, config: ProbeConfig, train: int | None, test: int | None
+) -> xr.Dataset:
+    """Sizes by the settings and a timing, as a part that is kept; `read_sizes` is the inverse."""
+    costs = time_costs(reader, config)
+    sizes = choose_sizes(config, costs, train, test)
+    return xr.Dataset(
+        {"sizes": ("size", list(sizes[:3])), "seconds": ("kind", list(costs))},
+        attrs={"sentence": sizes.sentence},
+    )
+
+
+def read_sizes(part: xr.Dataset) -> tuple[Costs, Sizes]:
+    """What `sizes_part` found."""
+    read, restored, generated = part["sizes"].values.tolist()
+    sizes = Sizes(read, restored, generated, part.attrs["sentence"])
+    return Costs(*part["seconds"].values.tolist()), sizes
 
 
 def _second(work: Callable[[], Any]) -> float:

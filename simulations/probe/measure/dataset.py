@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,10 +11,12 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from models.tokens import Tokens
-from simulations.phase.config import DECODERS, EPSILONS, LAWS
+from simulations.measure.names import DECODERS, EPSILONS, LAWS
 from simulations.probe.config import ProbeConfig
 from simulations.probe.measure.paper import MEASURES
 
+BINS = 40  # of the entropy histogram, over [0, log V]
+EXAMPLE = ("noisy", "output")  # tokens of a restored sequence, before and after
 INTEGERS = {
     "corrupted": ("sequence", "t"),
     "corrupted_ancestral": ("sequence", "t"),
@@ -40,10 +43,9 @@ class Split:
     index: NDArray[np.int64]
 
 
-def empty_dataset(
-    splits: list[Split], config: ProbeConfig, bins: NDArray[np.float64]
-) -> xr.Dataset:
+def empty_dataset(splits: list[Split], config: ProbeConfig, vocab_size: int) -> xr.Dataset:
     """All splits after one another, nothing measured: -1 in integers, NaN in reals, 0 counts."""
+    bins = math.log(vocab_size) / BINS * np.arange(BINS, dtype=np.float64)
     coords: dict[str, Any] = {
         "split": ("sequence", np.repeat([s.name for s in splits], [len(s.index) for s in splits])),
         "index": ("sequence", np.concatenate([s.index for s in splits]).astype(np.int32)),
@@ -56,27 +58,25 @@ def empty_dataset(
     }
     tokens = np.concatenate([s.tokens for s in splits]).astype(np.int32)
     data = xr.Dataset({"tokens": (("sequence", "position"), tokens)}, coords=coords)
-    integers, reals = dict(INTEGERS), dict(REALS)
+    reals = dict(REALS)
     if config.protocol == "paper":
         data = data.assign_coords(paper_measure=list(MEASURES))
         reals["paper"] = ("sequence", "t", "paper_measure")
-    sizes = dict(data.sizes)
-    for names, empty in ((integers, np.int32(-1)), (reals, np.float32(np.nan))):
+    counts = {"entropy_histogram": ("sequence", "law", "t_entropy", "bin")}
+    kinds: list[tuple[dict[str, Any], Any]] = [(INTEGERS, np.int32(-1)), (reals, np.float32("nan"))]
+    for names, empty in (*kinds, (counts, np.uint16(0))):
         for name, dims in names.items():
-            data[name] = (dims, np.full([sizes[d] for d in dims], empty))
-    for name in ("entropy", "log_loss"):
-        data[name].attrs["units"] = "nats"
-    data["nelbo"].attrs["units"] = "nats a token"
-    dims = ("sequence", "law", "t_entropy", "bin")
-    data["entropy_histogram"] = (dims, np.zeros([sizes[d] for d in dims], np.uint16))
+            data[name] = (dims, np.full([data.sizes[d] for d in dims], empty))
+    for name, units in {"entropy": "nats", "log_loss": "nats", "nelbo": "nats a token"}.items():
+        data[name].attrs["units"] = units
     return data
 
 
-def fill(data: xr.Dataset, split: Split, part: xr.Dataset, t: float | None = None) -> None:
+def fill(data: xr.Dataset, split: str, part: xr.Dataset, t: float | None = None) -> None:
     """Put a part of one split, at level t where it has one, into its place, in place.
 
     A part may have fewer sequences, the first ones, and fewer decoders (its `shot`)."""
-    first = int(np.argmax(data["split"].values == split.name))
+    first = int(np.argmax(data["split"].values == split))
     for name, found in part.data_vars.items():
         target = data[name]
         where: dict[str, Any] = {"sequence": slice(first, first + found.sizes["sequence"])}
@@ -89,29 +89,26 @@ def fill(data: xr.Dataset, split: Split, part: xr.Dataset, t: float | None = Non
         target.values[place] = found.values
 
 
-def with_examples(
-    data: xr.Dataset, examples: list[tuple[Split, float, Tokens, Tokens]]
-) -> xr.Dataset:
-    """Add the inputs and outputs of restored sequences, to be shown as text."""
-    seq_len = data.sizes["position"]
-    where: list[NDArray[np.int64]] = [np.zeros(0, np.int64)]
-    levels: list[float] = []
-    pairs = [np.zeros((0, 2, seq_len), np.int32)]
-    for split, t, noisy, output in examples:
-        first = int(np.argmax(data["split"].values == split.name))
-        where.append(first + np.arange(len(noisy)))
-        levels += [t] * len(noisy)
-        pairs.append(np.stack([noisy, output], axis=1).astype(np.int32))
-    tokens = np.concatenate(pairs)
-    dims = ("example", "position")
-    return data.assign(
-        example_sequence=("example", np.concatenate(where).astype(np.int32)),
-        example_t=("example", np.array(levels, np.float64)),
-        example_noisy=(dims, tokens[:, 0]),
-        example_output=(dims, tokens[:, 1]),
-    )
+def with_examples(data: xr.Dataset, t: float, examples: dict[str, xr.Dataset]) -> xr.Dataset:
+    """Add the inputs and outputs of sequences restored from t, by split, to be shown as text."""
+    splits, none = data["split"].values, np.zeros((0, data.sizes["position"]), np.int32)
+    rows = [np.flatnonzero(splits == s)[: part.sizes["sequence"]] for s, part in examples.items()]
+    places = np.concatenate([np.zeros(0, np.int32), *rows]).astype(np.int32)
+    found: dict[str, Any] = {"sequence": ("example", places)}
+    found["t"] = ("example", np.full(len(places), t))
+    for name in EXAMPLE:
+        tokens = np.concatenate([none, *(part[name].values for part in examples.values())])
+        found[name] = (("example", "position"), tokens)
+    return data.assign({f"example_{name}": values for name, values in found.items()})
 
 
 def split_rows(data: xr.Dataset, split: str) -> xr.Dataset:
     """The sequences of one split."""
     return data.isel(sequence=np.flatnonzero(data["split"].values == split))
+
+
+def repeats_of(tokens: Any) -> NDArray[np.int64]:
+    """How many other rows equal each row of (n, L)."""
+    _, group, count = np.unique(tokens, axis=0, return_inverse=True, return_counts=True)
+    others: NDArray[np.int64] = count[group.ravel()] - 1
+    return others

@@ -30,8 +30,8 @@ class Estimate:
         return bool(np.isfinite(self.value))
 
 
-def exact_interval(successes: float, n: int, level: float = LEVEL) -> tuple[float, float]:
-    """Clopper and Pearson's interval of a binomial proportion.
+def exact_interval(successes: float, n: int) -> tuple[float, float]:
+    """Clopper and Pearson's 95 % interval of a binomial proportion.
 
     >>> low, high = exact_interval(0, 10)
     >>> low, round(high, 4)
@@ -39,7 +39,7 @@ def exact_interval(successes: float, n: int, level: float = LEVEL) -> tuple[floa
     """
     if n == 0:
         return np.nan, np.nan
-    tail = (1 - level) / 2
+    tail = (1 - LEVEL) / 2
     low = stats.beta.ppf(tail, successes, n - successes + 1) if successes > 0 else 0.0
     high = stats.beta.ppf(1 - tail, successes + 1, n - successes) if successes < n else 1.0
     return float(low), float(high)

@@ -73,24 +73,15 @@ class LawReading(NamedTuple):
     argmax: NDArray[np.integer]
 
 
-def of_loo(found: Scalars, x_t: Tokens) -> LawReading:
-    """The `loo` law."""
-    return _reading(found, x_t, None, 0.0)
-
-
-def of_full(found: Scalars, x_t: Tokens, x_0: Tokens, beta: float) -> LawReading:
-    """The `full` law at inverse temperature beta, by the formulas of the module."""
-    return _reading(found, x_t, x_0, beta)
-
-
-def _reading(found: Scalars, x_t: Tokens, x_0: Tokens | None, beta: float) -> LawReading:
+def read_law(found: Scalars, x_t: Tokens, x_0: Tokens, beta: float = 0.0) -> LawReading:
+    """The `full` law at inverse temperature beta, by the formulas of the module; at 0, `loo`."""
     present, true, others, rest, best, top = (np.asarray(a, np.float64) for a in found)
     told = present + beta
     total = others + np.exp(told)
     q = np.clip(others / total, 0.0, 1.0)
     stays = np.maximum(1 - q, 1e-300)
     entropy = rest / total + q * np.log(total) - stays * np.log1p(-np.minimum(q, 1 - 1e-16))
-    own = beta if x_0 is None else np.where(x_t == x_0, beta, 0.0)
+    own = np.where(x_t == x_0, beta, 0.0)
     tie = (told == top) & (x_t < best)  # the first of equals, as argmax has it
     argmax = np.where((told > top) | tie, x_t, best.astype(np.int64))
     return LawReading(np.maximum(entropy, 0.0), true + own - np.log(total), argmax)
@@ -109,28 +100,36 @@ class Reader:
         self.in_jax = isinstance(denoiser, eqx.Module)
         self.rows = int(np.clip(BLOCK // (seq_len * self.vocab_size), 1, MOST_ROWS))
 
-    def blocks(self, n: int) -> Iterator[tuple[NDArray[np.int64], int]]:
-        """Row numbers of every block of n, all of one length, and how many of them count."""
-        for first in range(0, n, self.rows):
-            rows = np.arange(first, first + self.rows)
-            yield np.minimum(rows, n - 1), min(self.rows, n - first)
+    @property
+    def schedule(self) -> Any:
+        return self.denoiser.schedule
+
+    def in_blocks(self, n: int, run: Callable[[int, Any], Any], rows: int | None = None) -> Any:
+        """`run(block, row numbers)` on n rows, in blocks of one length; its arrays joined (n, ...).
+
+        The last block is filled up with row n - 1. rows : of a block, where not the reader's.
+        """
+        step, found = rows or self.rows, []
+        for first in range(0, n, step):
+            made = run(first // step, np.minimum(np.arange(first, first + step), n - 1))
+            found.append(jax.tree.map(lambda x, most=n - first: np.asarray(x)[:most], made))
+            self.tick()
+        return _joined(found)
 
     def scalars(self, x_t: Tokens, x_0: Tokens, t: float) -> Scalars:
         """Scalars (n, L) of the `loo` law at x_t (n, L) and level t."""
-        found = []
-        for rows, count in self.blocks(len(x_t)):
-            block = self._scalars(x_t[rows], x_0[rows], np.full(len(rows), t, np.float32))
-            found.append([np.asarray(part)[:count] for part in block])
-            self.tick()
-        return Scalars(*(np.concatenate(parts) for parts in zip(*found, strict=True)))
+        found: Scalars = self.in_blocks(
+            len(x_t),
+            lambda _, rows: self._scalars(x_t[rows], x_0[rows], np.full(len(rows), t, np.float32)),
+        )
+        return found
 
     def nelbo_rates(self, x_t: Tokens, x_0: Tokens, t: Floats) -> Floats:
         """NELBO rate per sequence, mean over tokens, (n,), nats a token per unit of t (n,)."""
-        found = []
-        for rows, count in self.blocks(len(x_t)):
-            found.append(self._rates(x_t[rows], x_0[rows], t[rows])[:count])
-            self.tick()
-        return np.concatenate(found)
+        found: Floats = self.in_blocks(
+            len(x_t), lambda _, rows: self._rates(x_t[rows], x_0[rows], t[rows])
+        )
+        return found
 
     def law(self, x_t: Tokens, t: float) -> Any:
         """The `loo` law of one block of sequences, (batch, L, V)."""
@@ -142,13 +141,10 @@ class Reader:
         if self.in_jax:
             noisy, clean = jnp.asarray(x_t, jnp.int32), jnp.asarray(x_0, jnp.int32)
             return _scalars_jax(self.denoiser, noisy, clean, jnp.asarray(t))
-        law = np.asarray(self.denoiser.log_loo(x_t, t))
-        flat = law.reshape(-1, self.vocab_size)
-        parts = [
-            scalars(flat[rows], x_t.ravel()[rows], x_0.ravel()[rows]) for rows in self._slices(flat)
-        ]
-        joined = (np.concatenate(part) for part in zip(*parts, strict=True))
-        return Scalars(*(part.reshape(x_t.shape) for part in joined))
+        law = np.asarray(self.denoiser.log_loo(x_t, t)).reshape(-1, self.vocab_size)
+        present, true = x_t.ravel(), x_0.ravel()
+        parts = [scalars(law[rows], present[rows], true[rows]) for rows in self._slices(law)]
+        return Scalars(*(part.reshape(x_t.shape) for part in _joined(parts)))
 
     def _rates(self, x_t: Tokens, x_0: Tokens, t: Floats) -> Floats:
         alpha, rate = (np.asarray(f(t)) for f in (self.schedule.alpha, self.schedule.alpha_rate))
@@ -166,14 +162,15 @@ class Reader:
         mean: Floats = np.concatenate(parts).reshape(x_t.shape).mean(1)
         return mean
 
-    @property
-    def schedule(self) -> Any:
-        return self.denoiser.schedule
-
     def _slices(self, law: Any) -> Iterator[slice]:
         step = max(1, SLICE // self.vocab_size)
         for first in range(0, len(law), step):
             yield slice(first, first + step)
+
+
+def _joined(parts: list[Any]) -> Any:
+    """Arrays, or tuples of them, one after another."""
+    return jax.tree.map(lambda *arrays: np.concatenate(arrays), *parts)
 
 
 @eqx.filter_jit

@@ -7,36 +7,42 @@ sequence from streams of its own, so that more sequences leave the numbers of th
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
+from rich.console import Console
 
 from models.denoiser import Denoiser
+from models.sampler import steps_from
 from models.streams import stream
 from models.tokens import Tokens, check_tokens, token_dtype
-from simulations.probe.config import ProbeConfig, Sizes
-from simulations.probe.measure import cells as probe_cells
-from simulations.probe.measure.budget import (
-    MOST_RANDOM,
-    Costs,
-    choose_sizes,
-    part_costs,
-    time_costs,
+from simulations.console.progress import Reporter
+from simulations.probe.config import ProbeConfig
+from simulations.probe.measure import cells
+from simulations.probe.measure.budget import Costs, read_sizes, sizes_part
+from simulations.probe.measure.cells import Work
+from simulations.probe.measure.dataset import (
+    EXAMPLE,
+    Split,
+    empty_dataset,
+    fill,
+    repeats_of,
+    with_examples,
 )
-from simulations.probe.measure.cells import BINS, Work
-from simulations.probe.measure.dataset import Split, empty_dataset, fill, with_examples
 from simulations.probe.measure.law import Reader
 from simulations.probe.measure.paper import PAPER_SPLITS
-from simulations.probe.measure.parts import Follow, Parts, SavedParts
+from simulations.probe.measure.parts import Parts
 
 Ids = NDArray[np.integer]
 
 EXAMPLE_LEVEL = 0.25  # restored sequences of the level next to it are kept
 FINGERPRINT = (8, 64)  # sites and values
+MOST_RANDOM = 128  # sequences of random tokens
+SEARCH = 1e-3  # seconds to find the nearest training sequence, roughly
 
 
 def measure(
@@ -44,152 +50,126 @@ def measure(
     config: ProbeConfig,
     test: Ids | None = None,
     train: Ids | None = None,
-    on_progress: Follow | None = None,
-    saved: SavedParts | None = None,
+    *,
+    console: Console | None = None,
+    parts: Parts | None = None,
 ) -> xr.Dataset:
     """All measures of the denoiser on test and training sequences, (n, L) each.
 
-    on_progress : from the expected seconds of every part to a reporter that is told of them.
-    saved : finished parts that are read in place of being computed, and are added to.
+    console : where progress is told; nothing is by default.
+    parts : finished parts that are read in place of being computed, and are added to.
 
     Raises TokenRangeError for tokens that the denoiser cannot take, ValueError where no length is
     known, BudgetError, and ResultsError for saved parts of another model.
     """
     given = {"train": train, "heldout": test}
-    seq_len = _length(denoiser, given)
-    parts = Parts(saved)
-    work = Work(Reader(denoiser, seq_len, parts.tick), config, parts)
-    parts.check_model(_fingerprint(work.reader, config))
-    costs, sizes = _sizes(work, *(None if x is None else len(x) for x in given.values()))
-    splits = {
-        name: _rows_of(config, name, tokens, sizes.sequences, denoiser.vocab_size, seq_len)
-        for name, tokens in given.items()
-        if tokens is not None
-    }
-    planned = {name: len(split.tokens) for name, split in splits.items()}
-    planned |= {"generated": sizes.generate} if sizes.generate else {}
-    planned["random"] = min(sizes.sequences, MOST_RANDOM)
-    restored = {
-        name: min(n, sizes.recover) if name != "random" else 0 for name, n in planned.items()
-    }
-    expected = part_costs(config, costs, {name: (n, restored[name]) for name, n in planned.items()})
-    expected = {name: cost for name, cost in expected.items() if not parts.has(name)}
-    if on_progress is None:
-        return _all_parts(work, splits, sizes, restored, train)
-    with on_progress(expected) as parts.reporter:
+    there = {name: tokens for name, tokens in given.items() if tokens is not None}
+    parts = parts or Parts()
+    reader = Reader(denoiser, _length(denoiser, there), parts.tick)
+    vocab_size, work = reader.vocab_size, Work(reader, config)
+    parts.check_model(_fingerprint(work))
+    have = [None if tokens is None else len(tokens) for tokens in given.values()]
+    costs, sizes = read_sizes(parts.run("sizes", sizes_part, reader, config, *have))
+    splits = {name: _rows_of(work, name, tokens, sizes.sequences) for name, tokens in there.items()}
+    counts = {name: len(split.tokens) for name, split in splits.items()}
+    counts |= {"generated": sizes.generate} if sizes.generate else {}
+    counts["random"] = min(sizes.sequences, MOST_RANDOM)
+    plan = list(_plan(work, costs, counts, sizes.recover, train))
+    seconds = {"generate": sizes.generate * config.steps * costs.step} if sizes.generate else {}
+    seconds |= {part.name: part.seconds for part in plan}
+    left = {name: max(s, 1e-6) for name, s in seconds.items() if name not in parts.finished}
+    with Reporter(console or Console(quiet=True), left, 1) as parts.reporter:
         parts.reporter.say(sizes.sentence)
-        return _all_parts(work, splits, sizes, restored, train)
-
-
-def _all_parts(
-    work: Work,
-    splits: dict[str, Split],
-    sizes: Sizes,
-    restored: dict[str, int],
-    train: Ids | None,
-) -> xr.Dataset:
-    config, parts, reader = work.config, work.parts, work.reader
-    if sizes.generate:
-        drawn = parts.run("generate", lambda: probe_cells.generated(work, sizes.generate))[
-            "tokens"
-        ].values
-        splits["generated"] = _numbered("generated", drawn.astype(token_dtype(reader.vocab_size)))
-    splits["random"] = _random(work, min(sizes.sequences, MOST_RANDOM))
-    bins = math.log(reader.vocab_size) / BINS * np.arange(BINS, dtype=np.float64)
-    data = empty_dataset(list(splits.values()), config, bins)
-    examples = []
-    shown = min(config.levels, key=lambda t: abs(t - EXAMPLE_LEVEL))
-    for name, split in splits.items():
-        n = restored[name]
-        for t in config.entropy_levels:
-            job = _job(probe_cells.read, work, split, t)
-            fill(data, split, parts.run(f"{name}-t{t:g}-read", job), t)
-        if name != "random":
-            fill(data, split, parts.run(f"{name}-nelbo", _job(probe_cells.nelbo, work, split)))
-        for t in config.levels if n else ():
-            found = parts.run(
-                f"{name}-t{t:g}-restore", _job(probe_cells.restore, work, split, t, n)
-            )
-            fill(data, split, found.drop_vars(["noisy", "output"]), t)
-            if t == shown:
-                examples.append((split, t, found["noisy"].values, found["output"].values))
-            if config.protocol == "paper" and name in PAPER_SPLITS:
-                job = _job(probe_cells.paper, work, split, t, n)
-                fill(data, split, parts.run(f"{name}-t{t:g}-paper", job), t)
-        if train is not None and name in ("heldout", "generated"):
-            fill(
-                data,
-                split,
-                parts.run(f"{name}-nearest", _job(probe_cells.nearest, work, split, train)),
-            )
-    if "generated" in splits:
-        fill(data, splits["generated"], probe_cells.repeats(splits["generated"].tokens))
-    return with_examples(data, examples).assign_attrs(
-        vocab_size=reader.vocab_size,
+        if sizes.generate:
+            drawn = parts.run("generate", cells.generated, work, sizes.generate)["tokens"].values
+            splits["generated"] = _numbered("generated", drawn, vocab_size)
+        splits["random"] = _random(work, counts["random"])
+        data = empty_dataset(list(splits.values()), config, vocab_size)
+        examples = {}
+        shown = min(config.levels, key=lambda t: abs(t - EXAMPLE_LEVEL))
+        for part in plan:
+            found = parts.run(part.name, part.compute, splits[part.split])
+            if part.t == shown and EXAMPLE[0] in found:
+                examples[part.split] = found
+            fill(data, part.split, found.drop_vars(EXAMPLE, errors="ignore"), part.t)
+    mine = data["split"].values == "generated"
+    data["repeats"].values[mine] = repeats_of(data["tokens"].values[mine])
+    return with_examples(data, shown, examples).assign_attrs(
+        vocab_size=vocab_size,
         seq_len=reader.seq_len,
         n_steps=config.steps,
         nelbo_start=config.nelbo_start,
         protocol=config.protocol,
         root_seed=config.root_seed,
         budget=sizes.sentence,
-        sizes=[sizes.sequences, sizes.recover, sizes.generate],
+        sizes=list(sizes[:3]),
     )
 
 
-def _job(compute: Callable[..., xr.Dataset], *given: Any) -> Callable[[], xr.Dataset]:
-    return lambda: compute(*given)
+class Part(NamedTuple):
+    """One thing that is measured of one split, at level t where it has one; rough seconds."""
+
+    name: str
+    split: str
+    t: float | None
+    seconds: float
+    compute: Callable[[Split], xr.Dataset]
 
 
-def _sizes(work: Work, train: int | None, test: int | None) -> tuple[Costs, Sizes]:
-    """Sizes of a saved probe, else from the settings and a timing."""
+def _plan(
+    work: Work, costs: Costs, counts: dict[str, int], recover: int, train: Ids | None
+) -> Iterator[Part]:
+    """All parts, from the number of sequences by split, of which `recover` are restored."""
+    config = work.config
+    for split, n in counts.items():
+        for t in config.entropy_levels:
+            name = f"{split}-t{t:g}-read"
+            yield Part(name, split, t, n * costs.read, partial(cells.read, work, t))
+        if split == "random":
+            continue
+        seconds = n * config.nelbo_draws * costs.read
+        yield Part(f"{split}-nelbo", split, None, seconds, partial(cells.nelbo, work))
+        few = min(n, recover)
+        for t in config.levels if few else ():
+            name, steps = f"{split}-t{t:g}", steps_from(t, config.steps) * few
+            job = partial(cells.restore, work, t, few)
+            yield Part(f"{name}-restore", split, t, steps * costs.step, job)
+            if config.protocol == "paper" and split in PAPER_SPLITS:
+                job = partial(cells.paper, work, t, few)
+                yield Part(f"{name}-paper", split, t, steps * costs.paper_step, job)
+        if train is not None and split != "train":
+            job = partial(cells.nearest, work, train)
+            yield Part(f"{split}-nearest", split, None, n * SEARCH, job)
 
-    def choose() -> xr.Dataset:
-        costs = time_costs(work.reader, work.config)
-        sizes = choose_sizes(work.config, costs, train, test)
-        numbers = [sizes.sequences, sizes.recover, sizes.generate]
-        times = [costs.read, costs.step, costs.paper_step, costs.start]
-        return xr.Dataset(
-            {"sizes": ("size", numbers), "seconds": ("kind", times)},
-            attrs={"sentence": sizes.sentence},
-        )
 
-    found = work.parts.run("sizes", choose)
-    read, restored, generated = (int(n) for n in found["sizes"].values)
-    costs = Costs(*(float(s) for s in found["seconds"].values))
-    return costs, Sizes(read, restored, generated, found.attrs["sentence"])
-
-
-def _fingerprint(reader: Reader, config: ProbeConfig) -> Any:
+def _fingerprint(work: Work) -> NDArray[np.float64]:
     """Some probabilities of the denoiser, by which it is known again."""
-    rng = stream(config.root_seed, "fingerprint")
+    reader, rng = work.reader, stream(work.config.root_seed, "fingerprint")
     drawn = rng.integers(reader.vocab_size, size=(1, reader.seq_len))
-    x = drawn.astype(token_dtype(reader.vocab_size))
-    law = np.asarray(reader.law(x, 0.3), np.float64)[0]
-    return np.exp(law[: FINGERPRINT[0], : FINGERPRINT[1]])
+    law = reader.law(drawn.astype(token_dtype(reader.vocab_size)), 0.3)
+    sites, values = FINGERPRINT
+    return np.exp(np.asarray(law, np.float64)[0, :sites, :values])
 
 
-def _rows_of(
-    config: ProbeConfig, name: str, tokens: Ids, n: int, vocab_size: int, seq_len: int
-) -> Split:
+def _rows_of(work: Work, name: str, tokens: Ids, n: int) -> Split:
     """The first n rows of a file after a shuffle."""
-    index = stream(config.root_seed, "rows", name).permutation(len(tokens))[:n]
-    return Split(name, check_tokens(tokens[index], vocab_size, seq_len, name), index)
+    index = stream(work.config.root_seed, "rows", name).permutation(len(tokens))[:n]
+    reader = work.reader
+    return Split(name, check_tokens(tokens[index], reader.vocab_size, reader.seq_len, name), index)
 
 
-def _numbered(name: str, tokens: Tokens) -> Split:
-    return Split(name, tokens, np.arange(len(tokens)))
+def _numbered(name: str, tokens: Tokens | Ids, vocab_size: int) -> Split:
+    return Split(name, tokens.astype(token_dtype(vocab_size)), np.arange(len(tokens)))
 
 
 def _random(work: Work, n: int) -> Split:
-    seed, reader = work.config.root_seed, work.reader
-    rows = [
-        stream(seed, "random", i).integers(reader.vocab_size, size=reader.seq_len) for i in range(n)
-    ]
-    return _numbered("random", np.stack(rows).astype(token_dtype(reader.vocab_size)))
+    seed, size = work.config.root_seed, work.reader.vocab_size
+    rows = [stream(seed, "random", i).integers(size, size=work.reader.seq_len) for i in range(n)]
+    return _numbered("random", np.stack(rows), size)
 
 
-def _length(denoiser: Denoiser, given: dict[str, Ids | None]) -> int:
-    lengths = {name: tokens.shape[1] for name, tokens in given.items() if tokens is not None}
+def _length(denoiser: Denoiser, given: dict[str, Ids]) -> int:
+    lengths = {name: tokens.shape[1] for name, tokens in given.items()}
     if denoiser.seq_len is None and not lengths:
         raise ValueError("the model takes any length: give sequences, or a length by `seq_len`.")
     if denoiser.seq_len is None and len(set(lengths.values())) > 1:

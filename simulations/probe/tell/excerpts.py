@@ -1,15 +1,9 @@
-"""Sequences of a probe as text: the most memorized ones, and restored ones token by token.
-
-Tokens are a stranger's data. `visible` shows what would not be seen, or would change how the rest
-is read: control characters, marks of writing direction, lone surrogates. Escaping for a format
-(HTML, Markdown) is left to who writes it.
-"""
+"""Sequences of a probe as text: the most memorized ones, and restored ones token by token."""
 
 from __future__ import annotations
 
-import unicodedata
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -18,6 +12,7 @@ from scipy.stats import rankdata
 
 from simulations.probe.judge.statistics import changed_tokens
 from simulations.probe.measure.dataset import split_rows
+from simulations.probe.tell.page import Mark, Memorized, Restored, visible
 
 Decode = Callable[[Any], str]
 
@@ -25,56 +20,7 @@ MOST_MEMORIZED = 10
 MOST_RESTORED = 4  # of each split
 MOST_CHARACTERS = 1500  # of a sequence
 MOST_OF_A_TOKEN = 48
-_JOINERS = "\u200c\u200d"  # needed to write Persian, or an emoji of several parts
-_SHOWN = {"\n": "↵", "\r": "␍", "\t": "⇥"}
-
-
-@dataclass(frozen=True)
-class Memorized:
-    """A sequence that the model seems to hold; `facts` says by what numbers. `nearest` is the
-    nearest training sequence, empty where its text is not in the data."""
-
-    name: str
-    facts: str
-    text: str
-    nearest: str = ""
-
-
-@dataclass(frozen=True)
-class Mark:
-    """A run of tokens of one kind: kept, corrupted, recovered, missed or broken; `note`: what a
-    token was or should be."""
-
-    kind: str
-    text: str
-    note: str = ""
-
-
-@dataclass(frozen=True)
-class Restored:
-    """A sequence with its noised and its restored tokens; `gap` stands between two tokens."""
-
-    name: str
-    noisy: tuple[Mark, ...]
-    output: tuple[Mark, ...]
-    gap: str
-
-
-def visible(text: str, most: int = MOST_CHARACTERS) -> str:
-    """Text on one line, what is not seen written out, cut after `most` characters.
-
-    >>> visible("a\\n\\u202eb\\0")
-    'a↵\\\\u202eb\\\\u0000'
-    """
-    cut = text[:most] + ("…" if len(text) > most else "")
-    return "".join(_visible(letter) for letter in cut)
-
-
-def _visible(letter: str) -> str:
-    if letter in _SHOWN:
-        return _SHOWN[letter]
-    hidden = unicodedata.category(letter) in ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
-    return f"\\u{ord(letter):04x}" if hidden and letter not in _JOINERS else letter
+CHANGED = {(True, True): "recovered", (True, False): "missed", (False, False): "broken"}
 
 
 def most_memorized(data: xr.Dataset, decode: Decode) -> dict[str, list[Memorized]]:
@@ -84,11 +30,12 @@ def most_memorized(data: xr.Dataset, decode: Decode) -> dict[str, list[Memorized
     all levels by the reverse process, else best change (highest). generated: by distance to the
     nearest training sequence, else by how often they repeat; those alone that do are shown.
     """
-    found = {}
-    if "train" in data["split"].values:
-        found["train"] = _of_train(split_rows(data, "train"), decode)
-    if "generated" in data["split"].values:
-        found["generated"] = _of_generated(data, split_rows(data, "generated"), decode)
+    train, generated = split_rows(data, "train"), split_rows(data, "generated")
+    stored = dict(zip(train["index"].values.tolist(), train["tokens"].values, strict=True))
+    found = {
+        "train": _of_train(train, decode),
+        "generated": _of_generated(generated, stored, decode),
+    }
     return {name: rows for name, rows in found.items() if rows}
 
 
@@ -115,100 +62,78 @@ def _of_train(part: xr.Dataset, decode: Decode) -> list[Memorized]:
         facts = f"log loss {loss[i]:.3f} nats a token at t = 1e-5 (loo)"
         if np.isfinite(recovery[i]):
             facts += f"; recovery {recovery[i]:.3f} over all levels ({decoder})"
-        text = visible(decode(part["tokens"].values[i]))
+        text = _text(part["tokens"].values[i], decode)
         rows.append(Memorized(f"train {int(part['index'].values[i])}", facts, text))
     return rows
 
 
-def _of_generated(data: xr.Dataset, part: xr.Dataset, decode: Decode) -> list[Memorized]:
+def _of_generated(part: xr.Dataset, stored: dict[int, Any], decode: Decode) -> list[Memorized]:
+    """stored : tokens of those rows of the training file that were measured."""
     distance, repeats = part["nearest_distance"].values, part["repeats"].values
     compared = (distance >= 0).any()
     order = np.lexsort([-repeats, distance if compared else np.zeros(len(repeats))])
-    shown = order if compared else order[repeats[order] > 0]
-    stored = _training_rows(data)
-    rows: list[Memorized] = []
-    texts: set[bytes] = set()
-    for i in shown:
-        tokens = part["tokens"].values[i]
-        if tokens.tobytes() in texts:
-            continue
-        texts.add(tokens.tobytes())
+    shown: dict[bytes, int] = {}
+    for i in order if compared else order[repeats[order] > 0]:
+        shown.setdefault(part["tokens"].values[i].tobytes(), i)
+    rows = []
+    for i in list(shown.values())[:MOST_MEMORIZED]:
+        tokens, row = part["tokens"].values[i], int(part["nearest_train"].values[i])
         facts, nearest = [], ""
-        if compared:
-            row = int(part["nearest_train"].values[i])
-            facts.append(
-                f"exact copy of train {row}"
-                if distance[i] == 0
-                else f"{int(distance[i])} of {len(tokens)} tokens differ from train {row}"
-            )
-            if distance[i] > 0 and row in stored:
-                nearest = visible(decode(stored[row]))
+        if compared and distance[i] == 0:
+            facts.append(f"exact copy of train {row}")
+        elif compared:
+            facts.append(f"{int(distance[i])} of {len(tokens)} tokens differ from train {row}")
+            nearest = _text(stored[row], decode) if row in stored else ""
         if repeats[i] > 0:
             facts.append(f"drawn {int(repeats[i]) + 1} times")
         name = f"generated {int(part['index'].values[i])}"
-        rows.append(Memorized(name, "; ".join(facts), visible(decode(tokens)), nearest))
-        if len(rows) == MOST_MEMORIZED:
-            break
+        rows.append(Memorized(name, "; ".join(facts), _text(tokens, decode), nearest))
     return rows
-
-
-def _training_rows(data: xr.Dataset) -> dict[int, Any]:
-    """Tokens of those rows of the training file that were measured."""
-    part = split_rows(data, "train")
-    return dict(zip(part["index"].values.tolist(), part["tokens"].values, strict=True))
 
 
 def restored(data: xr.Dataset, decode: Decode) -> list[Restored]:
     """The first few examples of every split, with what became of each token."""
     if "example_sequence" not in data:
         return []
-    found: list[Restored] = []
-    shown: dict[str, int] = {}
-    for k, place in enumerate(data["example_sequence"].values.tolist()):
-        split = str(data["split"].values[place])
-        shown[split] = shown.get(split, 0) + 1
-        if shown[split] > MOST_RESTORED:
-            continue
-        clean, noisy, output = (
-            data["tokens"].values[place],
-            data["example_noisy"].values[k],
-            data["example_output"].values[k],
-        )
-        name = f"{split} {int(data['index'].values[place])}, t = {data['example_t'].values[k]:g}"
-        gap = (
-            ""
-            if "".join(decode(clean[i : i + 1]) for i in range(len(clean))) == decode(clean)
-            else " "
-        )
-        found.append(Restored(name, *_marks(clean, noisy, output, decode, gap), gap))
+    places = data["example_sequence"].values
+    splits, found = data["split"].values[places], []
+    for split in dict.fromkeys(splits.tolist()):
+        for k in np.flatnonzero(splits == split)[:MOST_RESTORED]:
+            clean = data["tokens"].values[places[k]]
+            outcome = data["example_noisy"].values[k], data["example_output"].values[k]
+            number, t = int(data["index"].values[places[k]]), data["example_t"].values[k]
+            whole = "".join(decode(clean[i : i + 1]) for i in range(len(clean))) == decode(clean)
+            gap = "" if whole else " "
+            marks = _marks(clean, *outcome, decode)
+            noisy, output = (tuple(_runs(list(row), gap)) for row in zip(*marks, strict=True))
+            found.append(Restored(f"{split} {number}, t = {t:g}", noisy, output, gap))
     return found
 
 
-def _marks(
-    clean: Any, noisy: Any, output: Any, decode: Decode, gap: str
-) -> tuple[tuple[Mark, ...], tuple[Mark, ...]]:
-    before, after = [], []
+def _marks(clean: Any, noisy: Any, output: Any, decode: Decode) -> Iterator[tuple[Mark, Mark]]:
+    """What every token was before and after."""
     for i in range(len(clean)):
         true, noise, out = (_token(x[i : i + 1], decode) for x in (clean, noisy, output))
         changed, right = noisy[i] != clean[i], output[i] == clean[i]
-        before.append(Mark("corrupted", noise, f"was {true}") if changed else Mark("kept", true))
-        kind = {(True, True): "recovered", (True, False): "missed", (False, False): "broken"}
+        kept = Mark("kept", true)
         note = f"noise had {noise}" if right else f"should be {true}"
-        after.append(
-            Mark("kept", true) if right and not changed else Mark(kind[changed, right], out, note)
+        yield (
+            Mark("corrupted", noise, f"was {true}") if changed else kept,
+            kept if right and not changed else Mark(CHANGED[changed, right], out, note),
         )
-    return _runs(before, gap), _runs(after, gap)
 
 
-def _runs(marks: list[Mark], gap: str) -> tuple[Mark, ...]:
+def _runs(marks: list[Mark], gap: str) -> Iterator[Mark]:
     """Neighbouring kept tokens as one."""
-    found: list[Mark] = []
-    for mark in marks:
-        if found and mark.kind == found[-1].kind == "kept":
-            found[-1] = Mark("kept", found[-1].text + gap + mark.text)
+    for kept, run in groupby(marks, lambda mark: mark.kind == "kept"):
+        if kept:
+            yield Mark("kept", gap.join(mark.text for mark in run))
         else:
-            found.append(mark)
-    return tuple(found)
+            yield from run
+
+
+def _text(tokens: Any, decode: Decode) -> str:
+    return visible(decode(tokens), MOST_CHARACTERS)
 
 
 def _token(token: Any, decode: Decode) -> str:

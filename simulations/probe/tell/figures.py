@@ -2,85 +2,85 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import matplotlib
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
 import numpy as np
 import xarray as xr
 
-from simulations.phase.figure import STYLE, save
+from simulations.measure.names import SPLITS
+from simulations.plots import panels, save
 from simulations.probe.judge.membership import Membership
-from simulations.probe.judge.statistics import SPLITS, Statistics
+from simulations.probe.judge.statistics import NAMES, Statistics
 from simulations.probe.measure.dataset import split_rows
 from simulations.probe.measure.estimate import Estimate
+from simulations.probe.tell.page import Picture
+from simulations.probe.tell.sections import SHOWN_LEVEL
 
 COLOURS = {"train": "#0b6e99", "heldout": "#d1495b", "generated": "#4f7f3a", "random": "#6b6b6b"}
 MARKERS = {"train": "o", "heldout": "s", "generated": "^", "random": "D"}
 DASHES = {"train": "-", "heldout": "--", "generated": "-.", "random": ":"}
-NAMES = {"train": "train", "heldout": "held-out", "generated": "generated", "random": "random"}
 MOST_LEVELS = 6  # panels of entropy distributions
-SHOWN_LEVEL = 0.25  # of recovery as a membership score
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A figure's files, `stem`.png and .pdf, with a title and what it shows in words."""
-
-    stem: Path
-    title: str
-    words: str
 
 
 def draw_all(data: xr.Dataset, found: Statistics, out: Path) -> list[Picture]:
     """Draw every figure for which there are numbers."""
-    jobs: list[tuple[str, str, str, Any]] = [
+    jobs = [
         (
-            "probe_recovery",
+            "recovery",
             "Recovery of corrupted tokens",
             "Share of the corrupted tokens restored, against the noise level t, by split. A "
             "memorizer restores train far better than held-out sequences.",
-            lambda axis: _recovery(axis, found),
+            _recovery,
         ),
         (
-            "probe_entropy",
+            "entropy_tokens",
+            "Entropies of single tokens",
+            "How the entropies of single tokens are distributed, a panel a level, by split. A "
+            "memorizer has most tokens in the lowest bin, near 0.",
+            None,
+        ),
+        (
+            "entropy",
             "Conditional entropy against t",
             "Mean entropy of the loo law per token against the noise level t, by split. A "
             "memorizer's entropy vanishes at small t.",
-            lambda axis: _entropy(axis, found),
+            _entropy,
         ),
         (
-            "probe_calibration",
+            "calibration",
             "Calibration",
             "Log loss against entropy of the loo law, one marker a level. On the diagonal the "
             "model is as surprised as it expects; above it, confident and wrong.",
-            lambda axis: _calibration(axis, found),
+            _calibration,
+        ),
+        (
+            "membership",
+            "Membership",
+            "True against false positive rate when a score is used to tell training from "
+            "held-out sequences. The diagonal is guessing.",
+            _membership,
         ),
     ]
-    if found.membership:
-        jobs.append(
-            (
-                "probe_membership",
-                "Membership",
-                "True against false positive rate when a score is used to tell training from "
-                "held-out sequences. The diagonal is guessing.",
-                lambda axis: _membership(axis, found),
-            )
-        )
     pictures = []
-    with plt.rc_context(STYLE):
-        for name, title, words, job in jobs:
-            figure, axis = plt.subplots(figsize=(6.2, 5.0), constrained_layout=True)
-            job(axis)
-            axis.set_title(title, loc="left")
-            save(figure, out / name)
-            pictures.append(Picture(out / name, title, words))
-        pictures.insert(1, _distributions(data, out))
+    for name, title, words, fill in jobs if found.membership else jobs[:-1]:
+        picture = Picture(out / f"probe_{name}", title, words)
+        save(_distributions(data) if fill is None else _single(fill, title, found), picture.stem)
+        pictures.append(picture)
     return pictures
+
+
+def _single(fill: Callable[[Any, Statistics], None], title: str, found: Statistics) -> Any:
+    """A figure of one panel."""
+
+    @panels(1, 1, (6.2, 5.0))
+    def draw(axes: Any, found: Statistics) -> tuple[str, str]:
+        fill(axes[0, 0], found)
+        axes[0, 0].set_title(title, loc="left")
+        return "", ""
+
+    return draw(found)
 
 
 def _points(axis: Any, x: Any, rows: list[Estimate], split: str, **style: Any) -> None:
@@ -166,39 +166,34 @@ def _few(found: Statistics) -> list[Membership]:
     return rows[:4]
 
 
-def _distributions(data: xr.Dataset, out: Path) -> Picture:
+def _distributions(data: xr.Dataset) -> Any:
     """Entropies of single tokens, a panel a level; the first bin holds those that vanish."""
     edges, levels = data["bin_edge_low"].values, data["t_entropy"].values[:MOST_LEVELS]
-    width = edges[1] - edges[0]
-    rows = (len(levels) + 1) // 2
-    figure, axes = plt.subplots(
-        rows, 2, figsize=(7.4, 2.3 * rows + 0.6), sharex=True, constrained_layout=True
-    )
-    flat = np.ravel(axes)
-    for axis, (k, t) in zip(flat, enumerate(levels), strict=False):
-        for split in SPLITS:
-            counts = split_rows(data, split)["entropy_histogram"].sel(law="loo").values[:, k].sum(0)
-            if counts.sum():
-                share = np.r_[counts, counts[-1]] / counts.sum()
-                style = {"color": COLOURS[split], "ls": DASHES[split], "label": NAMES[split]}
-                axis.step(np.r_[edges, edges[-1] + width], share, where="post", lw=1.3, **style)
-        axis.set_yscale("symlog", linthresh=1e-2)
-        axis.set_ylim(0, 1.2)
-        axis.set_yticks([0, 0.01, 0.1, 1], ["0", "0.01", "0.1", "1"])
-        axis.minorticks_off()
-        axis.set_title(f"t = {t:g}", loc="left")
-    for axis in flat[len(levels) :]:
-        axis.set_axis_off()
-    for axis in flat[max(0, len(levels) - 2) : len(levels)]:
-        axis.tick_params(labelbottom=True)
-        axis.set_xlabel("entropy of loo at one token, nats")
-    handles, labels = flat[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=4)
-    figure.supylabel("share of tokens in a bin", fontsize=9)
-    stem = out / "probe_entropy_tokens"
-    save(figure, stem)
-    words = (
-        "How the entropies of single tokens are distributed, a panel a level, by split. A "
-        "memorizer has most tokens in the lowest bin, near 0."
-    )
-    return Picture(stem, "Entropies of single tokens", words)
+    ends, rows = np.r_[edges, 2 * edges[-1] - edges[-2]], (len(levels) + 1) // 2
+
+    @panels(rows, 2, (7.4, 2.3 * rows + 0.6), sharex=True)
+    def draw(axes: Any, parts: dict[str, xr.Dataset]) -> tuple[str, str]:
+        for axis, (k, t) in zip(axes.flat, enumerate(levels), strict=False):
+            for split, part in parts.items():
+                counts = part["entropy_histogram"].sel(law="loo").values[:, k].sum(0)
+                if counts.sum():
+                    share = np.r_[counts, counts[-1]] / counts.sum()
+                    style = {"color": COLOURS[split], "ls": DASHES[split], "label": NAMES[split]}
+                    axis.step(ends, share, where="post", lw=1.3, **style)
+            axis.set_yscale("symlog", linthresh=1e-2)
+            axis.set_ylim(0, 1.2)
+            axis.set_yticks([0, 0.01, 0.1, 1], ["0", "0.01", "0.1", "1"])
+            axis.minorticks_off()
+            axis.set_title(f"t = {t:g}", loc="left")
+        for axis in axes.flat[len(levels) :]:
+            axis.set_axis_off()
+        for axis in axes.flat[max(0, len(levels) - 2) : len(levels)]:
+            axis.tick_params(labelbottom=True)
+            axis.set_xlabel("entropy of loo at one token, nats")
+        figure = axes[0, 0].figure
+        handles, labels = axes[0, 0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside upper center", ncols=4)
+        figure.supylabel("share of tokens in a bin", fontsize=9)
+        return "", ""
+
+    return draw({split: split_rows(data, split) for split in SPLITS})

@@ -10,57 +10,13 @@ from __future__ import annotations
 import base64
 import hashlib
 import html
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
-from simulations.probe.tell.excerpts import Mark, Memorized, Restored, visible
-from simulations.probe.tell.sections import Section, Table
+from simulations.probe.tell.page import NEAREST, Mark, Page, Section, Table, visible
 
-STYLE = """
-:root{color-scheme:light dark;--ink:#1a1d21;--paper:#fff;--soft:#f3f4f6;--line:#c9ced6;
---quiet:#4d5661;--rec:#0a5c36;--miss:#a1122b;--brk:#6b3d00;--cor:#5b2a86}
-@media(prefers-color-scheme:dark){:root{--ink:#e8eaed;--paper:#14171a;--soft:#20252b;
---line:#454d57;--quiet:#b3bcc7;--rec:#7fe0ac;--miss:#ff9aa8;--brk:#ffc477;--cor:#d9b3ff}}
-*{box-sizing:border-box}
-html{-webkit-text-size-adjust:100%}
-body{margin:0 auto;max-width:64rem;padding:1rem;background:var(--paper);color:var(--ink);
-font:1rem/1.55 system-ui,sans-serif;overflow-wrap:anywhere}
-h1{font-size:1.5rem;line-height:1.25}h2{font-size:1.2rem;margin-top:2.2rem}h3{font-size:1rem}
-.headline{border:2px solid var(--ink);border-radius:.5rem;padding:.8rem 1rem;background:var(--soft)}
-.headline strong{display:block;font-size:1.35rem}
-.warning{border-left:.3rem solid var(--brk);padding:.2rem .8rem;background:var(--soft)}
-.scroll{overflow-x:auto;max-width:100%;margin:.4rem 0 1.2rem}
-table{border-collapse:collapse;font-size:.9rem;font-variant-numeric:tabular-nums;
-overflow-wrap:normal}
-caption{text-align:left;font-weight:600;padding:.3rem 0;position:sticky;left:0}
-th,td{padding:.3rem .7rem;border-bottom:1px solid var(--line);text-align:left;white-space:nowrap;
-vertical-align:bottom}
-thead th{white-space:normal;min-width:7rem}thead th:first-child{min-width:0}
-tbody th{font-weight:500}
-@media(max-width:40rem){thead th{min-width:0}tbody th{white-space:normal}
-.wordy tbody th{min-width:8rem}th,td{padding:.3rem .4rem}}
-figure{margin:1rem 0}figcaption,.quiet{color:var(--quiet);font-size:.92rem;
-font-weight:400}
-img{display:block;max-width:100%;height:auto;background:#fff;border-radius:.3rem;padding:.3rem}
-.text{font-family:ui-monospace,monospace;font-size:.9rem;line-height:1.9;background:var(--soft);
-padding:.5rem .7rem;border-radius:.3rem;margin:.2rem 0 .6rem;white-space:pre-wrap;
-max-height:22rem;overflow:auto;unicode-bidi:isolate}
-.text span{unicode-bidi:isolate}
-.recovered,.missed,.broken,.corrupted{font-weight:600}
-.recovered{color:var(--rec);text-decoration:underline;text-underline-offset:.2em}
-.missed{color:var(--miss);text-decoration:line-through}
-.broken{color:var(--brk);text-decoration:underline wavy;text-underline-offset:.2em}
-.corrupted{color:var(--cor);border-bottom:2px dotted}
-.corrupted .o::before{content:"("}.corrupted .o::after{content:")"}
-.missed .o::before{content:"["}.missed .o::after{content:"]"}
-.broken .o::before{content:"{"}.broken .o::after{content:"}"}
-.away{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%);
-white-space:nowrap}
-dt{font-weight:600;margin-top:.8rem}dd{margin:0}
-a{color:inherit}:focus-visible{outline:3px solid var(--cor)}
-"""
-
-_WORDS = {
+STYLE = Path(__file__).with_name("report.css")
+LEGEND = {
     "corrupted": "noise put this token there",
     "recovered": "noise changed it, the model restored it",
     "missed": "noise changed it, the model left it wrong",
@@ -68,58 +24,67 @@ _WORDS = {
 }
 
 
-def page(
-    title: str,
-    headline: tuple[str, str],
-    warnings: Sequence[str],
-    sections: tuple[Sequence[Section], Sequence[Section]],
-    pictures: Sequence[tuple[str, str, Path]],
-    memorized: dict[str, list[Memorized]],
-    examples: Sequence[Restored],
-) -> str:
-    """The whole page.
-
-    headline : label and one sentence. sections : before and after figures and texts.
-    pictures : title, words, PNG file.
-    """
-    key = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
+def write_html(page: Page) -> str:
+    """The whole page."""
+    style = "\n" + STYLE.read_text(encoding="utf-8")
+    key = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     policy = (
         f"default-src 'none'; style-src 'sha256-{key}'; img-src data:; base-uri 'none'; "
         "form-action 'none'"
     )
-    body = [
-        f"<h1>{_text(title)}</h1>",
-        f'<p class="headline"><strong>{_text(headline[0])}</strong>{_text(headline[1])}</p>',
-        *(f'<p class="warning"><b>Note.</b> {_text(w)}</p>' for w in warnings),
-        *(_section(s) for s in sections[0]),
-        *_pictures(pictures),
-        *_memorized(memorized),
-        *_examples(examples),
-        *(_section(s) for s in sections[1]),
+    title, label, words = map(_text, (page.title, *page.headline))
+    lines = [
+        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">',
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">',
+        '<meta name="viewport" content="width=device-width, initial-scale=1">',
+        '<meta name="referrer" content="no-referrer">',
+        f"<title>{title}</title>\n<style>{style}</style>\n</head>\n<body>\n<main>",
+        f"<h1>{title}</h1>",
+        f'<p class="headline"><strong>{label}</strong>{words}</p>',
+        *(f'<p class="warning"><b>Note.</b> {_text(w)}</p>' for w in page.warnings),
     ]
-    return (
-        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        '<meta name="referrer" content="no-referrer">\n'
-        f"<title>{_text(title)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<main>\n"
-        + "\n".join(body)
-        + "\n</main>\n</body>\n</html>\n"
-    )
+    for section in page.sections:
+        lines += [f"<section>\n<h2>{_text(section.title)}</h2>", *_section(section), "</section>"]
+    return "\n".join([*lines, "</main>\n</body>\n</html>\n"])
 
 
 def _text(text: str) -> str:
     """Escaped, with what would not be seen written out."""
-    return html.escape(visible(text, most=10**6), quote=True)
+    return html.escape(visible(text), quote=True)
 
 
-def _section(section: Section) -> str:
-    lines = [f"<section>\n<h2>{_text(section.title)}</h2>"]
-    lines += [f"<p>{_text(p)}</p>" for p in section.paragraphs]
+def _section(section: Section) -> Iterator[str]:
+    """The lines below a heading."""
+    yield from (f"<p>{_text(paragraph)}</p>" for paragraph in section.paragraphs)
     if section.points:
-        lines += ["<ul>", *(f"<li>{_text(point)}</li>" for point in section.points), "</ul>"]
-    lines += [_table(table) for table in section.tables]
-    return "\n".join([*lines, "</section>"])
+        yield from ("<ul>", *(f"<li>{_text(point)}</li>" for point in section.points), "</ul>")
+    yield from (_table(table) for table in section.tables)
+    for picture in section.pictures:
+        data = base64.b64encode(picture.png.read_bytes()).decode()
+        title, words = _text(picture.title), _text(picture.words)
+        yield f'<figure><img src="data:image/png;base64,{data}" alt="{title}">'
+        yield f"<figcaption>{title}. {words}</figcaption></figure>"
+    if section.restored:
+        yield "<p>The reverse process from a noised sequence.\nLegend:</p>\n<ul>"
+        for kind, means in LEGEND.items():
+            yield f'<li><span class="{kind}"><span class="o">{kind}</span></span>: {means}</li>'
+        yield "</ul>"
+    if section.memorized or section.restored:
+        yield "<dl>"
+    for found in section.memorized:
+        yield f'<dt>{_text(found.name)} <span class="quiet">{_text(found.facts)}</span></dt>'
+        yield f'<dd><div class="text" dir="auto">{_text(found.text)}</div>'
+        if found.nearest:
+            yield f'<span class="quiet">{NEAREST}</span>'
+            yield f'<div class="text" dir="auto">{_text(found.nearest)}</div>'
+        yield "</dd>"
+    for row in section.restored:
+        yield f"<dt>{_text(row.name)}</dt>"
+        for name, marks in (("noised", row.noisy), ("restored", row.output)):
+            words = _text(row.gap).join(_mark(mark) for mark in marks)
+            yield f'<dd><span class="quiet">{name}</span><div class="text">{words}</div></dd>'
+    if section.memorized or section.restored:
+        yield "</dl>"
 
 
 def _table(table: Table) -> str:
@@ -136,45 +101,6 @@ def _table(table: Table) -> str:
         f"<table{wordy}>\n<caption>{_text(table.title)}</caption>\n<thead><tr>{head}</tr></thead>\n"
         f"<tbody>\n{rows}\n</tbody>\n</table></div>"
     )
-
-
-def _pictures(pictures: Sequence[tuple[str, str, Path]]) -> Iterable[str]:
-    if pictures:
-        yield "<section>\n<h2>Figures</h2>"
-        for title, words, path in pictures:
-            data = base64.b64encode(path.read_bytes()).decode()
-            yield f'<figure><img src="data:image/png;base64,{data}" alt="{_text(title)}">'
-            yield f"<figcaption>{_text(title)}. {_text(words)}</figcaption></figure>"
-        yield "</section>"
-
-
-def _memorized(found: dict[str, list[Memorized]]) -> Iterable[str]:
-    for split, rows in found.items():
-        yield f"<section>\n<h2>Most memorized sequences: {_text(split)}</h2>\n<dl>"
-        for row in rows:
-            yield f'<dt>{_text(row.name)} <span class="quiet">{_text(row.facts)}</span></dt>'
-            yield f'<dd><div class="text" dir="auto">{_text(row.text)}</div>'
-            if row.nearest:
-                yield '<span class="quiet">nearest training sequence:</span>'
-                yield f'<div class="text" dir="auto">{_text(row.nearest)}</div>'
-            yield "</dd>"
-        yield "</dl>\n</section>"
-
-
-def _examples(found: Sequence[Restored]) -> Iterable[str]:
-    if not found:
-        return
-    yield "<section>\n<h2>Restored sequences</h2>\n<p>The reverse process from a noised sequence."
-    yield "Legend:</p>\n<ul>"
-    for kind, words in _WORDS.items():
-        yield f'<li><span class="{kind}"><span class="o">{kind}</span></span>: {_text(words)}</li>'
-    yield "</ul>\n<dl>"
-    for row in found:
-        yield f"<dt>{_text(row.name)}</dt>"
-        for name, marks in (("noised", row.noisy), ("restored", row.output)):
-            words = _text(row.gap).join(_mark(mark) for mark in marks)
-            yield f'<dd><span class="quiet">{name}</span><div class="text">{words}</div></dd>'
-    yield "</dl>\n</section>"
 
 
 def _mark(mark: Mark) -> str:

@@ -1,53 +1,29 @@
-"""The report of a probe as plain sections, which Markdown and HTML then write in their own way.
-
-Strings here are plain text, partly a stranger's (file names, tokens): escaping is the writer's.
-"""
+"""What the report of a probe says, section by section."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from operator import attrgetter
-from typing import TYPE_CHECKING
+from typing import Any
 
 import xarray as xr
 
+from simulations.measure.names import SPLITS
 from simulations.measure.tables import number, spread
 from simulations.probe.judge.membership import LEAST_HELD_OUT
-from simulations.probe.judge.statistics import SPLITS, LawRow, Statistics
+from simulations.probe.judge.statistics import NAMES, LawRow, Statistics
+from simulations.probe.judge.verdict import Verdict
 from simulations.probe.measure.estimate import Estimate
+from simulations.probe.tell.page import Section, Table
 
-if TYPE_CHECKING:
-    from simulations.probe.judge.verdict import Verdict
-
-NAMES = {"train": "train", "heldout": "held-out", "generated": "generated", "random": "random"}
 SHOWN_LEVEL = 0.25  # the measured level next to it stands for all
 DECODER_NAMES = {
     "ancestral": "reverse process",
     "argmax": "one-shot argmax of full",
     "best_change": "one-shot best change",
 }
-
-
-@dataclass(frozen=True)
-class Table:
-    """Cells as text, with what the table shows."""
-
-    title: str
-    header: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-
-
-@dataclass(frozen=True)
-class Section:
-    """A heading with paragraphs, points and tables, in this order."""
-
-    title: str
-    paragraphs: tuple[str, ...] = ()
-    points: tuple[str, ...] = ()
-    tables: tuple[Table, ...] = ()
 
 
 def shown(found: Estimate, digits: int = 3) -> str:
@@ -78,113 +54,108 @@ def verdict_sections(verdicts: Sequence[Verdict]) -> list[Section]:
     """Reasons and caveats of the headline, and of the other verdicts; a caveat is told once."""
     found, told = [], set[str]()
     for k, verdict in enumerate(verdicts):
-        words = f"{verdict.label}: {verdict_words(verdict)}."
         points = [f"Because: {reason}" for reason in verdict.reasons]
         new = [caveat for caveat in verdict.caveats if caveat not in told]
         points += [f"What could make it wrong: {caveat}" for caveat in new]
         told.update(new)
-        title = "Why" if k == 0 else "The verdict without training data"
-        found.append(Section(title, (words,) if k else (), tuple(points)))
+        words = [f"{verdict.label}: {verdict_words(verdict)}."]
+        title = "The verdict without training data" if k else "Why"
+        found.append(Section(title, words if k else (), points))
     return found
 
 
 def short_section(data: xr.Dataset, found: Statistics) -> Section:
     """The few numbers that say most, those that were measured."""
-    levels = data["t"].values.tolist()
-    t = min(levels, key=lambda level: abs(level - SHOWN_LEVEL))
+    t = min(data["t"].values.tolist(), key=lambda level: abs(level - SHOWN_LEVEL))
     rows: list[tuple[str, Estimate]] = []
     for decoder, words in DECODER_NAMES.items():
-        what = f"recovery, train - held-out, {decoder}"
-        name = f"recovery, train - held-out, t = {t:g}, {words}"
-        rows += [(name, g.gap) for g in found.gaps if (g.what, g.t) == (what, t)]
+        gaps = found.gap(f"recovery, train - held-out, {decoder}")
+        rows += [(f"recovery, train - held-out, t = {t:g}, {words}", gaps[t])] if t in gaps else []
     for split in SPLITS[:3]:
-        law = found.law(split, "loo")[:1]
         name = f"on {NAMES[split]} sequences, loo at t = 1e-5, nats a token"
-        rows += [(f"entropy {name}", row.entropy) for row in law]
-        rows += [(f"calibration gap {name}", row.calibration_gap) for row in law]
-    for split_row in found.splits:
-        name = NAMES[split_row.split]
-        rows.append((f"perplexity of {name} sequences", split_row.perplexity))
-        rows.append((f"{name} sequences that repeat another one", split_row.repeats))
-        rows.append((f"{name} sequences that copy a training sequence", split_row.copies))
+        for law in found.law(split, "loo")[:1]:
+            rows.append((f"entropy {name}", law.entropy))
+            rows.append((f"calibration gap {name}", law.calibration_gap))
+    for row in found.splits:
+        name = NAMES[row.split]
+        rows.append((f"perplexity of {name} sequences", row.perplexity))
+        rows.append((f"{name} sequences that repeat another one", row.repeats))
+        rows.append((f"{name} sequences that copy a training sequence", row.copies))
     rows += [(f"membership AUC by {m.score}", m.auc) for m in found.membership[:1]]
     cells = tuple((name, shown(value), str(value.n)) for name, value in rows if value.known)
     table = Table("Estimates with 95 % intervals, n sequences", ("quantity", "value", "n"), cells)
-    return Section("In short", tables=(table,) if cells else ())
+    return Section("In short", tables=[table] if cells else ())
 
 
 def result_sections(data: xr.Dataset, found: Statistics) -> list[Section]:
     """Tables with intervals."""
-    splits = [s for s in SPLITS if any(row.split == s for row in found.splits)]
-    every = [
-        _recovery_section(found, splits),
-        _entropy_section(found, splits),
-        _sequence_section(data, found),
+    return [
+        Section("Recovery, damage, exact match", tables=_recovery_tables(found)),
+        Section("Conditional entropy", tables=_entropy_tables(found)),
+        Section("NELBO, repeats, copies", tables=[_sequence_table(data, found)]),
         _membership_section(found),
     ]
-    return [section for section in every if section.tables or section.paragraphs]
 
 
-def _levels(
-    title: str,
-    found: dict[str, dict[float, Estimate]],
-) -> tuple[Table, ...]:
+Columns = dict[str, dict[float, Estimate]]
+
+
+def _levels(title: str, columns: Columns) -> list[Table]:
     """A table with a row a level and a column a name; none where nothing was measured."""
-    found = {name: by for name, by in found.items() if any(e.known for e in by.values())}
+    found = {name: by for name, by in columns.items() if any(e.known for e in by.values())}
     levels = sorted({t for by in found.values() for t in by})
     missing = Estimate(math.nan, math.nan, math.nan, 0)
     rows = [(f"{t:g}", *(shown(by.get(t, missing)) for by in found.values())) for t in levels]
-    return (Table(title, ("t", *found), tuple(rows)),) if found else ()
+    return [Table(title, ("t", *found), tuple(rows))] if found else []
 
 
-def _recovery_section(found: Statistics, splits: list[str]) -> Section:
+def _columns(
+    found: Statistics, rows: Callable[[str, str], list[Any]], what: str, value: Callable[[Any], Any]
+) -> Columns:
+    """A column a split: `value` of its rows, `found.rate` or `found.law` of `what`, by level."""
+    return {NAMES[s.split]: {r.t: value(r) for r in rows(s.split, what)} for s in found.splits}
+
+
+def _recovery_tables(found: Statistics) -> list[Table]:
     tables: list[Table] = []
     for decoder, words in DECODER_NAMES.items():
-        rows = {s: found.rate(s, decoder) for s in splits}
-        columns = {NAMES[s]: {r.t: r.recovery for r in rows[s]} for s in splits}
-        mine = f"recovery, train - held-out, {decoder}"
-        columns["train - held-out"] = {g.t: g.gap for g in found.gaps if g.what == mine}
+        columns = _columns(found, found.rate, decoder, attrgetter("recovery"))
+        columns["train - held-out"] = found.gap(f"recovery, train - held-out, {decoder}")
         tables += _levels(f"Recovery, {words}", columns)
-    for name, attribute in (("Damage", "damage"), ("Exact match", "exact")):
-        columns = {
-            NAMES[s]: {r.t: getattr(r, attribute) for r in found.rate(s, "ancestral")}
-            for s in splits
-        }
+    for name, value in (("Damage", attrgetter("damage")), ("Exact match", attrgetter("exact"))):
+        columns = _columns(found, found.rate, "ancestral", value)
         tables += _levels(f"{name}, {DECODER_NAMES['ancestral']}", columns)
-    return Section("Recovery, damage, exact match", tables=tuple(tables))
+    return tables
 
 
-def _entropy_section(found: Statistics, splits: list[str]) -> Section:
-    def table(title: str, law: str, value: Callable[[LawRow], Estimate]) -> tuple[Table, ...]:
-        columns = {NAMES[s]: {r.t: value(r) for r in found.law(s, law)} for s in splits}
-        for gap in found.gaps if title.startswith("Entropy") else ():
-            what, _, difference = gap.what.partition(", ")
-            if what == f"{law} entropy":
-                columns.setdefault(difference, {})[gap.t] = gap.gap
-        return _levels(title, columns)
-
-    tables = [
-        *table("Entropy of loo, nats a token", "loo", attrgetter("entropy")),
-        *table("Log loss of loo, nats a token", "loo", attrgetter("log_loss")),
-        *table("Calibration gap of loo, nats a token", "loo", attrgetter("calibration_gap")),
+def _entropy_tables(found: Statistics) -> list[Table]:
+    rows: list[tuple[str, str, Callable[[Any], Any]]] = [
+        ("Entropy of loo, nats a token", "loo", attrgetter("entropy")),
+        ("Log loss of loo, nats a token", "loo", attrgetter("log_loss")),
+        ("Calibration gap of loo, nats a token", "loo", attrgetter("calibration_gap")),
     ]
     for k, epsilon in enumerate(found.epsilons):
         title = f"Share of tokens with loo entropy below {epsilon:g} nats"
-        tables += table(title, "loo", partial(_vanishing, k))
-    tables += table("Entropy of full, nats a token", "full", attrgetter("entropy"))
-    return Section("Conditional entropy", tables=tuple(tables))
+        rows.append((title, "loo", partial(_vanishing, k)))
+    rows.append(("Entropy of full, nats a token", "full", attrgetter("entropy")))
+    tables: list[Table] = []
+    for title, law, value in rows:
+        columns = _columns(found, found.law, law, value)
+        for other in ("train", "held-out") if title.startswith("Entropy") else ():
+            columns[f"generated - {other}"] = found.gap(f"{law} entropy, generated - {other}")
+        tables += _levels(title, columns)
+    return tables
 
 
 def _vanishing(k: int, row: LawRow) -> Estimate:
     return row.vanishing[k]
 
 
-def _sequence_section(data: xr.Dataset, found: Statistics) -> Section:
-    start = data.attrs["nelbo_start"]
+def _sequence_table(data: xr.Dataset, found: Statistics) -> Table:
     header = (
         "split",
         "sequences",
-        f"NELBO from t_0 = {start:g}, nats a token",
+        f"NELBO from t_0 = {data.attrs['nelbo_start']:g}, nats a token",
         "perplexity",
         "repeat another one",
         "copies of train",
@@ -195,13 +166,10 @@ def _sequence_section(data: xr.Dataset, found: Statistics) -> Section:
         cells = [shown(row.nelbo), shown(row.perplexity, 2), shown(row.repeats)]
         cells += [shown(row.copies), shown(row.distance, 2)]
         rows.append((NAMES[row.split], str(row.n), *cells))
-    table = Table("Sequences by split", header, tuple(rows))
-    return Section("NELBO, repeats, copies", tables=(table,))
+    return Table("Sequences by split", header, tuple(rows))
 
 
 def _membership_section(found: Statistics) -> Section:
-    if not found.membership:
-        return Section("Membership")
     rows = []
     for row in found.membership:
         tpr = shown(row.tpr) if row.resolved else "not resolvable"
@@ -214,7 +182,7 @@ def _membership_section(found: Statistics) -> Section:
         )
     header = ("score", "train, held-out", "AUC", "TPR at 1 % FPR")
     table = Table("Train against held-out by a score", header, tuple(rows))
-    return Section("Membership", tuple(paragraphs), tables=(table,))
+    return Section("Membership", paragraphs, tables=[table] if rows else ())
 
 
 def definitions(data: xr.Dataset, found: Statistics) -> Section:
@@ -258,13 +226,13 @@ def source_section(data: xr.Dataset, tables: str) -> Section:
     points = [f"Model: {attrs['model']}", f"Checkpoint: {attrs['checkpoint'] or 'none'}"]
     if attrs["weights"] != "-":
         points.append(f"Weights: {attrs['weights']} (the authors' scripts evaluate raw weights)")
-    points.append(
+    points += [
         f"V = {attrs['vocab_size']}, L = {attrs['seq_len']}; protocol {attrs['protocol']}; root "
-        f"seed {attrs['root_seed']}"
-    )
-    for name, key in (("Test", "test_file"), ("Training", "train_file")):
-        points.append(f"{name} sequences: {attrs[key] or 'none given'}")
-    points.append(f"Sizes: {attrs['budget']}")
+        f"seed {attrs['root_seed']}",
+        f"Test sequences: {attrs['test_file'] or 'none given'}",
+        f"Training sequences: {attrs['train_file'] or 'none given'}",
+        f"Sizes: {attrs['budget']}",
+    ]
     if attrs.get("reproduce"):
         points.append(f"Command: {attrs['reproduce']}")
     points.append(tables)
@@ -272,10 +240,10 @@ def source_section(data: xr.Dataset, tables: str) -> Section:
     signed = [f"{key.replace('_', ' ')} {attrs[key]}" for key in signs if key in attrs]
     if signed:
         points.append("Made with: " + ", ".join(signed))
-    return Section("Where the numbers come from", points=tuple(points))
+    return Section("Where the numbers come from", points=points)
 
 
-def warnings_of(data: xr.Dataset) -> tuple[str, ...]:
+def warnings_of(data: xr.Dataset) -> list[str]:
     """What a reader should know of the data first."""
     listed = data.attrs.get("warnings", [])
-    return tuple(w for w in ([listed] if isinstance(listed, str) else list(listed)) if w)
+    return [words for words in ([listed] if isinstance(listed, str) else listed) if words]

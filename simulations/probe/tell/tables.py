@@ -6,65 +6,45 @@ Empty means not measured. Entropies and log losses in nats, means over the token
 
 from __future__ import annotations
 
-import csv
-import importlib
 import importlib.util
-import io
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import xarray as xr
 
 from simulations.results.files import replacing, write_text
 
-ID_COLUMNS = ("id", "split", "index", "t")
+COUNTS = ("corrupted", "corrupted_ancestral", "recovered", "broken")  # at t = 1e-5 there is none
+REST = ("nelbo", "nearest_train", "nearest_distance", "repeats")
 
 
-def columns(data: xr.Dataset) -> dict[str, Any]:
-    """Columns by name, sequences outside, levels (t_entropy) inside.
-
-    Integers are -1 and reals NaN where not measured; at t = 1e-5 nothing is restored.
-    """
-    levels, n = data["t_entropy"].values, data.sizes["sequence"]
-
-    def outer(values: Any) -> Any:
-        return np.repeat(np.asarray(values), len(levels))
-
-    def restored(values: Any) -> Any:
-        return np.concatenate([np.full((n, 1), -1), values], axis=1).ravel()
-
-    split = [str(name) for name in data["split"].values]
-    index = data["index"].values.tolist()
-    names = [f"{s}-{i}" for s, i in zip(split, index, strict=True)]
-    found: dict[str, Any] = {
-        "id": outer(names),
-        "split": outer(split),
-        "index": outer(index),
-        "t": np.tile(levels, n),
-        "corrupted": restored(data["corrupted"].values),
-        "corrupted_ancestral": restored(data["corrupted_ancestral"].values),
-    }
+def table(data: xr.Dataset) -> Any:
+    """The table as a pandas frame, sequences outside, levels inside; missing is not measured."""
+    names = [f"{s}-{i}" for s, i in zip(data["split"].values, data["index"].values, strict=True)]
+    levels = data["t_entropy"].values
+    counts = data[list(COUNTS)].reindex(t=levels, fill_value=-1).rename(t="t_entropy")
+    columns = {"id": xr.Variable("sequence", names)}
+    columns |= {name: data[name].variable for name in ("split", "index")}
+    columns |= {"t": xr.Variable("t_entropy", levels)}
+    columns |= {name: counts[name].variable for name in COUNTS[:2]}
     for decoder in data["decoder"].values.tolist():
-        for measure in ("recovered", "broken"):
-            counts = data[measure].sel(decoder=decoder).values
-            found[f"{measure}_{decoder}"] = restored(counts)
-    for measure in ("entropy", "log_loss"):
+        for name in COUNTS[2:]:
+            columns[f"{name}_{decoder}"] = counts[name].sel(decoder=decoder).variable
+    for name in ("entropy", "log_loss"):
         for law in data["law"].values.tolist():
-            found[f"{measure}_{law}"] = data[measure].sel(law=law).values.ravel()
-    for measure in ("nelbo", "nearest_train", "nearest_distance", "repeats"):
-        found[measure] = outer(data[measure].values)
-    return found
+            columns[f"{name}_{law}"] = data[name].sel(law=law).variable
+    columns |= {name: data[name].variable for name in REST}
+    frame = xr.Dataset(columns).to_dataframe(["sequence", "t_entropy"])
+    for name in frame.columns:
+        if frame[name].dtype.kind == "i":
+            frame[name] = frame[name].astype("Int32").mask(frame[name] < 0)
+    return frame
 
 
 def csv_text(data: xr.Dataset) -> str:
     """The table as comma-separated values."""
-    table = columns(data)
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(table)
-    writer.writerows(zip(*(_cells(name, table[name]) for name in table), strict=True))
-    return text.getvalue()
+    text: str = table(data).to_csv(index=False, float_format="%.6g", lineterminator="\n")
+    return text
 
 
 def write_tables(data: xr.Dataset, out: Path) -> str:
@@ -76,32 +56,6 @@ def write_tables(data: xr.Dataset, out: Path) -> str:
             f"{what}; `pip install pyarrow` and run again for `sequences.parquet` too. `probe.nc` "
             "(netCDF, an open format) holds the same numbers."
         )
-    _write_parquet(columns(data), out / "sequences.parquet")
+    with replacing(out / "sequences.parquet") as temporary:
+        table(data).to_parquet(temporary, engine="pyarrow", index=False)
     return f"{what}, `sequences.parquet`; and all of it in `probe.nc` (netCDF)."
-
-
-def _cells(name: str, values: Any) -> list[Any]:
-    cells = np.asarray(values).tolist()
-    if name in ID_COLUMNS:
-        return [f"{x:g}" if isinstance(x, float) else x for x in cells]
-    return ["" if _missing(x) else f"{x:.6g}" if isinstance(x, float) else x for x in cells]
-
-
-def _missing(value: Any) -> bool:
-    return value != value if isinstance(value, float) else value < 0
-
-
-def _write_parquet(table: dict[str, Any], path: Path) -> None:
-    """Columns with nulls where nothing was measured."""
-    arrow = importlib.import_module("pyarrow")
-    parquet = importlib.import_module("pyarrow.parquet")
-    arrays = {}
-    for name, values in table.items():
-        values = np.asarray(values)
-        if name in ID_COLUMNS:
-            arrays[name] = arrow.array(values.tolist())
-        else:
-            mask = np.isnan(values) if values.dtype.kind == "f" else values < 0
-            arrays[name] = arrow.array(values, mask=mask)
-    with replacing(path) as temporary:
-        parquet.write_table(arrow.table(arrays), temporary)

@@ -3,6 +3,7 @@
 import dataclasses
 import io
 import json
+import re
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -17,8 +18,7 @@ from rich.console import Console
 from am_theory import channel, empirical
 from models.exact.empirical import EmpiricalDenoiser
 from models.sampler import noise
-from simulations.basins import study as basins
-from simulations.basins.analysis import bound_checks, exact_checks, merge
+from simulations.basins.analysis import bound_checks, exact_checks
 from simulations.basins.cells import error_count, exact_errors, make_queries
 from simulations.basins.config import (
     DRAW,
@@ -31,7 +31,9 @@ from simulations.basins.config import (
     preset,
 )
 from simulations.basins.memories import BUILDERS
-from simulations.basins.theory import exact_radius, exact_rate, exponential_rate, many_neurons
+from simulations.basins.study import STUDY, merge
+from simulations.basins.theory import exact_rate, exponential_rate, many_neurons
+from simulations.measure.radius import basin_radius
 from simulations.results.files import read_dataset
 from tests.helpers import ROOT, assert_drawn
 
@@ -54,18 +56,12 @@ CONFIG = dataclasses.replace(
 )
 
 
-def run(*arguments):
-    """Exit status of the command, and what it printed."""
-    printed = io.StringIO()
-    status = basins.run(basins.parse(list(arguments)), Console(file=printed, width=200))
-    return status, printed.getvalue()
-
-
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory):
     out = tmp_path_factory.mktemp("basins") / "run"
-    status, printed = run(*TINY, "--check", "--out", str(out))
-    assert status == 0, printed
+    printed = io.StringIO()
+    status = STUDY.execute([*TINY, "--check", "--out", str(out)], Console(file=printed))
+    assert status == 0, printed.getvalue()
     return out
 
 
@@ -94,13 +90,14 @@ def test_the_mean_number_of_errors_is_that_of_the_channel():
 def test_every_memory_has_a_builder_and_acts_where_it_can():
     assert {memory.name for memory in MEMORIES} == {*BUILDERS, TRAINED}
     config = preset("small")
-    binary = {m.name for m in memories_of(config, 2, 64, 8)}
-    tokens = {m.name for m in memories_of(config, 8, 32, 8)}
+    binary = {m.name for m in memories_of(config, 2, 64, 8, False)}
+    tokens = {m.name for m in memories_of(config, 8, 32, 8, False)}
     assert "Potts" in tokens - binary
     assert {"Hopfield", "pseudo-inverse"} <= binary - tokens
     # the largest sizes hold the lookups alone, the next ones the exponential too
-    assert [m.name for m in memories_of(config, 2, 64, 16384)] == [DRAW, MAP]
-    assert "exponential" in {m.name for m in memories_of(config, 2, 64, 4096)}
+    assert [m.name for m in memories_of(config, 2, 64, 16384, False)] == [DRAW, MAP]
+    assert "exponential" in {m.name for m in memories_of(config, 2, 64, 4096, False)}
+    assert [m.name for m in memories_of(config, 2, 64, 64, True)] == [TRAINED]
     cells = make_cells(config)
     assert len({cell.name for cell in cells}) == len(cells)
     assert all(cost(config, cell) > 0 for cell in cells)
@@ -116,7 +113,7 @@ def test_every_memory_gives_back_three_sequences_from_themselves(name, vocab_siz
     store = EmpiricalDenoiser(rng.integers(vocab_size, size=(3, 48)), vocab_size)
     rule = BUILDERS[name](store, 50)
     found = rule(rng, store.patterns, np.full(3, 0.01))
-    np.testing.assert_array_equal(found.tokens, store.patterns)
+    np.testing.assert_array_equal(found.states, store.patterns)
     assert found.converged.all()
 
 
@@ -140,12 +137,12 @@ def test_a_memory_that_changes_nothing_scores_what_the_lookup_does():
     x_t = noise(rng, truth, 0.6, 2)
     level = np.full(300, 0.4)
     found = BUILDERS["pseudo-inverse"](store, 50)(rng, x_t, level)  # 40 patterns of 16 spins
-    np.testing.assert_array_equal(found.tokens, x_t)
-    lookup, best = (store.nearest(x, truth)[0].mean() for x in (x_t, found.tokens))
+    np.testing.assert_array_equal(found.states, x_t)
+    lookup, best = (store.nearest(x, truth)[0].mean() for x in (x_t, found.states))
     assert lookup == best > 0.1
     # on the other criterion it is no memory at all
-    decoded = BUILDERS[MAP](store, 50)(rng, x_t, level).tokens
-    assert (found.tokens == truth).all(1).mean() < 0.05 < 0.1 < (decoded == truth).all(1).mean()
+    decoded = BUILDERS[MAP](store, 50)(rng, x_t, level).states
+    assert (found.states == truth).all(1).mean() < 0.05 < 0.1 < (decoded == truth).all(1).mean()
 
 
 @pytest.mark.slow
@@ -162,10 +159,13 @@ def test_counts_add_up(tiny):
 
 
 def test_a_radius_is_read_where_the_sheet_has_it():
-    levels = np.linspace(0.59, 0.61, 21)
-    found = exact_radius(MAP, 1000, 2, 64, levels, 0.5)
+    def radius(memory, levels):
+        rate = exact_rate(memory, 1000, 2, 64, levels, np.full(len(levels), -1))
+        return basin_radius(levels, rate, 0.5)
+
+    found = radius(MAP, np.linspace(0.59, 0.61, 21))
     assert found == pytest.approx(0.601061, abs=2e-5)  # sheet 3.7
-    drawn = exact_radius(DRAW, 1000, 2, 64, np.linspace(0.5, 0.6, 11), 0.5)
+    drawn = radius(DRAW, np.linspace(0.5, 0.6, 11))
     assert 0.5 < drawn < 0.6 < found
 
 
@@ -226,16 +226,6 @@ def test_figures_of_the_appendix_are_drawn(tiny):
 
 
 @pytest.mark.slow
-def test_a_second_run_computes_nothing(tiny):
-    before = {p.name: (p.stat().st_mtime_ns, p.stat().st_ino) for p in (tiny / "cells").iterdir()}
-    status, printed = run(*TINY, "--out", str(tiny))
-    assert status == 0
-    assert "4 of 4 cells were already there" in printed
-    after = {p.name: (p.stat().st_mtime_ns, p.stat().st_ino) for p in (tiny / "cells").iterdir()}
-    assert before == after
-
-
-@pytest.mark.slow
 def test_a_trained_denoiser_stands_among_them(tmp_path):
     words = ["--trained-sizes", "4", "--steps", "100", "--width", "16"]
     command = [sys.executable, "-m", "simulations.basins", *SHAPE, *words, "--check"]
@@ -250,32 +240,21 @@ def test_a_trained_denoiser_stands_among_them(tmp_path):
 
 
 REFUSALS = [
-    (["--preset", "paper"], "there is no preset 'paper'"),
-    (["--levels", "0.5", "1.3"], "must lie in (0, 1]"),
-    (["--levels", "0.5"], "at least two increasing"),
-    (["--error-levels", "0"], "`error_levels` are noise levels"),
-    (["--train-sizes", "8", "4"], "increasing"),
-    (["--train-sizes", "2", "4"], "at least 3"),
-    (["--trained-sizes", "5"], "among `train_sizes`"),
-    (["--sets", "8"], "`sets` must be at least 30"),
-    (["--vocab-size", "2"], "`vocab_size` must be at least 3"),
-    (["--vocab-size", "300"], "`vocab_size` must be at most 256"),
-    (["--binary-len", "4"], "`binary_len` must be at least 8"),
-    (["--threshold", "1"], "`threshold` must lie in (0, 1)"),
-    (["--workers", "0"], "`workers` must be at least 1"),
-    (["--steps", "0"], "`steps` and `batch` must be at least 1"),
+    ({"levels": (0.5, 1.3)}, "`levels` are noise levels t and must lie in (0, 1]"),
+    ({"levels": (0.5,)}, "at least two increasing"),
+    ({"error_levels": (0.0,)}, "`error_levels` are noise levels"),
+    ({"train_sizes": (8, 4)}, "`train_sizes` must be increasing"),
+    ({"train_sizes": (2, 4)}, "at least 3"),
+    ({"trained_sizes": (5,)}, "`trained_sizes` must be among `train_sizes`; 5 is not"),
+    ({"sets": 8}, "`sets` must be at least 30"),
+    ({"vocab_size": 2}, "`vocab_size` must be at least 3"),
+    ({"vocab_size": 300}, "`vocab_size` must be at most 256"),
+    ({"binary_len": 4}, "`binary_len` must be at least 8"),
+    ({"threshold": 1.0}, "`threshold` must lie in (0, 1)"),
 ]
 
 
-@pytest.mark.parametrize(("arguments", "fragment"), REFUSALS)
-def test_bad_arguments_get_one_sentence_and_status_2(
-    arguments, fragment, tmp_path, monkeypatch, capsys
-):
-    out = tmp_path / "out"
-    words = ["basins.py", "--preset", "smoke", *arguments, "--out", str(out)]
-    monkeypatch.setattr(sys, "argv", words)
-    with pytest.raises(SystemExit) as stopped:
-        basins.main()
-    assert stopped.value.code == 2
-    assert fragment in " ".join(capsys.readouterr().err.replace("│", " ").split())
-    assert not out.exists()
+@pytest.mark.parametrize(("settings", "fragment"), REFUSALS)
+def test_bad_settings_get_one_sentence(settings, fragment):
+    with pytest.raises(ValueError, match=re.escape(fragment)):
+        dataclasses.replace(preset("smoke"), **settings)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 import subprocess
 import sys
 from itertools import product
@@ -11,19 +12,19 @@ import pytest
 import xarray as xr
 
 from am_theory import hopfield as hopfield_theory
-from simulations.capacity import study as capacity
 from simulations.capacity.analysis import cover, crossing, extrapolate
 from simulations.capacity.cells import _largest_separable, end_points, separable
 from simulations.capacity.config import (
     FAMILIES,
     critical_load,
     critical_overlap,
+    make_cells,
     preset,
     retrieval_overlap,
     threshold,
     train_sizes,
 )
-from simulations.capacity.study import configuration_hash, make_cells, parse
+from simulations.capacity.study import STUDY
 from tests.helpers import ROOT, assert_close
 
 WORDS = (
@@ -32,18 +33,13 @@ WORDS = (
     "--existence 14 17 20 --rows 2 --fits 10 14 --fit-loads 0.5 2.0 --features 60 "
     "--feature-loads 0.2 1.0 --replicates 100 --workers 1"
 ).split()
-CELLS = 5 * 3 + 3 + 2 + 1
-
-
-def run(*arguments):
-    command = [sys.executable, "-m", "simulations.capacity", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
 
 
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory):
     out = tmp_path_factory.mktemp("tiny") / "run"
-    ran = run(*WORDS, "--check", "--out", str(out))
+    command = [sys.executable, "-m", "simulations.capacity", *WORDS, "--check", "--out", str(out)]
+    ran = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert "Warning" not in ran.stderr
     return out
@@ -76,45 +72,26 @@ def test_merged_data_open_with_xarray_and_carry_their_provenance(tiny):
             assert data.attrs.get(key), key
 
 
-@pytest.mark.slow
-def test_a_second_run_computes_nothing_and_changes_nothing(tiny):
-    before = {p.name: (p.stat().st_mtime_ns, p.stat().st_ino) for p in (tiny / "cells").iterdir()}
-    ran = run(*WORDS, "--check", "--out", str(tiny))
-    assert ran.returncode == 0, ran.stdout + ran.stderr
-    assert f"{CELLS} of {CELLS} cells were already there" in ran.stdout
-    after = {p.name: (p.stat().st_mtime_ns, p.stat().st_ino) for p in (tiny / "cells").iterdir()}
-    assert before == after
-
-
 REFUSALS = [
-    (["--preset", "huge"], "there is no preset 'huge'"),
-    (["--preset", "smoke", "--sets", "2"], "`sets` must be at least 3; got 2"),
-    (["--preset", "smoke", "--loads", "1.2", "0.8"], "increasing"),
-    (["--preset", "smoke", "--hopfield", "4", "8"], "sizes N must be at least 8"),
-    (["--preset", "smoke", "--fit-penalty", "0"], "must be positive and finite"),
-    (["--preset", "smoke", "--feature-load", "0.001"], "two or more features"),
-    (["--preset", "smoke", "--workers", "0"], "`workers` must be at least 1"),
+    ({"sets": 2}, "`sets` must be at least 3; got 2"),
+    ({"loads": (1.2, 0.8)}, "`loads` must hold two or more positive, increasing numbers"),
+    ({"hopfield": (4, 8)}, "sizes N must be at least 8"),
+    ({"fit_penalty": 0.0}, "`fit_penalty` must be positive and finite; got 0.0"),
+    ({"feature_load": float("nan")}, "`feature_load` must be positive and finite"),
+    ({"feature_load": 0.001}, "two or more features"),
 ]
 
 
-@pytest.mark.parametrize(("arguments", "fragment"), REFUSALS)
-def test_bad_arguments_get_one_sentence_and_status_2(
-    arguments, fragment, tmp_path, monkeypatch, capsys
-):
-    out = tmp_path / "out"
-    monkeypatch.setattr(sys, "argv", ["capacity.py", *arguments, "--out", str(out)])
-    with pytest.raises(SystemExit) as stopped:
-        capacity.main()
-    assert stopped.value.code == 2
-    assert fragment in " ".join(capsys.readouterr().err.replace("│", " ").split())
-    assert not out.exists()
+@pytest.mark.parametrize(("settings", "fragment"), REFUSALS)
+def test_bad_settings_get_one_sentence(settings, fragment):
+    with pytest.raises(ValueError, match=re.escape(fragment)):
+        dataclasses.replace(preset("smoke"), **settings)
 
 
 def test_every_setting_changes_the_hash():
     base = preset("smoke")
     changed = [dataclasses.replace(base, **{name: 7}) for name in ("root_seed", "sets", "rows")]
-    assert len({configuration_hash(c) for c in (base, *changed)}) == 4
-    assert parse(["--preset", "smoke"]).config == base
+    assert len({STUDY.configuration_hash(c) for c in (base, *changed)}) == 4
     assert len({cell.name for cell in make_cells(base)}) == len(make_cells(base))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import os
 import subprocess
@@ -15,11 +14,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from simulations.console.errors import UserError
 from simulations.engine_scale import plan as plan_module
 from simulations.engine_scale.analysis import Range, analyse, slope_of, spread_of
 from simulations.engine_scale.cells import cells_of, sleeping
 from simulations.engine_scale.config import PRESETS, ScaleConfig, preset
-from simulations.engine_scale.figure import scale_figure
+from simulations.engine_scale.figure import draw
 from simulations.engine_scale.model import (
     FREE,
     Limits,
@@ -30,8 +30,8 @@ from simulations.engine_scale.model import (
     wall_time,
 )
 from simulations.engine_scale.plan import authors_plan, sizes, training_flops
-from simulations.engine_scale.report import ranged, write_report
-from simulations.engine_scale.study import parse, read_runs
+from simulations.engine_scale.report import ranged, report
+from simulations.engine_scale.study import arguments_of, read_runs
 from simulations.engine_scale.watch import (
     TooFewAnswers,
     Watch,
@@ -39,6 +39,7 @@ from simulations.engine_scale.watch import (
     processor_seconds,
     resident_bytes,
 )
+from simulations.plots import save
 from simulations.results.files import DamagedFileError
 from simulations.sweep.worker import CellReport
 from tests.helpers import ROOT
@@ -250,30 +251,30 @@ def test_the_analysis_of_made_up_runs():
     assert set(found.extrapolated) == {"mlp", "dit", "10,000 cells of 10 s"}
 
 
-def test_the_report_says_what_is_met_measured_and_extrapolated(tmp_path):
+def test_the_report_says_what_is_met_measured_and_extrapolated():
     analysis = analyse(made_up_runs(), 1000)
     where = {"start_time": "then", "host_class": "here", "commit": "c"}
-    config = json.loads(json.dumps(dataclasses.asdict(preset("small")) | {"cells": 77}))
-    runs = {"memory": {"provenance": where, "config": config}}
-    write_report(analysis, tmp_path, "small", runs)
-    report = (tmp_path / "report.md").read_text()
-    assert "| executor alone | 401 (400 to 402) | 300: met |" in report
-    assert "| sweep | 51 (50 to 52) | 60: missed |" in report
-    assert "1,000 bytes a cell (95 % interval 1,000 to 1,000" in report
-    assert "- memory: then, here, commit c; other than in the preset: cells = 77\n" in report
-    assert "**Extrapolated**, not measured" in report
-    assert "| 1,000 | " in report
-    summary = json.loads((tmp_path / "summary.json").read_text())
-    assert summary["limits"]["cells_per_second"] == pytest.approx(100)
-    scale_figure(analysis, tmp_path / "figure")
+    config = json.loads(json.dumps(preset("small").as_dict() | {"cells": 77}))
+    found = report(analysis, {"memory": {"provenance": where, "config": config}}, "small")
+    text = "\n".join(found.lines)
+    assert "| executor alone | 401 (400 to 402) | 300: met |" in text
+    assert "| sweep | 51 (50 to 52) | 60: missed |" in text
+    assert "1,000 bytes a cell (95 % interval 1,000 to 1,000" in text
+    assert "- memory: then, here, commit c; other than in the preset: cells = 77\n" in text
+    assert "**Extrapolated**, not measured" in text
+    assert "| 1,000 | " in text
+    assert found.summary["limits"]["cells_per_second"] == pytest.approx(100)
+
+
+def test_parts_that_were_not_measured_are_left_out():
+    text = "\n".join(report(analyse({}, 10), {}, "small").lines)
+    assert "planned" in text and "Cells a second" not in text
+
+
+@pytest.mark.parametrize("runs", [made_up_runs(), {}], ids=["all parts", "nothing"])
+def test_the_figure_is_drawn_of_what_there_is(runs, tmp_path):
+    save(draw(analyse(runs, 1000)), tmp_path / "figure")
     assert (tmp_path / "figure.png").stat().st_size > 20_000
-
-
-def test_parts_that_were_not_measured_are_left_out(tmp_path):
-    write_report(analyse({}, 10), tmp_path, "small", {})
-    report = (tmp_path / "report.md").read_text()
-    assert "planned" in report and "Cells a second" not in report
-    scale_figure(analyse({}, 10), tmp_path / "figure")
 
 
 def test_bad_settings_and_files_are_refused(tmp_path):
@@ -296,14 +297,13 @@ def test_bad_settings_and_files_are_refused(tmp_path):
 
 def test_presets_and_the_command_line(capsys):
     assert all(isinstance(preset(name), ScaleConfig) for name in PRESETS)
-    assert parse(["--preset", "smoke", "--parts", "memory"]).parts == ("memory",)
-    assert parse(["--workers", "1", "2"]).config.workers == (1, 2)
-    for words, message in ((["--preset", "large"], "choose smoke or small"),
-                           (["--repeats", "0"], "at least 1; got 0")):  # fmt: skip
-        with pytest.raises(SystemExit) as stopped:
-            parse(words)
-        assert stopped.value.code == 2
-        assert message in capsys.readouterr().err
+    assert arguments_of(["--preset", "smoke", "--parts", "memory"]).parts == ("memory",)
+    assert arguments_of(["--workers", "1", "2"]).config.workers == (1, 2)
+    with pytest.raises(UserError, match="choose smoke or small"):
+        arguments_of(["--preset", "large"])
+    with pytest.raises(SystemExit) as stopped:
+        arguments_of(["--repeats", "0"])
+    assert stopped.value.code == 2 and "at least 1; got 0" in capsys.readouterr().err
 
 
 def test_cells_are_what_they_say():

@@ -1,58 +1,49 @@
-"""The linear denoiser's command end to end at a tiny size, and what its numbers must obey."""
+"""The linear denoiser's study end to end at a tiny size, and what its numbers must obey."""
 
 import dataclasses
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 import xarray as xr
+from rich.console import Console
 
 from am_theory import linear
 from models.streams import stream
-from simulations.linear_curves import figure as linear_figures
-from simulations.linear_curves import study as linear_curves
 from simulations.linear_curves.analysis import QUANTITIES, analyse, exact_checks, rows
 from simulations.linear_curves.cells import curve_point
-from simulations.linear_curves.config import LinearConfig, dimension, preset, train_sizes
+from simulations.linear_curves.config import (
+    LinearConfig,
+    dimension,
+    make_cells,
+    preset,
+    train_sizes,
+)
 from simulations.linear_curves.report import by_size, families, finite_size
-from simulations.linear_curves.study import configuration_hash, make_cells, merge, parse
-from tests.helpers import ROOT, assert_refused, within_standard_errors
+from simulations.linear_curves.study import STUDY, merge
+from tests.helpers import within_standard_errors
 
 WORDS = (
     "--preset smoke --cases 3 4 0.5 3 8 0.5 2 5 0.7 --ratios 0.5 2.0 --seeds 3 --queries 16 "
     "--draws-case 2 6 0.5 --draws-ratios 0.5 1.0 --ridges 0.1 --draws 1 2 --flow-case 2 6 0.5 "
     "--flow-sizes 4 12 --times 0.5 2.0 --replicates 100 --workers 1"
 ).split()
-CELLS = 6
-
-
-def run(*arguments):
-    command = [sys.executable, "-m", "simulations.linear_curves", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
 
 
 @pytest.fixture(scope="module")
 def config():
-    return parse(WORDS).config
+    return STUDY.parse(WORDS).config
 
 
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory):
     out = tmp_path_factory.mktemp("tiny") / "run"
-    ran = run(*WORDS, "--check", "--out", str(out))
-    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert STUDY.execute([*WORDS, "--check", "--out", str(out)], Console(quiet=True)) == 0
     return out
 
 
 @pytest.mark.slow
-def test_everything_promised_is_written(tiny):
-    names = {path.name for path in tiny.iterdir()}
-    stem = "linear_curves"
-    expected = {"cells", f"{stem}.nc", "summary.json", "report.md", f"{stem}.png", f"{stem}.pdf"}
-    assert expected <= names
-    assert not [name for name in names if ".tmp" in name]
+def test_every_point_and_every_check_is_reported(tiny):
     report = (tiny / "report.md").read_text()
     for heading in ("What is measured", "Largest deviation", "Finite size", "Exact at every size"):
         assert heading in report
@@ -63,7 +54,7 @@ def test_everything_promised_is_written(tiny):
 
 
 @pytest.mark.slow
-def test_merged_data_open_with_xarray_and_carry_their_provenance(tiny):
+def test_merged_data_open_with_xarray(tiny):
     with xr.open_dataset(tiny / "linear_curves.nc", engine="h5netcdf") as data:
         assert data.sizes["case"] == 3 and data.sizes["seed"] == 3
         assert data["train_size"].values.tolist() == [[4, 16], [8, 32], [2, 10]]
@@ -71,24 +62,6 @@ def test_merged_data_open_with_xarray_and_carry_their_provenance(tiny):
         assert json.loads(data.attrs["configuration"])["flow_sizes"] == [4, 12]
         assert (data["recovered"] <= data["corrupted"]).all()
         assert (data["right"] >= data["recovered"]).all()
-        for key in ("config_hash", "commit", "numpy_version"):
-            assert data.attrs.get(key), key
-
-
-@pytest.mark.slow
-def test_a_second_run_computes_nothing_and_changes_nothing(tiny, monkeypatch, capsys):
-    def state():
-        return {p.name: p.stat().st_mtime_ns for p in (tiny / "cells").iterdir()}
-
-    before = state()
-    words = ["linear_curves.py", *WORDS, "--check", "--out", str(tiny)]
-    monkeypatch.setattr(linear_figures, "linear_figure", lambda analysis, stem: None)  # seconds
-    monkeypatch.setattr(sys, "argv", words)
-    with pytest.raises(SystemExit) as ended:
-        linear_curves.main()
-    assert ended.value.code == 0
-    assert f"{CELLS} of {CELLS} cells were already there" in capsys.readouterr().out
-    assert state() == before
 
 
 @pytest.mark.slow
@@ -148,38 +121,42 @@ def test_a_point_has_the_errors_and_recoveries_of_theory():
         within_standard_errors(gaps, 0.0)
 
 
-REFUSALS = [
-    (["--preset", "huge"], "there is no preset 'huge'"),
-    (["--seeds", "2"], "`seeds` must be at least 3; got 2"),
-    (["--queries", "0"], "`queries` must be at least 1"),
-    (["--cases", "1", "8", "0.5"], "`cases` holds V at least 2"),
-    (["--flow-case", "4", "8", "1.0"], "`flow_case` holds V at least 2"),
-    (["--ratios", "2.0", "1.0"], "`ratios` must hold two or more positive, increasing numbers"),
-    (["--times", "1.0", "inf"], "`times` must hold two or more positive, increasing numbers"),
-    (["--cases", "2", "1", "0.5"], "Take ratios further apart or longer sequences"),
-    (["--ridges", "0.0"], "`ridges` must be positive"),
-    (["--draws", "1", "1"], "`draws` must hold one or more different values"),
-    (["--draws", "0"], "`draws` and `flow_sizes` are counts of at least 1"),
-    (["--workers", "0"], "`workers` must be at least 1"),
+BAD = [
+    ({"seeds": 2}, "`seeds` must be at least 3; got 2"),
+    ({"queries": 0}, "`queries` must be at least 1"),
+    ({"cases": ((1, 8, 0.5),)}, "`cases` holds V at least 2"),
+    ({"flow_case": (4, 8, 1.0)}, "`flow_case` holds V at least 2"),
+    ({"ratios": (2.0, 1.0)}, "`ratios` must hold two or more positive, increasing numbers"),
+    ({"times": (1.0, np.inf)}, "`times` must hold two or more positive, increasing numbers"),
+    ({"cases": ((2, 1, 0.5),)}, "Take ratios further apart or longer sequences"),
+    ({"cases": ()}, "`cases` must hold one or more different values"),
+    ({"ridges": (0.0,)}, "`ridges` must be positive"),
+    ({"draws": (1, 1)}, "`draws` must hold one or more different values"),
+    ({"draws": (0,)}, "`draws` and `flow_sizes` are counts of at least 1"),
 ]
 
 
-@pytest.mark.parametrize(("arguments", "fragment"), REFUSALS)
-def test_bad_arguments_get_one_sentence_and_status_2(
-    arguments, fragment, tmp_path, monkeypatch, capsys
-):
-    assert_refused(linear_curves, arguments, fragment, tmp_path / "out", monkeypatch, capsys)
+@pytest.mark.parametrize(("change", "message"), BAD)
+def test_bad_settings_are_refused_in_a_sentence(change, message):
+    with pytest.raises(ValueError, match=message):
+        dataclasses.replace(preset("smoke"), **change)
 
 
-def test_presets_and_the_hash():
-    assert parse([]).config == preset("small") == LinearConfig()
+@pytest.mark.slow
+def test_a_run_without_single_draws_has_theory_alone(tiny, config, tmp_path):
+    words = [*WORDS, "--draws", "2", "--out", str(tmp_path / "run")]
+    assert STUDY.execute(words, Console(quiet=True)) == 0
+    other = STUDY.parse(words).config
+    analysis = analyse(other, merge(tmp_path / "run", other))
+    assert np.isnan(analysis.draws.estimate).all()
+    assert np.isfinite(analysis.draws.predicted).all()
+    assert not [row for row in rows(analysis) if row.what.startswith("one draw")]
+
+
+def test_presets_show_a_collapse_and_both_ends_of_the_transition():
     assert len({cell.name for cell in make_cells(LinearConfig())}) == len(LinearConfig().cases) + 5
-    seen = {configuration_hash(LinearConfig())}
-    for name, value in (("root_seed", 1), ("seeds", 5), ("times", (1.0, 2.0))):
-        seen.add(configuration_hash(dataclasses.replace(LinearConfig(), **{name: value})))
-    assert len(seen) == 4
     for config in (preset("smoke"), preset("small")):
         (_, members), *_ = families(config)
-        assert len({dimension(config.cases[i]) for i in members}) >= 3  # a collapse is shown
-        assert min(config.ratios) < 0.4 < 5.5 < max(config.ratios)  # both ends of the transition
+        assert len({dimension(config.cases[i]) for i in members}) >= 3
+        assert min(config.ratios) < 0.4 < 5.5 < max(config.ratios)
         assert all(train_sizes(case, config.ratios)[0] >= 3 for case in config.cases)

@@ -9,7 +9,6 @@ from scipy import stats
 from simulations.measure.bootstrap import (
     MIN_SEEDS,
     bootstrap_ratio,
-    cluster_sums,
     combine_seeds,
     hierarchical,
     interval,
@@ -37,13 +36,6 @@ def queries(draw):
 
 
 # --- arithmetic
-
-
-@given(queries())
-def test_cluster_sums_are_the_sums_of_a_loop(problem):
-    recovered, _, clusters = problem
-    expected = [recovered[clusters == c].sum(axis=0) for c in np.unique(clusters)]
-    np.testing.assert_array_equal(cluster_sums(recovered, clusters), expected)
 
 
 @given(queries(), st.integers(0, 99))
@@ -312,7 +304,7 @@ BAD_CALLS = [
     (bootstrap_ratio, (RNG, [1], [1], [[0]]), ValueError, "shape (n,); got (1, 1)"),
     (bootstrap_ratio, (RNG, [1], [1], [0], 1), ValueError, "`n_replicates` must be at least 2"),
     (bootstrap_ratio, (RNG, [1], [1], [0], 10.5), TypeError, "integer; got 10.5"),
-    (cluster_sums, ([1, 2, 3], [0, 1]), ValueError, "queries on the first axis"),
+    (bootstrap_ratio, (RNG, [1, 2, 3], [1], [0, 1]), ValueError, "queries on the first axis"),
     (over_sequences, ([1.0, 2.0],), ValueError, "(seeds, replicates, ...)"),
     (hierarchical, (np.ones((1, 3)), RNG), ValueError, "use over_sequences"),
     (hierarchical, (np.ones((3, 3)), 7), TypeError, "got int"),

@@ -15,7 +15,7 @@ from simulations.measure.counts import (
     nelbo_rates,
     stratified_levels,
 )
-from simulations.phase.config import EPSILONS, LOG_LOSS_CAP
+from simulations.measure.names import EPSILONS, LOG_LOSS_CAP
 from tests.helpers import shared
 
 

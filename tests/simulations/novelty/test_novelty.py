@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from models.sources import IidSource, MarkovSource
 from models.streams import stream
+from simulations import trained
 from simulations.measure.bootstrap import bootstrap_ratio
 from simulations.measure.checks import NOT_DECIDABLE, NOT_SUPPORTED, SUPPORTED
 from simulations.novelty import cells as novelty_cells
@@ -31,7 +32,7 @@ from simulations.novelty.cells import (
     pieces,
     unconditional,
 )
-from simulations.novelty.config import CONTROLS, NoveltyConfig, main_config, make_cells, preset
+from simulations.novelty.config import CONTROLS, NoveltyConfig, make_cells, preset
 from simulations.novelty.findings import (
     at_picked,
     chance_rows,
@@ -40,17 +41,15 @@ from simulations.novelty.findings import (
     phase,
     picked_by_others,
 )
-from simulations.novelty.report import write_report
+from simulations.novelty.report import report as report_of
+from simulations.novelty.study import STUDY
 from simulations.phase import config as main_job
-from simulations.phase.config import problem_of
-from simulations.sweep.run import SweepOutcome
+from simulations.results.report import write_report
 from tests import oracles, strategies
-from tests.helpers import ROOT, assert_close, assert_drawn, assert_refused
+from tests.helpers import ROOT, assert_close, assert_drawn
+from tests.simulations.registry import STUDIES
 
-WORDS = (
-    "--preset smoke --train-sizes 4 16 64 --seeds 5 --sequences 64 "
-    "--n-steps 4 --stepped 8 --width 16 --steps 20 --check-sets 100 --replicates 100 --workers 1"
-).split()
+WORDS = ["--preset", "smoke", *STUDIES["novelty"].tiny.split(), "--workers", "1"]
 
 
 @st.composite
@@ -242,7 +241,7 @@ def test_labels_resampled_at_most_halve_the_variance_of_the_spurious_share():
 
 @pytest.fixture(scope="module")
 def config():
-    return novelty.parse(WORDS).config
+    return STUDY.parse(WORDS).config
 
 
 @pytest.fixture(scope="module")
@@ -257,12 +256,13 @@ def merged(config):
         elif place["kind"] == "model":
             cells[cell.name] = fake_network(config, place["train_size"], place["seed"])
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(novelty, "load_cells", lambda out, wanted: [cells[c.name] for c in wanted])
+        for module in (novelty, trained):
+            patch.setattr(module, "load_cells", lambda _, wanted: [cells[c.name] for c in wanted])
         return novelty.merge(Path("nowhere"), config)
 
 
 def fake_network(config, size, seed):
-    problem = problem_of(main_config(config), seed, None)
+    problem = config.problem(seed, 1)
     rng = stream(5, size, seed)
     n, length = config.sequences, config.seq_len
     copies, repeats = {4: (1.0, 0.0), 16: (0.3, 0.3), 64: (0.05, 0.0)}[size]
@@ -287,7 +287,7 @@ def test_merged_data_hold_every_model_at_every_place(merged, config):
         "position": 8,
         "stepped": 8,
     }
-    problem = problem_of(main_config(config), 2, None)
+    problem = config.problem(2, 1)
     tokens = merged["generated"].isel(train_size=1, seed=2).values
     place = merged.sel(model="trained", train_size=16).isel(seed=2)
     stored = problem.stored[:16]
@@ -349,8 +349,7 @@ def test_the_effective_number_of_states_does_not_depend_on_n():
 def test_the_report_and_the_summary_say_what_was_found(merged, config, tmp_path):
     analysis = analyse(config, merged, [])
     findings = findings_of(analysis)
-    outcome = SweepOutcome([], [], [], {}, 1.0, 0.0)
-    write_report(analysis, findings, tmp_path, "tiny", 1.0, outcome)
+    write_report(report_of(analysis), tmp_path, "novelty.png", config.as_dict(), 1.0, 0.0)
     assert findings[0].verdict == SUPPORTED  # one state in 30 % of the draws at K = 16
     assert "most at K = 16" in findings[0].claim
     assert findings[0].value == pytest.approx(analysis.excess.estimate[1])
@@ -390,44 +389,18 @@ def test_a_label_never_seen_agrees_with_a_chance_that_is_small_enough(merged, co
 def test_the_networks_are_those_of_the_main_job():
     for name in ("smoke", "small", "paper"):
         for model in ("mlp", "dit"):
-            ours = main_config(preset(name, model=model))
+            ours = preset(name, model=model)
             theirs = main_job.preset(name, model=model)
             for key in ("source", "vocab_size", "seq_len", "root_seed", "model", "width"):
                 assert getattr(ours, key) == getattr(theirs, key), key
             for key in ("n_blocks", "n_heads", "training", "train_sizes"):
                 assert getattr(ours, key) == getattr(theirs, key), key
-    ours, theirs = main_config(preset("smoke")), main_job.preset("smoke")
-    stored = [problem_of(one, 1, None).stored for one in (ours, theirs)]
+    stored = [one.problem(1, 1).stored for one in (preset("smoke"), main_job.preset("smoke"))]
     np.testing.assert_array_equal(*stored)
 
 
-REFUSALS = [
-    (["--preset", "huge"], "there is no preset 'huge'"),
-    (["--source", "text"], "a text has no known law"),
-    (["--source", "books"], "there is no source 'books'; choose markov or iid"),
-    (["--model", "rnn"], "there is no model 'rnn'"),
-    (["--train-sizes", "8", "16"], "`train_sizes` must hold three sizes"),
-    (["--train-sizes", "8", "4", "16"], "increasing"),
-    (["--sequences", "63"], "`sequences` must be a multiple of 4"),
-    (["--sequences", "8"], "`sequences` must be at least 16"),
-    (["--distances", "1", "2"], "`distances` must be increasing numbers of tokens from 0 on"),
-    (["--distances", "0", "8"], "`distances` must be below `seq_len` = 8"),
-    (["--chance", "1.0"], "`chance` must lie in (0, 1)"),
-    (["--least-excess", "0"], "`least_excess` must be positive"),
-    (["--check-sets", "10"], "`check_sets` must be at least 100"),
-    (["--workers", "0"], "`workers` must be at least 1"),
-]
-
-
-@pytest.mark.parametrize(("arguments", "fragment"), REFUSALS)
-def test_bad_arguments_get_one_sentence_and_status_2(
-    arguments, fragment, tmp_path, monkeypatch, capsys
-):
-    assert_refused(novelty, arguments, fragment, tmp_path / "out", monkeypatch, capsys)
-
-
-def test_presets_folders_and_the_hash():
-    assert novelty.parse([]).config == preset("small") == NoveltyConfig()
+def test_folders_say_what_differs_from_the_default():
+    assert preset("small") == NoveltyConfig()
     names = {
         "": "small",
         "--preset smoke --source iid": "iid-smoke",
@@ -435,32 +408,17 @@ def test_presets_folders_and_the_hash():
         "--source iid --model dit --preset paper": "iid-dit-paper",
     }
     for words, name in names.items():
-        assert novelty.folder(novelty.parse(words.split())) == Path("results/novelty") / name
-    seen = {novelty.configuration_hash(NoveltyConfig())}
-    for name, value in (("root_seed", 1), ("seeds", 6), ("chance", 0.1), ("n_steps", 32)):
-        changed = dataclasses.replace(NoveltyConfig(), **{name: value})
-        seen.add(novelty.configuration_hash(changed))
-    assert len(seen) == 5
+        parsed = STUDY.parse(words.split())
+        assert STUDY.place(parsed.config, parsed.preset) == Path("results/novelty") / name
 
 
 @pytest.mark.slow
-def test_the_command_writes_everything_and_resumes(tmp_path):
-    out = tmp_path / "run"
-    words = [sys.executable, "simulations/novelty/study.py", *WORDS, "--check", "--out", str(out)]
-    ran = subprocess.run(words, capture_output=True, text=True, cwd=ROOT)
-    assert ran.returncode == 0, ran.stdout + ran.stderr
-    expected = {"cells", "novelty.nc", "summary.json", "report.md", "novelty.png", "novelty.pdf"}
-    assert {path.name for path in out.iterdir()} >= expected
-    before = {p.name: p.stat().st_mtime_ns for p in (out / "cells").iterdir()}
-    ran = subprocess.run(words, capture_output=True, text=True, cwd=ROOT)
-    assert ran.returncode == 0, ran.stdout + ran.stderr
-    assert "21 of 21 cells were already there" in ran.stdout
-    assert {p.name: p.stat().st_mtime_ns for p in (out / "cells").iterdir()} == before
+def test_a_tiny_run_is_drawn_for_the_appendix(tiny_run):
+    out = tiny_run("novelty")
     with xr.open_dataset(out / "novelty.nc", engine="h5netcdf") as data:
         assert data["stored_distance"].attrs["units"] == "tokens"
-        assert json.loads(data.attrs["configuration"])["sequences"] == 64
         assert data["train_size"].values.tolist() == [4, 16, 64]
-    assert_drawn("novelty", "novelty", out, novelty.parse(WORDS).config)
+    assert_drawn("novelty", "novelty", out, STUDY.parse(WORDS).config)
 
 
 @pytest.mark.slow

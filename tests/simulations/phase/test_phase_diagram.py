@@ -8,19 +8,20 @@ import sys
 import numpy as np
 import pytest
 import xarray as xr
+from rich.console import Console
 
+from simulations.console.errors import UserError
 from simulations.data.corpora import TextFile
 from simulations.measure.checks import Check
+from simulations.measure.names import DENOISERS
 from simulations.phase.comparison import bound_checks
-from simulations.phase.config import DENOISERS, Config, preset
-from simulations.phase.study import configuration_hash, make_cells, merge, parse
+from simulations.phase.config import Config, make_cells, preset
+from simulations.phase.study import STUDY, merge
 from tests.helpers import ROOT, shared
+from tests.simulations.registry import STUDIES
 
 SCRIPT = str(ROOT / "simulations" / "phase_diagram.py")
-TINY = (
-    "--preset smoke --train-sizes 4 64 --queries 32 --nelbo-queries 16 --nelbo-draws 4 "
-    "--pattern-sets 200 --replicates 200 --width 16 --steps 20 --workers 1"
-).split()
+TINY = ["--preset", "smoke", *STUDIES["phase_diagram"].tiny.split(), "--workers", "1"]
 
 
 def run(*arguments):
@@ -32,19 +33,12 @@ def run(*arguments):
     )
 
 
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory):
-    out = tmp_path_factory.mktemp("tiny") / "run"
-    ran = run(*TINY, "--check", "--out", str(out))
-    assert ran.returncode == 0, ran.stdout + ran.stderr
-    return out
+@pytest.fixture
+def tiny(tiny_run):
+    return tiny_run("phase_diagram")
 
 
-def test_everything_promised_is_written(tiny):
-    names = {path.name for path in tiny.iterdir()}
-    expected = {"cells", "phase_diagram.nc", "summary.json", "report.md"}
-    assert expected | {"phase_diagram.png", "phase_diagram.pdf"} <= names
-    assert not [name for name in names if ".tmp" in name]
+def test_the_report_has_its_parts(tiny):
     report = (tiny / "report.md").read_text()
     for heading in ("What is measured", "Where the transition is", "Basin radii", "Theory against"):
         assert heading in report
@@ -75,25 +69,6 @@ def test_counts_are_consistent_and_every_denoiser_is_measured(tiny):
             assert np.isfinite(part["entropy"]).all()
             assert np.isfinite(part["nelbo"]).all()
         assert np.isfinite(data["true_weight"]).all()
-
-
-@pytest.mark.slow
-def test_a_second_run_computes_nothing_and_changes_nothing(tiny):
-    before = {p.name: (p.stat().st_mtime_ns, p.stat().st_ino) for p in (tiny / "cells").iterdir()}
-    ran = run(*TINY, "--check", "--out", str(tiny))
-    assert ran.returncode == 0, ran.stdout + ran.stderr
-    assert "4 of 4 cells were already there" in ran.stdout
-    after = {p.name: (p.stat().st_mtime_ns, p.stat().st_ino) for p in (tiny / "cells").iterdir()}
-    assert before == after
-
-
-def test_another_configuration_is_refused_before_anything_is_written(tiny):
-    before = sorted(p.name for p in tiny.rglob("*"))
-    ran = run(*TINY, "--root-seed", "7", "--out", str(tiny))
-    assert ran.returncode == 2
-    assert "Traceback" not in ran.stderr
-    assert "--out" in ran.stderr
-    assert sorted(p.name for p in tiny.rglob("*")) == before
 
 
 @pytest.mark.slow
@@ -141,81 +116,25 @@ def test_nan_in_training_stops_the_cell_and_names_the_step(tmp_path):
     assert "Traceback" not in ran.stdout + ran.stderr
 
 
-REFUSALS = [
-    (["--preset", "huge"], "there is no preset 'huge'"),
-    (["--source", "books"], "there is no source 'books'"),
-    (["--source", "text"], "add --text FILE"),
-    (["--text", "x.txt"], "--source text"),
-    (["--source", "text", "--text", "/nonexistent/x.txt"], "cannot read the text file"),
-    (["--preset", "smoke", "--levels", "0.5", "1.3"], "must lie in (0, 1]"),
-    (["--preset", "smoke", "--train-sizes", "8", "4"], "increasing"),
-    (["--preset", "smoke", "--train-sizes", "0"], "at least 1"),
-    (["--preset", "smoke", "--vocab-size", "1"], "`vocab_size` must be at least 2"),
-    (["--preset", "smoke", "--seq-len", "0"], "`seq_len` must be at least 1"),
-    (["--preset", "smoke", "--workers", "0"], "`workers` must be at least 1"),
-    (["--preset", "smoke", "--threshold", "1.5"], "`threshold` must lie in (0, 1)"),
-    (["--preset", "smoke", "--steps", "0"], "`steps` and `batch` must be at least 1"),
-    (["--preset", "smoke", "--seeds", "zero"], "seeds"),
-]
-
-
-@pytest.mark.parametrize(("arguments", "fragment"), REFUSALS)
-def test_bad_arguments_get_one_sentence_and_status_2(
-    arguments, fragment, tmp_path, monkeypatch, capsys
-):
-    from simulations.phase import study as phase_diagram
-
-    out = tmp_path / "out"
-    monkeypatch.setattr(sys, "argv", ["phase_diagram.py", *arguments, "--out", str(out)])
-    with pytest.raises(SystemExit) as stopped:
-        phase_diagram.main()
-    assert stopped.value.code == 2
-    printed = " ".join(capsys.readouterr().err.replace("│", " ").split())
-    assert fragment in printed
-    assert not out.exists()
-
-
-def test_more_sequences_than_the_text_has_are_refused(tmp_path, monkeypatch, capsys):
-    from simulations.phase import study as phase_diagram
-
+def test_more_sequences_than_the_text_has_are_refused(tmp_path):
     text = tmp_path / "text.txt"
     rng = np.random.default_rng(0)
     text.write_text("".join(rng.choice(list("abcdefgh "), size=2000)))
     words = ["--preset", "smoke", "--source", "text", "--text", str(text), "--train-sizes", "4096"]
-    monkeypatch.setattr(sys, "argv", ["phase_diagram.py", *words, "--out", str(tmp_path / "o")])
-    with pytest.raises(SystemExit):
-        phase_diagram.main()
-    assert "a training set of 4096 was asked for" in " ".join(capsys.readouterr().err.split())
+    with pytest.raises(UserError, match="a training set of 4096 was asked for"):
+        STUDY.execute([*words, "--out", str(tmp_path / "out")], Console(quiet=True))
+    assert not (tmp_path / "out").exists()
 
 
-def test_output_below_a_file_is_refused(tmp_path, monkeypatch, capsys):
-    from simulations.phase import study as phase_diagram
-
-    (tmp_path / "file").write_text("")
-    out = str(tmp_path / "file" / "out")
-    monkeypatch.setattr(sys, "argv", ["phase_diagram.py", "--preset", "smoke", "--out", out])
-    with pytest.raises(SystemExit) as stopped:
-        phase_diagram.main()
-    assert stopped.value.code == 2
-    assert "file" in capsys.readouterr().err
-
-
-def test_every_field_of_the_configuration_can_be_overridden():
-    arguments = parse(["--preset", "smoke", "--seq-len", "5", "--loss", "full"])
-    assert arguments.config.seq_len == 5
-    assert arguments.config.training.loss == "full"
-    assert parse([]).config == preset("small")
-
-
-def test_the_hash_changes_with_every_field_and_with_the_text(tmp_path):
+def test_the_hash_changes_with_every_field_and_with_the_text():
     base = preset("smoke")
-    seen = {configuration_hash(base, None)}
-    for name, value in (("root_seed", 1), ("n_steps", 17), ("levels", (0.1, 0.3))):
-        seen.add(configuration_hash(dataclasses.replace(base, **{name: value}), None))
-    for body in (b"a", b"b"):
-        seen.add(configuration_hash(base, TextFile("t", body)))
-    assert configuration_hash(base, TextFile("u", b"a")) in seen
-    seen.add(configuration_hash(base, None, gpu=True))
+
+    def key(**changed):
+        return STUDY.configuration_hash(dataclasses.replace(base, **changed))
+
+    seen = {key(), key(root_seed=1), key(n_steps=17), key(levels=(0.1, 0.3)), key(gpu=True)}
+    seen |= {key(text=TextFile("t", body)) for body in (b"a", b"b")}
+    assert key(text=TextFile("u", b"a")) in seen
     assert len(seen) == 7
 
 

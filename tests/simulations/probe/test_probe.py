@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -24,17 +25,17 @@ from models.released.checkpoint import save_model
 from models.released.paper_protocol import law_of
 from models.sampler import decode_argmax, decode_best_change, noise
 from models.streams import stream
-from simulations.console.progress import Reporter
-from simulations.data.corpora import CorpusError
+from simulations.console.errors import UserError
 from simulations.measure.counts import count_tokens, law_statistics, nelbo_rates
+from simulations.probe.api import ProbeResult, probe
+from simulations.probe.command import execute, repeated
 from simulations.probe.config import LEAST, ProbeConfig, parse_duration
 from simulations.probe.measure import law as probe_law
 from simulations.probe.measure.budget import BudgetError, Costs, choose_sizes
-from simulations.probe.measure.law import Reader, of_full, of_loo, scalars
+from simulations.probe.measure.law import Reader, read_law, scalars
 from simulations.probe.measure.measures import measure
 from simulations.probe.measure.paper import csv_text, log_law, paper_table
-from simulations.probe.study import ProbeResult, _fixed, probe, run
-from simulations.results.files import ResultsError
+from simulations.results.files import ResultsError, read_dataset
 from tests.helpers import ROOT, assert_close
 
 V, L, LEVELS = 5, 6, (0.1, 0.4)
@@ -66,20 +67,6 @@ class Plain:
         return np.asarray(LAW(self.model, np.asarray(x_t, np.int32), np.float32(t)))
 
 
-@pytest.fixture
-def stand_ins(monkeypatch):
-    """A verdict and a report that say nothing, so that these tests are of the measures."""
-    verdict = types.ModuleType("simulations.probe.judge.verdict")
-    said = types.SimpleNamespace(
-        label="generalizing", basis="entropy", probability=0.1, low=0.0, high=0.2
-    )
-    verdict.verdicts = lambda data, rng: (said,)
-    report = types.ModuleType("simulations.probe.tell.report")
-    report.write_reports = lambda data, verdicts, decode, out, figures=True: None
-    monkeypatch.setitem(sys.modules, "simulations.probe.judge.verdict", verdict)
-    monkeypatch.setitem(sys.modules, "simulations.probe.tell.report", report)
-
-
 # Laws
 
 
@@ -104,8 +91,8 @@ def test_scalars_give_both_laws(case):
     found = scalars(law, x_t, x_0)
     dense = channel.full_from_loo(law, x_t, alpha)
     for reading, log_law_ in (
-        (of_loo(found, x_t), law),
-        (of_full(found, x_t, x_0, beta), dense),
+        (read_law(found, x_t, x_0), law),
+        (read_law(found, x_t, x_0, beta), dense),
     ):
         expected = law_statistics(log_law_, x_0)
         assert_close(reading.entropy.mean(1), expected.entropy, rtol=1e-9, atol=1e-12)
@@ -122,7 +109,7 @@ def test_entropies_near_zero_keep_their_digits_in_float32():
     law = np.log(np.float32([[[1 - 3e-6, 1e-6, 2e-6]]]))
     x_t, p = np.array([[0]]), np.array([1e-6, 2e-6])
     expected = -(p * np.log(p)).sum() - (1 - 3e-6) * np.log1p(-3e-6)
-    found = of_loo(scalars(law, x_t, x_t), x_t).entropy[0, 0]
+    found = read_law(scalars(law, x_t, x_t), x_t, x_t).entropy[0, 0]
     assert found == pytest.approx(expected, rel=1e-5)
 
 
@@ -139,7 +126,7 @@ def test_reader_agrees_with_dense_laws(block, monkeypatch):
     for denoiser in (model, Plain(model)):
         ticks = []
         reader = Reader(denoiser, L, lambda ticks=ticks: ticks.append(1))
-        found = of_loo(reader.scalars(x_t, x_0, 0.4), x_t)
+        found = read_law(reader.scalars(x_t, x_0, 0.4), x_t, x_0)
         assert len(ticks) == -(-len(x_0) // reader.rows)
         assert_close(found.entropy.mean(1), expected.entropy, rtol=1e-5)
         assert_close(reader.nelbo_rates(x_t, x_0, t), rates, rtol=1e-4)
@@ -378,7 +365,7 @@ def test_settings_refused(setting, message):
 
 def test_the_command_that_repeats():
     words = "--checkpoint 'my model.ckpt' --budget 2min --test a.npy --recover=5 --out x"
-    assert _fixed(words, [64, 8, 0], "runs/one") == (
+    assert repeated(shlex.split(words), [64, 8, 0], "runs/one") == (
         "python -m simulations.probe --checkpoint 'my model.ckpt' --test a.npy "
         "--sequences 64 --recover 8 --generate 0 --out runs/one-again"
     )
@@ -406,16 +393,18 @@ def words_of(files, *more):
     return [str(w) for w in (*given, "--out", files / "out", *sizes, *more)]
 
 
-def test_command_writes_what_python_measures(files, stand_ins, capsys):
+def test_command_writes_what_python_measures(files, capsys):
     console = Console(file=sys.stdout, width=100)
-    assert run(words_of(files, "--train", files / "train.npy"), console) == 0
+    assert execute(words_of(files, "--train", files / "train.npy"), console) == 0
     said = capsys.readouterr().out
-    assert "generalizing (by the entropy" in said and "To repeat these numbers" in said
-    from simulations.results.files import read_dataset
-
+    assert "To repeat these numbers" in said
     data = read_dataset(files / "out" / "probe.nc")
     here = probe(network(), tokens(40), tokens(30, 3), **FIXED)
-    assert isinstance(here, ProbeResult) and here.verdict.label == "generalizing"
+    assert isinstance(here, ProbeResult)
+    for verdict in here.verdicts:
+        assert f"{verdict.label} (by the {verdict.basis}; probability of" in said
+    headline = (files / "out" / "report.md").read_text().splitlines()[2]
+    assert headline.startswith(f"**{here.verdict.label}**")
     for name, values in here.data.data_vars.items():
         assert np.array_equal(values.values, data[name].values, equal_nan=values.dtype.kind == "f")
     attrs = data.attrs
@@ -426,7 +415,7 @@ def test_command_writes_what_python_measures(files, stand_ins, capsys):
     assert json.loads(attrs["configuration"])["levels"] == list(LEVELS)
 
 
-def test_warnings(stand_ins):
+def test_warnings():
     test, train = tokens(20), tokens(30, 3)
     test[4], test[5], train[7] = test[3], train[9], train[9]
     found = probe(network(), test, train, **FIXED, about={"notes": "a note"}).data.attrs["warnings"]
@@ -451,30 +440,25 @@ def test_warnings(stand_ins):
         (["--train", "long.npy"], "6"),
     ],
 )
-def test_bad_input_is_refused_in_a_sentence(files, stand_ins, more, message, capsys):
+def test_bad_input_is_refused_in_a_sentence(files, more, message, capsys):
     np.save(files / "large.npy", tokens(9) + 3)
     np.save(files / "long.npy", tokens(9, 0, 8))
     paths = [str(files / w) if w.endswith(".npy") else w for w in more]
-    try:
-        with pytest.raises(SystemExit):
-            run(words_of(files, *paths), Console(file=sys.stdout))
-        said = capsys.readouterr().err
-    except CorpusError as error:  # which the entry point prints
-        said = str(error)
-    assert message in said and "Traceback" not in said
+    with pytest.raises((UserError, SystemExit)) as told:  # settings end the program in tyro
+        execute(words_of(files, *paths), Console(file=sys.stdout))
+    assert message in f"{told.value} {capsys.readouterr().err}"
 
 
-def test_missing_parts_of_the_command_line(capsys):
+def test_missing_parts_of_the_command_line():
     for words, message in (([], "--checkpoint"), (["--denoiser", "a:b"], "--test")):
-        with pytest.raises(SystemExit):
-            run(words, Console(file=sys.stdout))
-        assert message in capsys.readouterr().err
+        with pytest.raises(UserError, match=message):
+            execute(words, Console(file=sys.stdout))
 
 
 # Interruption
 
 
-def test_a_folder_of_another_probe_is_refused(files, stand_ins):
+def test_a_folder_of_another_probe_is_refused(files):
     test = tokens(40)
     out = files / "other"
     probe(network(), test, out=out, **FIXED)
@@ -486,37 +470,22 @@ def test_a_folder_of_another_probe_is_refused(files, stand_ins):
         probe(network(1), test, out=out, **FIXED)
 
 
-def test_a_damaged_part_is_computed_again(files, stand_ins):
+def test_a_damaged_part_is_computed_again(files):
     test, out = tokens(40), files / "other"
     first = probe(network(), test, out=out, **FIXED).data
     part = out / "cells" / "heldout-t0.1-read.nc"
     part.write_bytes(part.read_bytes()[:-3])
     lines = []
     console = Console(file=types.SimpleNamespace(write=lines.append, flush=lambda: None))
-    again = probe(
-        network(), test, out=out, on_progress=lambda c: Reporter(console, c, 1), **FIXED
-    ).data
+    again = probe(network(), test, out=out, console=console, **FIXED).data
     assert np.array_equal(first["entropy"].values, again["entropy"].values)
     said = "".join(lines)
     assert "heldout-t0.1-read" in said and "heldout-t0.4-read" not in said
 
 
-LAUNCH = """
-import sys, types
-verdict = types.ModuleType("simulations.probe.judge.verdict")
-said = types.SimpleNamespace(label="?", basis="-", probability=0.0, low=0.0, high=0.0)
-verdict.verdicts = lambda data, rng: (said,)
-report = types.ModuleType("simulations.probe.tell.report")
-report.write_reports = lambda *given, figures=True: None
-sys.modules.update({m.__name__: m for m in (verdict, report)})
-from simulations.probe import main
-main()
-"""
-
-
 def launch(words):
     return subprocess.Popen(
-        [sys.executable, "-c", LAUNCH, *words],
+        [sys.executable, "-m", "simulations.probe", "--no-figures", *words],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
@@ -556,8 +525,6 @@ def test_an_interrupted_probe_resumes_to_the_same_numbers(files, how):
     straight = launch([*words, "--out", str(files / "straight")])
     said = straight.communicate()[1]
     assert straight.returncode == 0, said
-    from simulations.results.files import read_dataset
-
     resumed, whole = (read_dataset(files / name / "probe.nc") for name in ("out", "straight"))
     differ = [name for name, x in whole.variables.items() if not x.equals(resumed[name].variable)]
     assert not differ

@@ -14,11 +14,12 @@ import pytest
 import xarray as xr
 from scipy import stats
 
-from simulations.phase.config import DECODERS, EPSILONS, LAWS, LOG_LOSS_CAP
+from simulations.measure.names import DECODERS, EPSILONS, LAWS, LOG_LOSS_CAP
 from simulations.probe.judge.membership import membership
 from simulations.probe.judge.statistics import statistics
-from simulations.probe.tell.excerpts import most_memorized, restored, visible
+from simulations.probe.tell.excerpts import most_memorized, restored
 from simulations.probe.tell.figures import draw_all
+from simulations.probe.tell.page import visible
 from simulations.probe.tell.report import write_reports
 from simulations.probe.tell.sections import result_sections, verdict_sections
 from simulations.probe.tell.tables import csv_text, write_tables
@@ -477,7 +478,7 @@ def luminance(colour):
 def test_every_text_colour_has_contrast_in_light_and_dark():
     from simulations.probe.tell.html import STYLE
 
-    light, dark = re.findall(r":root\{(.*?)\}", STYLE.replace("\n", ""))
+    light, dark = re.findall(r":root\{(.*?)\}", STYLE.read_text().replace("\n", ""))
     for theme in (light, dark):
         colours = dict(re.findall(r"--(\w+):(#\w+)", theme))
         colours = {k: "#ffffff" if v == "#fff" else v for k, v in colours.items()}

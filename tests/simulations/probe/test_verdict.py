@@ -1,24 +1,22 @@
 """The probe's verdict: its features, rules, caveats and calibration."""
 
-import dataclasses
 import json
 import math
-import sys
 
 import numpy as np
 import pytest
 import xarray as xr
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
 from scipy.stats import mannwhitneyu
 
 from am_theory.channel import full_from_loo
 from models.exact.empirical import EmpiricalDenoiser
 from models.sources import MarkovSource
 from models.sources.permutations import permutation_chain
-from simulations.probe.calibration import study as probe_calibration
-from simulations.probe.calibration.analysis import Model, analyse, model_table, score, truth_of
-from simulations.probe.calibration.config import SOURCES, preset
+from simulations.probe.calibration.analysis import _fitted, score, truth_of
+from simulations.probe.calibration.config import SOURCES, make_cells, preset
 from simulations.probe.calibration.fit import (
     LAWS,
     PRIOR_DEVIATION,
@@ -27,16 +25,16 @@ from simulations.probe.calibration.fit import (
     fit_logistic,
     wilson,
 )
-from simulations.probe.calibration.study import configuration_hash, make_cells, parse
+from simulations.probe.calibration.judgement import reliability
+from simulations.probe.calibration.study import STUDY
 from simulations.probe.config import ProbeConfig
 from simulations.probe.judge.caveats import reads_own_token
-from simulations.probe.judge.features import Features, feature_replicates, features_of
+from simulations.probe.judge.features import feature_replicates, features_of
 from simulations.probe.judge.verdict import (
     GAP_BOUNDS,
     PROBABILITY_BOUNDS,
     TABLE,
     UNDECIDABLE,
-    Verdict,
     calibration,
     entropy_verdict,
     label_of,
@@ -45,7 +43,7 @@ from simulations.probe.judge.verdict import (
     verdicts,
 )
 from simulations.probe.measure.measures import measure
-from simulations.sweep.run import load_cells
+from simulations.results.files import read_dataset
 from tests.helpers import ROOT, assert_drawn
 
 SMALL = 1e-5
@@ -496,30 +494,40 @@ def test_the_area_is_that_of_mann_and_whitney():
 
 
 def test_scores_count_models_by_hand():
-    def model(gap, label):
-        said = Verdict(label, "entropy", 0.5, 0.0, 1.0, (), ())
-        found = Features(recovery_gap=gap)
-        return Model("m", {"source": "iid"}, found, truth_of(gap), None, {BOTH: said}, 0.0)
-
     models = [
-        *[model(0.9, "memorizing")] * 3,
-        model(0.5, "generalizing"),
-        model(0.7, UNDECIDABLE),
-        *[model(0.1, "generalizing")] * 2,
-        model(-0.1, "in transition"),
-        model(0.0, "memorizing"),
-        *[model(0.3, "memorizing")] * 2,
+        *[(0.9, "memorizing")] * 3,
+        (0.5, "generalizing"),
+        (0.7, UNDECIDABLE),
+        *[(0.1, "generalizing")] * 2,
+        (-0.1, "in transition"),
+        (0.0, "memorizing"),
+        *[(0.3, "memorizing")] * 2,
     ]
-    row = score(models, BOTH, "iid")
-    assert (row.memorizing, row.found, row.taken_for_generalizing) == (5, 3, 1)
-    assert (row.generalizing, row.cleared, row.taken_for_memorizing) == (4, 2, 1)
-    assert (row.middle, row.undecided, row.in_transition) == (2, 1, 1)
-    assert row.sensitivity == (0.6, *wilson(3, 5)) and row.specificity == (0.5, *wilson(2, 4))
+    gaps, labels = zip(*models, strict=True)
+    data = xr.Dataset(
+        {
+            "truth": ("model", [truth_of(gap) for gap in gaps]),
+            "label": (("model", "basis"), np.array(labels)[:, None]),
+        },
+        {"basis": [BOTH]},
+    )
+    assert score(data, BOTH, "iid") == {
+        "source": "iid",
+        "memorizing": 5,
+        "found": 3,
+        "taken_for_generalizing": 1,
+        "generalizing": 4,
+        "cleared": 2,
+        "taken_for_memorizing": 1,
+        "middle": 2,
+        "undecided": 1,
+        "in_transition": 1,
+    }
 
 
 def test_the_committed_table_is_of_the_committed_configuration():
     table, config = json.loads(TABLE.read_text()), preset("small")
-    assert table["config_hash"] == configuration_hash(config)
+    assert table["config_hash"] == STUDY.configuration_hash(config)
     assert {"commit", "start_time", "numpy_version"} <= set(table["provenance"])
     assert {name: tuple(law["features"]) for name, law in table["laws"].items()} == LAWS
     for law in table["laws"].values():
@@ -537,70 +545,43 @@ def test_the_committed_table_is_of_the_committed_configuration():
 def test_the_committed_table_follows_from_the_results():
     config, out = preset("small"), ROOT / "results/probe_calibration/small"
     if not (out / "report.md").exists():
-        pytest.skip("no results: run python -m simulations.probe.calibration.study")
-    fitted = analyse(config, load_cells(out, make_cells(config)))
+        pytest.skip("no results: run python -m simulations.probe.calibration")
+    table = STUDY.analyse(config, STUDY.merge(out, config), out).table
     committed = calibration()
-    for name, law in fitted.table["laws"].items():
+    for name, law in table["laws"].items():
         mine = committed["laws"][name]
         np.testing.assert_allclose(law["coefficients"], mine["coefficients"], atol=2e-3)
         np.testing.assert_allclose(law["replicates"], mine["replicates"], atol=0.02)
-    assert fitted.table["models"] == committed["models"]
-
-
-REFUSALS = [
-    (["--preset", "huge"], "there is no preset 'huge'"),
-    (["--calibrate", "text"], "`calibrate` must hold different ones of markov"),
-    (["--train-sizes", "16"], "`train_sizes` must hold at least two"),
-    (["--widths", "0"], "`widths` must hold different counts of at least 1"),
-    (["--levels", "0.5", "0.25"], "`levels` must increase"),
-    (["--replicates", "10"], "`replicates` must be at least 100; got 10"),
-    (["--learning-rate", "0"], "`learning_rate` must be positive"),
-]
-
-
-@pytest.mark.parametrize(("words", "fragment"), REFUSALS)
-def test_bad_arguments_get_one_sentence_and_status_2(words, fragment, monkeypatch, capsys):
-    monkeypatch.setattr(sys, "argv", ["probe_calibration", *words])
-    with pytest.raises(SystemExit) as stopped:
-        probe_calibration.main()
-    assert stopped.value.code == 2
-    assert fragment in " ".join(capsys.readouterr().err.replace("│", " ").split())
+    assert table["models"] == committed["models"]
 
 
 def test_models_are_all_different_and_test_models_have_sources_of_their_own():
-    config = parse([]).config
-    assert config == preset("small")
+    config = preset("small")
     cells = make_cells(config)
     texts = {json.dumps(cell.coordinates) for cell in cells}
     assert len(texts) == len(cells) == len({cell.name for cell in cells})
     assert {cell.coordinates["loss"] for cell in cells} == {"loo", "nelbo"}
     assert set(SOURCES) == set(config.test)
-    other = dataclasses.replace(config, steps=2)
-    assert configuration_hash(other) != configuration_hash(config)
 
 
 @pytest.mark.slow
-def test_the_command_at_its_smallest_writes_everything_and_resumes(tmp_path, capsys, monkeypatch):
+def test_the_command_at_its_smallest_installs_its_table_where_asked(tmp_path, monkeypatch):
+    out, installed = tmp_path / "run", tmp_path / TABLE.name
     words = (
         "--preset smoke --calibrate iid --test iid --train-sizes 4 2048 --steps 300 "
-        f"--sequences 32 --n-steps 8 --workers 1 --out {tmp_path / 'run'}"
+        f"--sequences 32 --n-steps 8 --workers 1 --out {out}"
     ).split()
-    installed = TABLE.read_bytes()
-    for first in (True, False):
-        monkeypatch.setattr(sys, "argv", ["probe_calibration", *words])
-        with pytest.raises(SystemExit) as ended:
-            probe_calibration.main()
-        shown = capsys.readouterr().out
-        assert ended.value.code == 0, shown
-        assert ("4 of 4 cells were already there" in shown) != first
-    names = {path.name for path in (tmp_path / "run").iterdir()}
-    stem = "probe_calibration"
-    assert {f"{stem}.nc", f"{stem}.json", f"{stem}.png", "report.md", "summary.json"} <= names
-    assert TABLE.read_bytes() == installed
-    config = parse(words).config
-    analysis = analyse(config, load_cells(tmp_path / "run", make_cells(config)))
-    with xr.open_dataset(tmp_path / "run" / f"{stem}.nc", engine="h5netcdf") as saved:
-        again = model_table(analysis)
-        np.testing.assert_allclose(saved["recovery_gap"], again["recovery_gap"])
-        assert saved["label"].values.tolist() == again["label"].values.tolist()
-    assert_drawn("calibration", "calibration", tmp_path / "run", config)
+    monkeypatch.setattr("simulations.probe.calibration.study.TABLE", installed)
+    fits = _fitted.cache_info().misses
+    assert STUDY.execute(words, Console(quiet=True)) == 0
+    assert _fitted.cache_info().misses == fits + len(LAWS)  # for merging and analysing together
+    assert not installed.exists()
+    assert STUDY.execute([*words, "--install"], Console(quiet=True)) == 0
+    assert installed.read_bytes() == (out / TABLE.name).read_bytes()
+    table, config = json.loads(installed.read_text()), STUDY.parse(words).config
+    assert table["config_hash"] == STUDY.configuration_hash(config)
+    assert list(table["laws"]) == list(LAWS)
+    found = STUDY.analyse(config, read_dataset(out / "probe_calibration.nc"), out)
+    assert found.table["laws"] == table["laws"]
+    assert sum(part.n for part in reliability(found, BOTH, (0.0, 0.5, 1.0))) == 2
+    assert_drawn("calibration", "calibration", out, config)

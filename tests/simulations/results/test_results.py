@@ -20,21 +20,19 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from simulations.results import files as results
 from simulations.results import provenance as provenance_module
+from simulations.results.content import content_digest
 from simulations.results.files import (
     DamagedFileError,
     ResultsError,
-    content_digest,
-    digest,
     prepare_folder,
-    provenance,
     read_dataset,
     remove_temporaries,
     replacing,
     write_dataset,
     write_text,
 )
+from simulations.results.provenance import digest, provenance
 
 
 def rich_dataset() -> xr.Dataset:
@@ -367,7 +365,6 @@ def test_provenance() -> None:
     told = " ".join(said.values())
     assert not platform.node() or platform.node() not in told
     assert os.sep not in told
-    assert results.provenance is provenance_module.provenance
 
 
 def test_commit_of_a_checkout(tmp_path: Path) -> None:

@@ -2,14 +2,13 @@
 
 import dataclasses
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rich.console import Console
 from scipy import stats
 from scipy.optimize import isotonic_regression
 
@@ -20,7 +19,6 @@ from models.exact.empirical import EmpiricalDenoiser
 from models.sources import IidSource, MarkovSource
 from models.sources.permutations import permutation_chain
 from simulations.measure import checks as check
-from simulations.scaling import study as scaling
 from simulations.scaling.analysis import (
     capacity_of,
     linear_rows,
@@ -30,7 +28,14 @@ from simulations.scaling.analysis import (
 )
 from simulations.scaling.cells import code_length, linear_cell, make_source, stored_among
 from simulations.scaling.collapse import collapse, falling_fit, residual
-from simulations.scaling.config import Condition, ScalingConfig, conditions
+from simulations.scaling.config import (
+    Condition,
+    ScalingConfig,
+    conditions,
+    cost,
+    make_cells,
+    network_cells,
+)
 from simulations.scaling.hypothesis import judge, slopes
 from simulations.scaling.laws import (
     collapses_of,
@@ -50,7 +55,8 @@ from simulations.scaling.sizes import (
     size_by_seed,
     student_interval,
 )
-from tests.helpers import ROOT, assert_drawn, within_standard_errors
+from simulations.scaling.study import STUDY
+from tests.helpers import assert_drawn, within_standard_errors
 
 SIZES = np.array([16, 32, 64, 128, 256, 512, 1024])
 SEEDS = 3
@@ -259,10 +265,10 @@ def test_growth_laws_read_the_slope_at_each_number_of_steps():
 def test_the_linear_law_is_read_where_corrections_are_smallest():
     d = np.array([20.0, 100.0, 400.0, 1600.0])
     sizes = 0.4 * d * (1 - 5 / d) * SPREAD[:, None]
-    every, largest = linear_laws(d, sizes, 4)
+    cases = {(5, int(x) // 4, 0.5): column for x, column in zip(d, sizes.T, strict=True)}
+    every, largest = linear_laws(cases)
     assert (every.verdict, largest.headline) == ("not supported", True)
     assert largest.estimate == pytest.approx(1.0, abs=0.01)
-    cases = {(5, int(x) // 4, 0.5): column for x, column in zip(d, sizes.T, strict=True)}
     row = linear_rows(cases)[-1]
     assert "infinity" in row.what
     assert row.simulated == pytest.approx(0.4 * SPREAD.mean(), rel=1e-6)
@@ -402,39 +408,28 @@ def test_conditions_that_laws_share_are_measured_once():
 
 def test_a_larger_preset_goes_on_from_the_cells_of_a_smaller_one():
     small, medium = preset("small"), preset("medium")
-    assert scaling.configuration_hash(small) == scaling.configuration_hash(medium)
-
-    def cells(config):
-        networks = scaling.network_cells(config).values()
-        return [cell for part in networks for cell in part] + list(
-            scaling.linear_cells(config).values()
-        )
-
-    names = {cell.name: cell.coordinates for cell in cells(medium)}
-    assert len(names) == len(cells(medium))
-    assert all(names[cell.name] == cell.coordinates for cell in cells(small))
-    assert len(names) > len(cells(small))
+    assert STUDY.configuration_hash(small) == STUDY.configuration_hash(medium)
+    names = {cell.name: cell.coordinates for cell in make_cells(medium)}
+    assert all(names[cell.name] == cell.coordinates for cell in make_cells(small))
+    assert len(names) == len(make_cells(medium)) > len(make_cells(small))
     for change in ({"queries": 7}, {"root_seed": 1}, {"linear_sets": 9}):
         other = dataclasses.replace(small, **change)
-        assert scaling.configuration_hash(other) != scaling.configuration_hash(small)
+        assert STUDY.configuration_hash(other) != STUDY.configuration_hash(small)
 
 
 @pytest.mark.parametrize("name", ["smoke", "small", "medium", "paper"])
-def test_costs_are_positive_and_grow_with_steps(name):
+def test_costs_grow_with_steps(name):
     config = preset(name)
-    costs = {}
-    for part, cells in scaling.network_cells(config).items():
-        costs[part] = scaling._cost(config, cells[0])
-        assert costs[part] > 0
-    pair = steps_of(config, "iid", config.widths[-1])
-    assert costs[pair[0]] < costs[pair[-1]]
+    first, *_, last = steps_of(config, "iid", config.widths[-1])
+    cells = network_cells(config)
+    assert cost(config, cells[first][0]) < cost(config, cells[last][0])
 
 
 BAD = [
     ({"seeds": 1}, "`seeds` must be at least 2; got 1"),
     ({"widths": (16,)}, "`widths` must hold two or more increasing counts"),
     ({"iid_sizes": (64, 16)}, "`iid_sizes` must hold two or more increasing counts"),
-    ({"linear_ratios": (0.0, 1.0)}, "`linear_ratios` must hold two or more increasing"),
+    ({"linear_ratios": (0.0, 1.0)}, "`linear_ratios` must hold two or more positive, increasing"),
     ({"linear_cases": ((1, 4, 0.5),)}, "V at least 2, L at least 1 and alpha inside"),
     ({"linear_cases": ((2, 4, 0.5),)}, "must differ between points of `linear_ratios`"),
     ({"hierarchies": ((4, 5, 2),)}, "m from 1 to v"),
@@ -451,11 +446,6 @@ def test_bad_settings_are_refused_in_a_sentence(change, message):
         ScalingConfig(**change)
 
 
-def test_there_are_no_other_presets():
-    with pytest.raises(ValueError, match="choose smoke, small, medium or paper"):
-        preset("large")
-
-
 TINY = (
     "--preset smoke --vocab-size 4 --seq-len 8 --widths 4 8 --step-counts 20 40 --iid-sizes 4 64 "
     "--markov-sizes 4 64 --linear-cases 2 16 0.5 2 24 0.5 --linear-sets 3 --hierarchies 3 2 3 "
@@ -465,29 +455,21 @@ TINY = (
 ).split()
 
 
-def run(*arguments):
-    command = [sys.executable, "-m", "simulations.scaling", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
-
-
 @pytest.mark.slow
-def test_the_command_writes_all_it_promises_and_a_larger_run_goes_on(tmp_path):
+def test_a_run_writes_its_laws_and_a_larger_one_goes_on_in_its_folder(tmp_path, capsys):
     out = tmp_path / "run"
     at = TINY.index("--hierarchies")
     first = TINY[:at] + TINY[at + 4 :] + ["--hierarchies", "4", "2", "3"]
-    ran = run(*first, "--out", str(out))
-    assert ran.returncode == 0, ran.stdout + ran.stderr
-    assert ran.stderr == ""
-    names = {path.name for path in out.iterdir()}
-    files = {"scaling.nc", "scaling.png", "scaling.pdf", "report.md", "summary.json", "laws.csv"}
-    assert files <= names
-    ran = run(*TINY, "--out", str(out))
-    assert ran.returncode == 0, ran.stdout + ran.stderr
-    assert "cells were already there" in ran.stdout
+    assert STUDY.execute([*first, "--out", str(out)], Console()) == 0
+    said = capsys.readouterr().out
+    assert "supported" in said and "already there" not in said
+    assert STUDY.execute([*TINY, "--out", str(out)], Console()) == 0
+    assert "cells were already there" in capsys.readouterr().out
     summary = json.loads((out / "summary.json").read_text())
     assert {law["group"] for law in summary["laws"]} == {
         *("parameters", "collapse", "steps", "linear", "hierarchy", "noise draws")
     }
+    assert len((out / "laws.csv").read_text().splitlines()) == len(summary["laws"]) + 1
     with xr.open_dataset(out / "scaling.nc", engine="h5netcdf") as data:
         assert data["train_size"].dims == ("condition", "seed", "point")
         k = list(data["condition"].values).index("iid-V4-L8-w4-T40")
@@ -495,15 +477,7 @@ def test_the_command_writes_all_it_promises_and_a_larger_run_goes_on(tmp_path):
         missing = data["recovered"].isel(condition=k, point=2)
         assert (missing == -1).all()
         assert (data["recovered"] <= data["corrupted"]).all()
-    assert_drawn("scaling", "scaling", out, scaling.parse(TINY).config)
-
-
-def test_a_wrong_preset_is_one_sentence():
-    ran = run("--preset", "huge")
-    assert ran.returncode == 2
-    assert ran.stderr == (
-        "scaling: there is no preset 'huge'; choose smoke, small, medium or paper.\n"
-    )
+    assert_drawn("scaling", "scaling", out, STUDY.parse(TINY).config)
 
 
 def test_verdicts_of_the_module_are_the_words_of_judge():

@@ -15,9 +15,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from simulations.results.cells import Cell
 from simulations.sweep import cluster as cluster_module
 from simulations.sweep.cluster import ClusterError, RunningCluster
-from simulations.sweep.run import Cell, SweepOutcome, load_cells, run_sweep
+from simulations.sweep.run import SweepOutcome, load_cells, run_sweep
 from tests import stub_cells
 from tests.helpers import ROOT
 from tests.simulations.sweep.test_sweep import NAMES, digests, swept

@@ -11,11 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from simulations.console.units import format_bytes
+from simulations.results.cells import Cell
 from simulations.sweep import cluster
 from simulations.sweep.cluster import ClusterError, Jobs, RunningCluster, SlurmCluster
-from simulations.sweep.engine import Engine, format_bytes, makespan, plan
+from simulations.sweep.engine import Engine, makespan, plan
 from simulations.sweep.pool import process_pool
-from simulations.sweep.run import Cell
 from tests.helpers import ROOT
 from tests.simulations.sweep.test_sweep import swept
 from tests.stub_cells import CONFIG_HASH, grid

@@ -25,25 +25,16 @@ import pytest
 import xarray as xr
 from rich.console import Console
 
-from simulations.console.progress import format_seconds, time_left
-from simulations.results.files import (
-    DamagedFileError,
-    ResultsError,
-    content_digest,
-    read_dataset,
-    write_dataset,
-)
+from simulations.console.progress import time_left
+from simulations.console.units import format_seconds
+from simulations.results.cells import Cell
+from simulations.results.content import content_digest
+from simulations.results.files import DamagedFileError, ResultsError, read_dataset, write_dataset
 from simulations.results.provenance import code_version
 from simulations.results.survey import ForeignResultsError
 from simulations.sweep import lock as lock_module
 from simulations.sweep.lock import FolderBusyError
-from simulations.sweep.run import (
-    Cell,
-    SweepInterrupted,
-    SweepOutcome,
-    load_cells,
-    run_sweep,
-)
+from simulations.sweep.run import SweepInterrupted, SweepOutcome, load_cells, run_sweep
 from simulations.sweep.threads import single_thread_environment, single_thread_settings
 from simulations.sweep.worker import CellReport, Task, run_cell
 from tests import stub_cells

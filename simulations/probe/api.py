@@ -1,0 +1,111 @@
+"""The probe from Python: `probe(denoiser, test=tokens, train=None).verdict`."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import xarray as xr
+from numpy.typing import NDArray
+from rich.console import Console
+
+from models.denoiser import Denoiser
+from models.streams import stream
+from simulations.data.codec import ids_as_text
+from simulations.data.sequences import Sequences
+from simulations.probe.config import NUMERICS, ProbeConfig
+from simulations.probe.inputs import as_sequences, file_line, warnings_of
+from simulations.probe.judge.verdict import Verdict, verdicts
+from simulations.probe.measure.measures import measure
+from simulations.probe.measure.paper import csv_text, paper_table
+from simulations.probe.measure.parts import Parts
+from simulations.probe.model import describe
+from simulations.probe.tell.report import write_reports
+from simulations.results.files import write_dataset, write_text
+from simulations.results.provenance import digest, provenance
+from simulations.study import TOOLKIT
+
+
+@dataclass(frozen=True, eq=False)
+class ProbeResult:
+    """Everything measured (`simulations.probe.measure.measures`), the verdicts, the first of which
+    is the headline, and what turns a sequence into text."""
+
+    data: xr.Dataset
+    verdicts: tuple[Verdict, ...]
+    decode: Any
+
+    @property
+    def verdict(self) -> Verdict:
+        """The headline."""
+        return self.verdicts[0]
+
+    def write(self, out: str | Path, figures: bool = True) -> None:
+        """Write probe.nc, the report, tables and figures to a folder."""
+        folder = Path(out)
+        folder.mkdir(parents=True, exist_ok=True)
+        write_dataset(self.data, folder / "probe.nc")
+        if self.data.attrs["protocol"] == "paper":
+            write_text(csv_text(paper_table(self.data)), folder / "paper.csv")
+        write_reports(self.data, self.verdicts, self.decode, folder, figures=figures)
+
+
+def probe(
+    denoiser: Denoiser,
+    test: NDArray[Any] | Sequences | None = None,
+    train: NDArray[Any] | Sequences | None = None,
+    *,
+    out: str | Path | None = None,
+    about: Mapping[str, str] | None = None,
+    console: Console | None = None,
+    config: ProbeConfig | None = None,
+    **settings: Any,
+) -> ProbeResult:
+    """Measure a denoiser and say whether it memorizes.
+
+    Parameters
+    ----------
+    denoiser : as `models.denoiser` describes.
+    test, train : sequences (n, L) of tokens, or what `simulations.data.sequences` gives.
+    out : folder in which finished parts are kept, and from which an interrupted probe resumes.
+    about : attributes that say what was probed: model, weights, checkpoint, reproduce, notes.
+    console : where progress is told; nothing is by default.
+    config, settings : a ProbeConfig, or its fields.
+
+    Raises ValueError, one sentence, for bad settings or sequences.
+    """
+    started = time.monotonic()
+    config = config or ProbeConfig(**settings)
+    given = as_sequences(test, "test"), as_sequences(train, "train")
+    told = {"model": describe(denoiser, []), "weights": "-"}
+    told |= {"checkpoint": "", "reproduce": "", "notes": "", **(about or {})}
+    warnings = warnings_of(*given, told.pop("notes"))
+    key = digest(
+        {
+            "config": config.as_dict(),
+            "toolkit": TOOLKIT,
+            "probe": NUMERICS,
+            "model": [told["checkpoint"], told["weights"]],
+            "data": [found and [found.sha256, found.packing] for found in given],
+        }
+    )
+    tokens = [None if found is None else found.tokens for found in given]
+    with Parts.open(None if out is None else Path(out), key) as parts:
+        data = measure(denoiser, config, *tokens, console=console, parts=parts)
+    data = data.assign_attrs(
+        told,
+        test_file=file_line(given[0]),
+        train_file=file_line(given[1]),
+        warnings=warnings,
+        configuration=json.dumps(config.as_dict()),
+        config_hash=key,
+        wall_time_s=time.monotonic() - started,
+        **provenance(),
+    )
+    source = given[0] or given[1]
+    decode = ids_as_text if source is None else source.decode
+    return ProbeResult(data, verdicts(data, stream(config.root_seed, "verdict")), decode)

@@ -1,0 +1,150 @@
+"""Does a uniform-state diffusion model memorize? Any model, on a laptop, with its uncertainty.
+
+    python -m simulations.probe --checkpoint model.ckpt --test held_out.npy --train train.npy
+    python -m simulations.probe --denoiser my_package:load --test held_out.npy --budget 90s
+
+Reads the model's laws on training, held-out, generated and random sequences, runs its reverse
+process, and says whether it memorizes, with a probability and reasons, also without training
+data. Writes report.md, report.html, tables, figures and probe.nc to results/probe/<name>.
+Interrupted runs resume.
+"""
+
+from __future__ import annotations
+
+import shlex
+import signal
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import tyro
+from rich.console import Console
+
+from simulations.console.command import entry, parse, say
+from simulations.console.errors import UserError
+from simulations.console.units import format_seconds
+from simulations.data.sequences import Sequences
+from simulations.probe.config import ProbeConfig, Sizes
+from simulations.probe.inputs import DataOptions, read_both
+
+if TYPE_CHECKING:
+    from simulations.probe.model import Opened
+
+SIZES = Sizes._fields[:3]
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """Ask a model whether it memorizes.
+
+    Args:
+        checkpoint: file or folder of a released or own network, or a name of the hub.
+        denoiser: a model of your own in place of a checkpoint, as module:function.
+        test: held-out sequences: .npy, .npz, .safetensors, .jsonl or .txt.
+        train: training sequences, where they are known.
+        weights: ema or raw; default ema, and raw by the paper's protocol.
+        seq_len: tokens in a sequence, where the checkpoint does not say.
+        n_heads: attention heads, where the checkpoint does not say.
+        out: results folder; default results/probe/<name of the model>.
+        figures: draw figures.
+    """
+
+    checkpoint: str | None = None
+    denoiser: str | None = None
+    test: Path | None = None
+    train: Path | None = None
+    weights: Literal["ema", "raw"] | None = None
+    seq_len: int | None = None
+    n_heads: int | None = None
+    out: Path | None = None
+    figures: bool = True
+    data: Annotated[DataOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=DataOptions)
+    config: Annotated[ProbeConfig, tyro.conf.OmitArgPrefixes] = field(default_factory=ProbeConfig)
+
+
+def execute(words: list[str], console: Console) -> int:
+    """Open, read, measure, report; returns the exit status. Raises UserError."""
+    from simulations.probe.api import probe
+
+    arguments = parse(Arguments, words, Arguments(), __doc__)
+    started = time.monotonic()
+    try:
+        opened, test, train = _open(arguments)
+    except ValueError as error:
+        raise UserError(str(error)) from error
+    name = Path(arguments.checkpoint or str(arguments.denoiser).replace(":", ".")).name
+    out = arguments.out or Path("results/probe") / (name.removesuffix(".ckpt") or "model")
+    say(console, f"{opened.about['model']}. {test.packing}")
+    result = probe(
+        opened.denoiser,
+        test,
+        train,
+        out=out,
+        about=opened.about,
+        console=console,
+        config=arguments.config,
+    )
+    attrs = result.data.attrs
+    attrs["reproduce"] = repeated(words, attrs["sizes"], out)
+    with console.status("writing the report"):
+        result.write(out, arguments.figures)
+    for warning in filter(None, attrs["warnings"]):
+        say(console, f"note: {warning}")
+    for verdict in result.verdicts:
+        say(
+            console,
+            f"{verdict.label} (by the {verdict.basis}; probability of memorizing "
+            f"{verdict.probability:.2f}, {verdict.low:.2f} to {verdict.high:.2f})",
+        )
+    seconds = format_seconds(time.monotonic() - started)
+    say(console, f"Report, tables and data: {out}; {seconds}")
+    return 0
+
+
+def _open(arguments: Arguments) -> tuple[Opened, Sequences, Sequences | None]:
+    """The model and the sequences; ValueError, one sentence, for what cannot be used."""
+    from simulations.probe.model import open_code, open_model
+
+    if (arguments.checkpoint is None) == (arguments.denoiser is None):
+        raise ValueError("give the model, by --checkpoint or by --denoiser module:function.")
+    if arguments.test is None:
+        raise ValueError("give held-out sequences by --test FILE; --train FILE is optional.")
+    asked = arguments.seq_len
+    weights = arguments.weights or ("raw" if arguments.config.protocol == "paper" else "ema")
+    if arguments.checkpoint is None:
+        opened = open_code(str(arguments.denoiser))
+    else:
+        opened = open_model(arguments.checkpoint, weights, asked, arguments.n_heads)
+    length, vocab_size = opened.denoiser.seq_len, opened.denoiser.vocab_size
+    if None not in (asked, length) and asked != length:
+        raise ValueError(f"the model takes sequences of {length}, not {asked}.")
+    files = (arguments.test, arguments.train)
+    return opened, *read_both(*files, length or asked, vocab_size, arguments.data)
+
+
+def repeated(words: list[str], sizes: list[int], out: Path) -> str:
+    """The command with the sizes that were chosen in place of a budget, into another folder."""
+    kept, skip = [], False
+    for word in words:
+        name = word.partition("=")[0].removeprefix("--")
+        known = word.startswith("--") and name in ("budget", "out", *SIZES)
+        if not (known or skip):
+            kept.append(word)
+        skip = known and "=" not in word
+    kept += [item for name, n in zip(SIZES, sizes, strict=True) for item in (f"--{name}", str(n))]
+    return f"python -m simulations.probe {shlex.join([*kept, '--out', f'{out}-again'])}"
+
+
+def _interruptible(words: list[str], console: Console) -> int:
+    """`execute`; after a first Ctrl-C further ones change nothing, as the program is ending."""
+    try:
+        return execute(words, console)
+    except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        raise
+
+
+def main() -> None:
+    """Entry point of the command."""
+    entry("probe", _interruptible)

@@ -1,0 +1,116 @@
+"""Every study by name, at a size of seconds: what the tests of the common shape run over.
+
+A new study is tested by adding one line to STUDIES.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from simulations.basins.study import STUDY as BASINS
+from simulations.capacity.study import STUDY as CAPACITY
+from simulations.entropy.study import STUDY as ENTROPY
+from simulations.linear_curves.study import STUDY as LINEAR
+from simulations.novelty.study import STUDY as NOVELTY
+from simulations.phase.study import STUDY as PHASE
+from simulations.probe.calibration.study import STUDY as CALIBRATION
+from simulations.scaling.study import STUDY as SCALING
+from simulations.study import Study
+
+
+@dataclass(frozen=True)
+class Case:
+    """A study, the words of its tiniest run, and (words, fragment of the sentence) it refuses."""
+
+    study: Study
+    tiny: str
+    refused: tuple[tuple[str, str], ...] = ()
+
+
+STUDIES = {
+    case.study.name: case
+    for case in (
+        Case(
+            PHASE,
+            "--train-sizes 4 64 --queries 32 --nelbo-queries 16 --nelbo-draws 4 "
+            "--pattern-sets 200 --replicates 200 --width 16 --steps 20",
+            (
+                ("--source text", "add --text FILE"),
+                ("--text x.txt", "--source text"),
+                ("--source text --text /nonexistent/x.txt", "cannot read the text file"),
+                ("--levels 0.5 1.3", "must lie in (0, 1]"),
+                ("--train-sizes 8 4", "increasing"),
+                ("--train-sizes 0", "at least 1"),
+                ("--vocab-size 1", "`vocab_size` must be at least 2"),
+                ("--seq-len 0", "`seq_len` must be at least 1"),
+                ("--threshold 1.5", "`threshold` must lie in (0, 1)"),
+                ("--steps 0", "`steps` and `batch` must be at least 1"),
+                ("--seeds zero", "seeds"),
+            ),
+        ),
+        Case(
+            BASINS,
+            "--binary-len 16 --token-len 12 --train-sizes 4 20 --sets 30 --queries-per-set 4 "
+            "--levels 0.05 0.3 0.6 --error-levels 0.3 --replicates 200 --trained-sizes",
+        ),
+        Case(
+            CAPACITY,
+            "--hopfield 40 60 80 --potts3 30 40 60 --potts4 20 30 40 --potts8 12 16 24 "
+            "--dense3 10 14 18 --loads 0.8 1.2 2.0 3.0 --dense-loads 0.8 2.0 6.0 --sets 3 "
+            "--starts 4 --existence 14 17 20 --rows 2 --fits 10 14 --fit-loads 0.5 2.0 "
+            "--features 60 --feature-loads 0.2 1.0 --replicates 100",
+            (("--sets 2", "`sets` must be at least 3; got 2"),),
+        ),
+        Case(
+            LINEAR,
+            "--cases 3 4 0.5 3 8 0.5 2 5 0.7 --ratios 0.5 2.0 --seeds 3 --queries 16 "
+            "--draws-case 2 6 0.5 --draws-ratios 0.5 1.0 --ridges 0.1 --draws 1 2 "
+            "--flow-case 2 6 0.5 --flow-sizes 4 12 --times 0.5 2.0 --replicates 100",
+        ),
+        Case(
+            SCALING,
+            "--vocab-size 4 --seq-len 8 --widths 4 8 --step-counts 20 40 --iid-sizes 4 64 "
+            "--markov-sizes 4 64 --linear-cases 2 16 0.5 2 24 0.5 --linear-sets 3 "
+            "--hierarchies 3 2 3 --hierarchy-sizes 4 64 --hierarchy-width 4 --hierarchy-steps 20 "
+            "--draws 2 0 --draws-sizes 4 16 64 --draws-width 4 --draws-steps 20 --queries 16 "
+            "--n-steps 4 --nelbo-queries 8 --nelbo-draws 2 --batch 8 --warmup 2",
+        ),
+        Case(
+            ENTROPY,
+            "--train-sizes 4 16 64 --seeds 2 --sequences 24 --n-steps 8 "
+            "--levels 0.125 0.25 0.5 0.75 --histogram-levels 0.25 --width 8 --steps 10 "
+            "--check-sequences 200 --replicates 100",
+            (("--source text", "no exact population law"),),
+        ),
+        Case(
+            NOVELTY,
+            "--train-sizes 4 16 64 --seeds 5 --sequences 64 --n-steps 4 --stepped 8 --width 16 "
+            "--steps 20 --check-sets 100 --replicates 100",
+            (
+                ("--source text", "a text has no known law"),
+                ("--train-sizes 8 16", "`train_sizes` must hold three sizes"),
+                ("--train-sizes 8 4 16", "increasing"),
+                ("--sequences 63", "`sequences` must be a multiple of 4"),
+                ("--sequences 8", "`sequences` must be at least 16"),
+                ("--distances 1 2", "`distances` must be increasing numbers of tokens from 0 on"),
+                ("--distances 0 8", "`distances` must be below `seq_len` = 8"),
+                ("--chance 1.0", "`chance` must lie in (0, 1)"),
+                ("--least-excess 0", "`least_excess` must be positive"),
+                ("--check-sets 10", "`check_sets` must be at least 100"),
+            ),
+        ),
+        Case(
+            CALIBRATION,
+            "--calibrate iid --test iid --train-sizes 4 2048 --steps 300 --sequences 32 "
+            "--n-steps 8",
+            (
+                ("--calibrate text", "`calibrate` must hold different ones of markov"),
+                ("--train-sizes 16", "`train_sizes` must hold at least two"),
+                ("--widths 0", "`widths` must hold different counts of at least 1"),
+                ("--levels 0.5 0.25", "`levels` must increase"),
+                ("--replicates 10", "`replicates` must be at least 100; got 10"),
+                ("--learning-rate 0", "`learning_rate` must be positive"),
+            ),
+        ),
+    )
+}
