@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
 import tyro
@@ -112,12 +113,22 @@ class Study:
         return f"-m {self.module or f'simulations.{self.name}'}"
 
     @classmethod
-    def of(cls, package: str, **special: Any) -> Study:
-        """The study whose functions are in the usual rooms of a package: `compute` in cells,
-        `analyse` in analysis, `report` in report, `draw` in figure; `special` is all the rest."""
+    def of(cls, config: ModuleType, **special: Any) -> Study:
+        """The study of the package that holds the module `config`, with the usual functions.
+
+        From `config`: `preset`, `make_cells`, `cost`, `size`, NUMERICS; from the modules beside it,
+        when they are needed: `cells.compute`, `analysis.analyse`, `report.report`, `figure.draw`.
+        `special` is all the rest, and what differs.
+        """
+        package = config.__name__.rpartition(".")[0]
+        name = package.rpartition(".")[2]
+        usual: dict[str, Any] = {"name": name, "module": package}
+        given = [part for part in ("preset", "cost", "size") if part not in special]
+        usual |= {part: getattr(config, part) for part in given}
+        usual |= {"cells": config.make_cells, "numerics": {name: config.NUMERICS}}
         rooms = {"compute": "cells", "analyse": "analysis", "report": "report", "draw": "figure"}
-        usual = {name: Later(f"{package}.{room}", name) for name, room in rooms.items()}
-        return cls(**{"module": package, **usual, **special})
+        usual |= {part: Later(f"{package}.{room}", part) for part, room in rooms.items()}
+        return cls(**{**usual, **special})
 
     def configuration_hash(self, config: Any) -> str:
         """Hash of all that the numbers depend on besides a cell's coordinates."""

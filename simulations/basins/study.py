@@ -14,16 +14,8 @@ from pathlib import Path
 
 import xarray as xr
 
-from simulations.basins.config import (
-    MEMORIES,
-    NUMERICS,
-    PLACE,
-    Config,
-    cost,
-    make_cells,
-    preset,
-    size,
-)
+from simulations.basins import config
+from simulations.basins.config import MEMORIES, PLACE, Config, make_cells
 from simulations.study import Study
 from simulations.sweep.run import load_cells
 
@@ -43,15 +35,10 @@ def merge(out: Path, config: Config) -> xr.Dataset:
 
 
 STUDY = Study.of(
-    "simulations.basins",
-    name="basins",
+    config,
     title="Basins of attraction of associative memories",
     about=__doc__,
     presets={"smoke": "a minute", "small": "minutes"},
-    preset=preset,
-    numerics={"numerics": NUMERICS},
-    cells=make_cells,
-    cost=cost,
-    size=size,
+    numerics={"numerics": config.NUMERICS},
     merge=merge,
 )

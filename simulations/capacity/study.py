@@ -15,16 +15,8 @@ from typing import Any
 
 import xarray as xr
 
-from simulations.capacity.config import (
-    NUMERICS,
-    SIZES,
-    CapacityConfig,
-    cells_of,
-    cost,
-    make_cells,
-    preset,
-    size,
-)
+from simulations.capacity import config
+from simulations.capacity.config import SIZES, CapacityConfig, cells_of
 from simulations.study import Study
 from simulations.sweep.run import load_cells
 
@@ -53,15 +45,9 @@ def merge(out: Path, config: CapacityConfig) -> xr.Dataset:
 
 
 STUDY = Study.of(
-    "simulations.capacity",
-    name="capacity",
+    config,
     title="Retrieval against load, and critical loads",
     about=__doc__,
     presets={"smoke": "half a minute", "small": "minutes"},
-    preset=preset,
-    numerics={"capacity": NUMERICS},
-    cells=make_cells,
-    cost=cost,
-    size=size,
     merge=merge,
 )

@@ -17,15 +17,8 @@ from pathlib import Path
 
 import xarray as xr
 
-from simulations.entropy.config import (
-    NUMERICS,
-    SOURCES,
-    EntropyConfig,
-    cost,
-    make_cells,
-    preset,
-    size,
-)
+from simulations.entropy import config
+from simulations.entropy.config import SOURCES, EntropyConfig, make_cells
 from simulations.study import Study
 from simulations.sweep.run import load_cells
 from simulations.trained import MODELS, folder_name, over_seeds, over_sizes
@@ -44,20 +37,14 @@ def merge(out: Path, config: EntropyConfig) -> xr.Dataset:
 
 
 STUDY = Study.of(
-    "simulations.entropy",
-    name="entropy",
+    config,
     title="Conditional entropy from noise to text",
     about=__doc__,
     presets={"smoke": "under a minute", "small": "ten minutes", "paper": "a cluster"},
-    preset=preset,
     choices={"source": SOURCES, "model": MODELS},
     refused={
         "text": "a text has no exact population law to compare with; choose --source markov or iid."
     },
-    numerics={"entropy": NUMERICS},
     folder=folder_name,
-    cells=make_cells,
-    cost=cost,
-    size=size,
     merge=merge,
 )

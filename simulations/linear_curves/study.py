@@ -15,15 +15,8 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from simulations.linear_curves.config import (
-    NUMERICS,
-    LinearConfig,
-    case_name,
-    cost,
-    make_cells,
-    preset,
-    size,
-)
+from simulations.linear_curves import config
+from simulations.linear_curves.config import LinearConfig, case_name, make_cells
 from simulations.study import Study
 from simulations.sweep.run import load_cells
 
@@ -48,15 +41,10 @@ def merge(out: Path, config: LinearConfig) -> xr.Dataset:
 
 
 STUDY = Study.of(
-    "simulations.linear_curves",
-    name="linear_curves",
+    config,
     title="Train and test curves of the linear denoiser",
     about=__doc__,
     presets={"smoke": "half a minute", "small": "minutes"},
-    preset=preset,
-    numerics={"linear": NUMERICS},
-    cells=make_cells,
-    cost=cost,
-    size=size,
+    numerics={"linear": config.NUMERICS},
     merge=merge,
 )

@@ -18,18 +18,8 @@ from typing import Any
 import xarray as xr
 
 from simulations.measure.checks import read_checks
-from simulations.novelty.config import (
-    CHECKS,
-    CONTROLS,
-    NUMERICS,
-    SOURCES,
-    TRAINED,
-    NoveltyConfig,
-    cost,
-    make_cells,
-    preset,
-    size,
-)
+from simulations.novelty import config
+from simulations.novelty.config import CHECKS, CONTROLS, SOURCES, TRAINED, NoveltyConfig, make_cells
 from simulations.results.files import read_dataset
 from simulations.study import Study
 from simulations.sweep.run import load_cells
@@ -64,21 +54,15 @@ def analyse(config: NoveltyConfig, data: xr.Dataset, out: Path) -> Any:
 
 
 STUDY = Study.of(
-    "simulations.novelty",
-    name="novelty",
+    config,
     title="Memorized, spurious and novel sequences",
     about=__doc__,
     presets={"smoke": "a minute", "small": "a quarter of an hour", "paper": "a cluster"},
-    preset=preset,
     choices={"source": SOURCES, "model": MODELS},
     refused={
         "text": "a text has no known law to judge new sequences by; choose --source markov or iid."
     },
-    numerics={"novelty": NUMERICS},
     folder=folder_name,
-    cells=make_cells,
-    cost=cost,
-    size=size,
     merge=merge,
     analyse=analyse,
 )

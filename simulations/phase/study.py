@@ -20,15 +20,8 @@ import xarray as xr
 
 from simulations.console.errors import UserError
 from simulations.data.corpora import TextFile
-from simulations.phase.config import (
-    NUMERICS,
-    SOURCES,
-    Config,
-    cost,
-    make_cells,
-    preset,
-    size,
-)
+from simulations.phase import config
+from simulations.phase.config import SOURCES, Config
 from simulations.study import Flag, Later, Study
 from simulations.trained import MODELS, over_sizes
 
@@ -58,12 +51,11 @@ def merge(out: Path, config: Config) -> xr.Dataset:
 
 
 STUDY = Study.of(
-    "simulations.phase",
+    config,
     name="phase_diagram",
     title="Phase diagram of memorization and generalization",
     about=__doc__,
     presets={"smoke": "a minute", "small": "a quarter or, dit, half of an hour", "paper": "a day"},
-    preset=preset,
     choices={"source": SOURCES, "model": MODELS},
     flags=(
         Flag("text", Path | None, None, "UTF-8 file for --source text."),
@@ -77,11 +69,8 @@ STUDY = Study.of(
     module="simulations.phase_diagram",
     settle=settle,
     identity=Config.identity,
-    numerics={"numerics": NUMERICS},
+    numerics={"numerics": config.NUMERICS},
     folder=folder,
-    cells=make_cells,
-    cost=cost,
-    size=size,
     merge=merge,
     analyse=Later("simulations.phase.comparison", "findings"),
 )

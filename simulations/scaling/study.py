@@ -19,16 +19,8 @@ import numpy as np
 import xarray as xr
 
 from simulations.linear_curves.config import Case, case_name
-from simulations.scaling.config import (
-    NUMERICS,
-    Condition,
-    ScalingConfig,
-    cost,
-    linear_cells,
-    make_cells,
-    network_cells,
-    size,
-)
+from simulations.scaling import config
+from simulations.scaling.config import Condition, ScalingConfig, linear_cells, network_cells
 from simulations.scaling.presets import preset
 from simulations.study import Study
 from simulations.sweep.run import load_cells
@@ -81,8 +73,7 @@ def analyse(config: ScalingConfig, data: xr.Dataset, out: Path) -> Any:
 
 
 STUDY = Study.of(
-    "simulations.scaling",
-    name="scaling",
+    config,
     title="Transition sizes against parameters, steps, structure and noise draws",
     about=__doc__,
     presets={
@@ -93,10 +84,6 @@ STUDY = Study.of(
     },
     preset=preset,
     identity=ScalingConfig.identity,
-    numerics={"scaling": NUMERICS},
-    cells=make_cells,
-    cost=cost,
-    size=size,
     merge=merge,
     analyse=analyse,
     checked=False,

@@ -248,7 +248,7 @@ def _run(
 
             def take(report: CellReport) -> None:
                 hold.check()
-                _keep(report, hold.folder, log)
+                keep(report, hold.folder, log)
                 tally.peak_rss_mb = max(tally.peak_rss_mb, report.peak_rss_mb)
                 if report.error is None:
                     tally.done.add(report.name)
@@ -264,7 +264,7 @@ def _run(
             remove_temporaries(hold.folder / "cells", of_living=True)
 
 
-def _keep(report: CellReport, folder: Path, log: Log) -> None:
+def keep(report: CellReport, folder: Path, log: Log) -> None:
     """Write the file of a cell and its line of the manifest, or its traceback beside the cells.
 
     Raises ResultsError.

@@ -1,4 +1,5 @@
-"""Every study by name, at a size of seconds: what the tests of the common shape run over.
+"""Every study by name but `engine_scale`, which times the engine and sweeps no cells, at a size of
+seconds: what the tests of the common shape run over.
 
 A new study is tested by adding one line to STUDIES.
 """

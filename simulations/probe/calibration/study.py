@@ -15,7 +15,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from simulations.probe.calibration.config import NUMERICS, cost, make_cells, preset, size
+from simulations.probe.calibration import config
 from simulations.probe.config import NUMERICS as PROBE_NUMERICS
 from simulations.probe.judge.verdict import TABLE
 from simulations.results.files import write_text
@@ -29,16 +29,12 @@ def install(arguments: Any, out: Path, analysis: Any) -> None:
 
 
 STUDY = Study.of(
-    "simulations.probe.calibration",
+    config,
     name="probe_calibration",
     title="Models of known answer and what the probe says of them",
     about=__doc__,
     presets={"smoke": "a minute", "small": "a quarter of an hour"},
-    preset=preset,
-    numerics={"calibration": NUMERICS, "probe": PROBE_NUMERICS},
-    cells=make_cells,
-    cost=cost,
-    size=size,
+    numerics={"calibration": config.NUMERICS, "probe": PROBE_NUMERICS},
     merge=Later("simulations.probe.calibration.analysis", "merge"),
     flags=[
         Flag("install", bool, False, "replace the table that the probe reads by that of this run.")
