@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
@@ -24,34 +23,19 @@ from rich.console import Console
 
 from simulations.console.command import choice, entry, option, parse, say
 from simulations.console.errors import UserError
+from simulations.console.later import Later
 from simulations.results.cells import Cell
 from simulations.results.files import write_dataset
 from simulations.results.provenance import digest, provenance
 from simulations.results.report import Report, print_closing, table_report, write_report
 from simulations.sweep.complete import complete
 from simulations.sweep.engine import Engine
-from simulations.sweep.run import joined
+from simulations.sweep.run import joined, only_coordinate
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 TOOLKIT = "0.1"
-
-
-@dataclass(frozen=True)
-class Later:
-    """A function of a module that is imported when it is first called, so that `--help` and the
-    plan of a sweep need neither JAX nor Matplotlib, and a worker only what it computes."""
-
-    module: str
-    name: str
-
-    def load(self) -> Any:
-        """The function itself."""
-        return getattr(import_module(self.module), self.name)
-
-    def __call__(self, *arguments: Any, **named: Any) -> Any:
-        return self.load()(*arguments, **named)
 
 
 @dataclass(frozen=True)
@@ -160,6 +144,8 @@ class Study:
             for name, allowed in self.choices.items()
         }
         base = self.preset(choice("preset", preset, self.presets), **chosen)
+        for name in settings:
+            choice("setting", name, [part.name for part in dataclasses.fields(base)])
         config = dataclasses.replace(base, **settings)
         engine = Engine() if workers is None else Engine(workers=workers)
         where = Path(out) if out is not None else self.place(config, preset)
@@ -211,13 +197,16 @@ class Study:
     ) -> Result:
         """Sweep, merge, analyse, report, draw."""
         started = time.monotonic()
-        key = self.configuration_hash(config)
+        key, cells = self.configuration_hash(config), self.cells(config)
+        if self.merge is None:
+            only_coordinate(cells)
+        self._check_rooms()
         if not engine.dry_run:  # takes seconds to import: while the workers compute
             threading.Thread(target=self._import, daemon=True).start()
         outcome = complete(
             console,
             engine,
-            self.cells(config),
+            cells,
             partial(self.compute, config),
             out,
             key,
@@ -225,7 +214,7 @@ class Study:
             size=partial(self.size, config),
         )
         with console.status("merging the cells and analysing"):
-            data = self.merge(out, config) if self.merge else joined(out, self.cells(config))
+            data = self.merge(out, config) if self.merge else joined(out, cells)
             signed = data.assign_attrs(
                 provenance(),
                 title=self.title or self.name,
@@ -242,6 +231,16 @@ class Study:
             seconds, memory = time.monotonic() - started, outcome.peak_rss_mb
             write_report(told, out, f"{self.name}.png", config.as_dict(), seconds, memory)
         return found
+
+    def _check_rooms(self) -> None:
+        """Refuse, before anything is computed, a study that lacks the module of a function."""
+        for name in ("compute", "analyse", "report", "draw"):
+            function = getattr(self, name)
+            if isinstance(function, Later) and not function.there:
+                raise UserError(
+                    f"the study {self.name} has no module {function.module}: write it, with "
+                    f"`{function.name}`, or give the study `{name}`."
+                )
 
     def _import(self) -> None:
         for function in (self.analyse, self.report, self.draw):

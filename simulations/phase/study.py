@@ -19,10 +19,11 @@ from typing import Any
 import xarray as xr
 
 from simulations.console.errors import UserError
+from simulations.console.later import Later
 from simulations.data.corpora import TextFile
 from simulations.phase import config
 from simulations.phase.config import SOURCES, Config
-from simulations.study import Flag, Later, Study
+from simulations.study import Flag, Study
 from simulations.trained import MODELS, over_sizes
 
 

@@ -57,7 +57,8 @@ def complete(
         return outcome
     for name, message in outcome.failed.items():
         console.print(f"[red]failed[/red] {name}: {message}", highlight=False)
+    name, message = next(iter(outcome.failed.items()))
     raise CellsFailed(
-        f"{len(outcome.failed)} of {len(cells)} cells failed, the others are kept in {out}; "
-        "run the same command again to try only these."
+        f"{len(outcome.failed)} of {len(cells)} cells failed ({name}: {message}); what is done is "
+        f"kept in {out}, and the same command tries only these again."
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import signal
+import sys
 import threading
 import time
 from collections import Counter, deque
@@ -12,6 +13,7 @@ from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExec
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 from queue import Empty, SimpleQueue
 
 from simulations.console.progress import Reporter
@@ -50,10 +52,24 @@ class Work:
 
 
 def process_pool(workers: int) -> Executor:
-    """Return the default executor: spawned processes that end with the launcher."""
+    """Return the default executor: spawned processes that end with the launcher.
+
+    Raises ResultsError where the main script is none that such a process could import.
+    """
+    script = getattr(sys.modules["__main__"], "__file__", None)
+    if script is not None and not guarded(Path(script)):
+        raise ResultsError(
+            f"worker processes import {script} anew, which would start the sweep again: save it as "
+            'a file, and put what starts the sweep under `if __name__ == "__main__":`.'
+        )
     return ProcessPoolExecutor(
         workers, multiprocessing.get_context("spawn"), initializer=prepare_worker
     )
+
+
+def guarded(script: Path) -> bool:
+    """Whether a script can be imported without running: it is a file that asks for its name."""
+    return script.is_file() and "__name__" in script.read_text(encoding="utf-8", errors="ignore")
 
 
 def run_tasks(work: Work, factory: ExecutorFactory) -> None:

@@ -28,6 +28,7 @@ from simulations.console.errors import UserError
 from simulations.console.progress import Reporter
 from simulations.results.cells import Cell, coordinates_text
 from simulations.results.files import (
+    ResultsError,
     prepare_folder,
     read_dataset,
     remove_temporaries,
@@ -174,18 +175,21 @@ def load_cells(out: str | os.PathLike[str], cells: Iterable[Cell]) -> list[xr.Da
     return found
 
 
-def joined(out: str | os.PathLike[str], cells: Sequence[Cell]) -> xr.Dataset:
-    """Cells of one coordinate as one dataset along it.
-
-    Raises ValueError where there are none or several coordinates; else as `load_cells`.
-    """
+def only_coordinate(cells: Sequence[Cell]) -> str:
+    """The one coordinate that cells differ in. Raises ResultsError where it is not one."""
     names = sorted({name for cell in cells for name in cell.coordinates})
     if len(names) != 1:
-        raise ValueError(
-            "cells are joined along their one coordinate; these have "
-            f"{', '.join(names) or 'none'}: give the study a `merge`."
+        raise ResultsError(
+            f"cells of {', '.join(names) or 'no coordinate'} are not joined by themselves, only "
+            "those of one coordinate: give the study a `merge`."
         )
-    along = xr.Variable(names[0], [cell.coordinates[names[0]] for cell in cells])
+    return names[0]
+
+
+def joined(out: str | os.PathLike[str], cells: Sequence[Cell]) -> xr.Dataset:
+    """Cells of one coordinate as one dataset along it. Raises ResultsError, as `load_cells`."""
+    name = only_coordinate(cells)
+    along = xr.Variable(name, [cell.coordinates[name] for cell in cells])
     return xr.concat([cell.drop_attrs(deep=False) for cell in load_cells(out, cells)], along)
 
 

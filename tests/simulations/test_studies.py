@@ -13,11 +13,11 @@ import xarray as xr
 from rich.console import Console
 
 from simulations.console.errors import UserError
+from simulations.console.later import Later
 from simulations.plots import save
 from simulations.results.cells import Cell
 from simulations.results.content import content_digest
 from simulations.results.files import read_dataset
-from simulations.study import Later
 from tests.helpers import ROOT
 from tests.simulations.registry import STUDIES
 
@@ -69,8 +69,8 @@ def test_the_hash_changes_with_the_seed_and_with_the_numerics(name):
     study = STUDIES[name].study
     config = study.preset("smoke")
     other = dataclasses.replace(config, root_seed=config.root_seed + 1)
-    key = next(iter(study.numerics))
-    newer = dataclasses.replace(study, numerics={**study.numerics, key: study.numerics[key] + 1})
+    key = next(iter(study.numerics), name)
+    newer = dataclasses.replace(study, numerics={**study.numerics, key: 1 + 10 * len(name)})
     hashes = {study.configuration_hash(config), study.configuration_hash(other)}
     assert len(hashes | {newer.configuration_hash(config)}) == 3
 
@@ -162,7 +162,7 @@ def test_a_run_writes_what_is_promised_and_a_second_one_computes_nothing(name, t
     assert {"cells", "report.md", "summary.json", f"{name}.nc", f"{name}.png"} <= names
     assert not [path for path in out.rglob("*") if ".tmp" in path.name]
     with xr.open_dataset(out / f"{name}.nc", engine="h5netcdf") as data:
-        assert data.attrs["title"] == study.title
+        assert data.attrs["title"] == (study.title or name)
         assert {"config_hash", "commit", "numpy_version", "configuration"} <= set(data.attrs)
     report = (out / "report.md").read_text()
     assert f"![figure]({name}.png)" in report and report.splitlines()[0].endswith("preset smoke")
@@ -215,3 +215,36 @@ def overrides(study, config):
 
 def words_of(name):
     return ["--preset", "smoke", *STUDIES[name].tiny.split(), "--workers", "1"]
+
+
+# what it refuses before anything is computed
+
+
+def test_a_study_without_a_module_or_a_way_to_merge_is_refused_at_once(tmp_path):
+    study = STUDIES["capacity"].study
+    lost = dataclasses.replace(study, report=Later("simulations.capacity.reports", "report"))
+    with pytest.raises(UserError, match=r"has no module simulations\.capacity\.reports: write it"):
+        lost.run("smoke", out=tmp_path / "run")
+    unmerged = dataclasses.replace(study, merge=None)
+    with pytest.raises(UserError, match="cells of kind, size are not joined by themselves"):
+        unmerged.run("smoke", out=tmp_path / "run")
+    with pytest.raises(UserError, match="there is no setting 'sedes'; choose"):
+        study.run("smoke", out=tmp_path / "run", sedes=2)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.slow
+def test_a_script_without_a_guard_is_told_so(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from simulations.linear_curves.study import STUDY\n"
+        f"STUDY.run('smoke', out={str(tmp_path / 'run')!r})\n"
+    )
+    for words, stdin in (([str(script)], None), (["-"], script.read_text())):
+        ran = subprocess.run(
+            [sys.executable, *words], input=stdin, cwd=ROOT, capture_output=True, text=True
+        )
+        assert ran.returncode == 1
+        last = ran.stderr.strip().splitlines()[-1]
+        assert "anew" in last and 'under `if __name__ == "__main__":`' in last
+        assert not list((tmp_path / "run" / "cells").glob("*.nc"))

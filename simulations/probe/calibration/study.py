@@ -15,11 +15,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from simulations.console.later import Later
 from simulations.probe.calibration import config
 from simulations.probe.config import NUMERICS as PROBE_NUMERICS
 from simulations.probe.judge.verdict import TABLE
 from simulations.results.files import write_text
-from simulations.study import Flag, Later, Study
+from simulations.study import Flag, Study
 
 
 def install(arguments: Any, out: Path, analysis: Any) -> None:
