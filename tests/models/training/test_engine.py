@@ -378,7 +378,7 @@ def test_mlp_and_transformer_share_the_engine(tmp_path):
     assert same(whole.model, kept.model)
 
 
-COMMAND = [sys.executable, "-m", "models.training.train"]
+COMMAND = [sys.executable, "-m", "models.training"]
 WORDS = "--preset mini --data markov --train-size 32 --steps 60 --batch 16 --log-every 10".split()
 
 

@@ -38,6 +38,7 @@ from simulations.sweep.run import SweepInterrupted, SweepOutcome, load_cells, ru
 from simulations.sweep.threads import single_thread_environment, single_thread_settings
 from simulations.sweep.worker import CellReport, Task, run_cell
 from tests import stub_cells
+from tests.helpers import ROOT
 from tests.simulations.results.test_results import injected, is_one_sentence
 from tests.stub_cells import CONFIG_HASH, grid
 
