@@ -10,6 +10,7 @@ import tyro
 from rich.console import Console
 
 from simulations.console.errors import UserError
+from simulations.console.settings import either
 
 A = TypeVar("A")
 
@@ -37,8 +38,7 @@ def option(arguments: Sequence[str], name: str, default: str) -> str:
 def choice(name: str, value: str, allowed: Collection[str]) -> str:
     """`value` if it is allowed. Raises UserError."""
     if value not in allowed:
-        *others, last = allowed
-        raise UserError(f"there is no {name} {value!r}; choose {', '.join(others)} or {last}.")
+        raise UserError(f"there is no {name} {value!r}; choose {either(allowed)}.")
     return value
 
 

@@ -45,8 +45,7 @@ def one_of(settings: Any, name: str, allowed: Collection[str]) -> Iterator[str]:
     """The setting, if it is not among `allowed`."""
     value = getattr(settings, name)
     if value not in allowed:
-        *others, last = allowed
-        yield f"`{name}` must be {', '.join(others)} or {last}; got {value!r}."
+        yield f"`{name}` must be {either(allowed)}; got {value!r}."
 
 
 def increasing_counts(settings: Any, name: str, least: int = 1) -> Iterator[str]:
@@ -82,3 +81,13 @@ def rises(values: Any) -> bool:
     (True, False)
     """
     return all(b > a for a, b in pairwise(values))
+
+
+def either(words: Collection[str]) -> str:
+    """Words as a choice.
+
+    >>> either(["smoke", "small", "paper"]), either(["small"])
+    ('smoke, small or paper', 'small')
+    """
+    *others, last = words
+    return f"{', '.join(others)} or {last}" if others else str(last)

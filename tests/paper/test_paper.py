@@ -1,7 +1,5 @@
 """The appendix: results that are missing or stale are refused, the rest is drawn as it is."""
 
-import doctest
-import importlib
 import json
 import shutil
 import subprocess
@@ -20,8 +18,6 @@ from paper.tables import results as tables
 from simulations.results.files import write_dataset
 from tests.helpers import ROOT
 
-MODULES = sorted(path.stem for path in (ROOT / "paper").glob("*.py") if path.stem != "__init__")
-
 
 def write_run(root, name="capacity", preset="smoke", summary=None, **attrs):
     """Results of a run as today's code would sign them; `attrs` overrides what is signed."""
@@ -39,12 +35,6 @@ def write_run(root, name="capacity", preset="smoke", summary=None, **attrs):
     write_dataset(data, run.data_file(root, preset))
     if summary is not None:
         (run.place(root, preset) / "summary.json").write_text(json.dumps(summary))
-
-
-@pytest.mark.parametrize("module", MODULES)
-def test_examples_in_docstrings(module):
-    found = doctest.testmod(importlib.import_module(f"paper.{module}"))
-    assert found.failed == 0
 
 
 # what results are taken
