@@ -168,7 +168,7 @@ class Study:
         chosen = {n: option(words, f"--{n}", allowed[0]) for n, allowed in self.choices.items()}
         name = choice("preset", option(words, "--preset", "small"), self.presets)
         config = self.preset(name, **chosen)
-        kind = arguments_type(self, type(config))
+        kind = arguments_type(self, type(config), self.place(config, name))
         return parse(kind, words, kind(preset=name, config=config), self.about)
 
     def main(self) -> NoReturn:
@@ -270,13 +270,12 @@ class Result:
         save(self.draw(), self.out / self.study.name)
 
 
-def arguments_type(study: Study, config: type) -> Any:
-    """The record that a study's command line becomes."""
+def arguments_type(study: Study, config: type, place: Path) -> Any:
+    """The record that a study's command line becomes; `place` is the default results folder."""
     times = ", ".join(f"{name} ({time})" for name, time in study.presets.items())
-    default = f"results folder; default results/{study.name}/<preset>, behind what differs from it."
     fields: list[tuple[str, Any, Any]] = [
         _flag("preset", Literal[tuple(study.presets)], "small", times),
-        _flag("out", Path | None, None, default),
+        _flag("out", Path | None, None, f"results folder; default {place}."),
         ("engine", Annotated[Engine, tyro.conf.OmitArgPrefixes], field(default_factory=Engine)),
     ]
     fields += [_flag(flag.name, flag.kind, flag.default, flag.help) for flag in study.flags]
