@@ -75,9 +75,7 @@ def checkout(script, tmp_path, monkeypatch):
     return tmp_path, calls
 
 
-@pytest.mark.parametrize(
-    ("kind", "name"), [("core", ".venv"), ("bench", ".venv-bench"), ("docs", ".venv-docs")]
-)
+@pytest.mark.parametrize(("kind", "name"), [("core", ".venv"), ("bench", ".venv-bench")])
 def test_an_environment_is_made_once_and_again_when_its_requirements_change(
     script, checkout, kind, name
 ):
@@ -108,6 +106,24 @@ def test_peers_are_constrained_by_every_pin_of_the_lock(script, checkout):
     assert [pin.split()[0] for pin in pins] == re.findall(r"^[a-z0-9][\w.\-]*==\S+", lock, re.M)
     assert not any("hash" in pin or "\\" in pin for pin in pins)
     assert "colorama==0.4.6 ; os_name == 'nt' or sys_platform == 'win32'" in pins
+
+
+def test_the_documentation_tools_see_the_packages_of_the_core(script, checkout, monkeypatch):
+    root, calls = checkout
+
+    def packages(command):
+        (root / "packages").mkdir(exist_ok=True)
+        return f"{root / 'packages'}\n".encode()
+
+    monkeypatch.setattr(script.subprocess, "check_output", packages)
+    script.main("docs")
+    assert calls[0] == [sys.executable, "-m", "venv", str(root / ".venv-docs")]
+    assert calls[1][-3:] == ["--no-deps", "-r", str(root / "requirements-docs.txt")]
+    paths = (root / "packages" / "core.pth").read_text().splitlines()
+    assert paths == [str(root), str(root / "packages")]
+    made = list(calls)
+    script.main("docs")
+    assert calls == made
 
 
 def test_an_unknown_environment_is_refused_in_one_sentence():
