@@ -36,6 +36,12 @@ class SeenAverages(NamedTuple):
     entropy: Floats
 
 
+class CleanAverages(NamedTuple):
+    """Posterior averages when the query is a stored sequence itself; arrays (K,)."""
+
+    true_weight: Floats
+
+
 class UnseenAverages(NamedTuple):
     """Posterior averages when the query is unrelated to the stored sequences; arrays (K,)."""
 
@@ -165,6 +171,22 @@ def seen_averages(train_size: Floats, seq_len: int, vocab_size: int, alpha: floa
     return SeenAverages(weight, weight + agreed, repaired, entropy)
 
 
+def clean_averages(
+    train_size: Floats, seq_len: int, vocab_size: int, alpha: float
+) -> CleanAverages:
+    """Averages of the posterior when all L tokens of the query match the true sequence."""
+    K, beta = train_size, inverse_temperature(alpha, vocab_size)
+    log_f, copies = log_noise(seq_len, vocab_size), float(np.log(K.max()))
+    wrong = _kept(log_f, [np.exp(log_f)], copies)
+    true = _Counts(np.array([float(seq_len)]), np.zeros(1), np.ones((1, 1)))
+    weight = np.zeros(K.size)
+    for u in _grid(beta, float(seq_len), _STEP, (true, 0.0), (wrong, copies)):
+        win = _laplace(u, beta, true)[1][:, 0]
+        still, _, lost = _laplace(u, beta, wrong, copies)
+        weight += _power(_log_laplace(lost, still[:, 0]), K - 1) @ win
+    return CleanAverages(_STEP * weight)
+
+
 def recovery_gap(
     most: float, seq_len: int, vocab_size: int, alpha: float
 ) -> Callable[[float], float]:
@@ -215,7 +237,7 @@ def unseen_averages(
 
 
 def average(
-    kernel: Callable[..., SeenAverages | UnseenAverages],
+    kernel: Callable[..., SeenAverages | CleanAverages | UnseenAverages],
     field: str,
     size: Floats,
     length: int,

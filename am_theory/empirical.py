@@ -7,8 +7,9 @@ matches with the query: an exponential associative memory. Retrieval sets in whe
 log K / L = C(alpha), the channel's capacity; all finite-size values below are exact.
 
 Retrieval and recovery are here; the posterior's weights, entropy and loss in
-`am_theory.memorization`, basins and bounds on any memory in `am_theory.basins`, the limit of large
-L in `am_theory.random_coding`. All are named here.
+`am_theory.memorization`, basins and bounds on any memory in `am_theory.basins`, clean queries in
+`am_theory.trapping` and `am_theory.fixed_points`, the limit of large L in
+`am_theory.random_coding`. All are named here.
 
 `train_size` (K >= 1, to 1e12 and beyond; real values interpolate) and `alpha` broadcast against
 each other. Numbers in give a Python float, arrays in give an array.
@@ -44,6 +45,12 @@ from am_theory.basins import (
     shannon_radius,
 )
 from am_theory.channel import capacity, dispersion
+from am_theory.fixed_points import (
+    fixed_point_alpha,
+    fixed_point_bound,
+    fixed_point_log_capacity,
+    fixed_point_share_small_noise,
+)
 from am_theory.memorization import (
     information,
     nelbo,
@@ -58,12 +65,18 @@ from am_theory.random_coding import (
     strong_converse_exponent,
     true_weight_exponent,
 )
+from am_theory.trapping import clean_weight, trap_alpha, trap_log_capacity
 
 __all__ = [
     "ShannonBound",
     "ShannonRadius",
     "basin_radius",
+    "clean_weight",
     "critical_alpha",
+    "fixed_point_alpha",
+    "fixed_point_bound",
+    "fixed_point_log_capacity",
+    "fixed_point_share_small_noise",
     "information",
     "minimum_distance",
     "nelbo",
@@ -78,6 +91,8 @@ __all__ = [
     "strong_converse_exponent",
     "token_recovery",
     "train_test_gap_log_size",
+    "trap_alpha",
+    "trap_log_capacity",
     "true_weight",
     "true_weight_exponent",
 ]
