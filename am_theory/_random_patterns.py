@@ -138,8 +138,8 @@ def seen_map_recovery(size: Floats, L: int, V: int, kept: Floats, tokens: str) -
     log_f, m = log_noise(L, V), np.arange(L + 1.0)
     wins, best = choice_probability(size, log_f), best_of(size - 1, log_f)
     ties = np.maximum(best.cdf - wins, 0.0)
-    beaten = _above(best.pmf)
-    lost, lost_matches = ties + beaten, ties * m + _above(best.pmf * m)
+    beaten = above(best.pmf)
+    lost, lost_matches = ties + beaten, ties * m + above(best.pmf * m)
     if tokens == "all":
         repaired = (lost_matches * m + (L * lost - lost_matches) * (L - m) / (V - 1)) / L**2
         return np.vecdot(wins + repaired, true_matches(L, V, kept))
@@ -147,7 +147,7 @@ def seen_map_recovery(size: Floats, L: int, V: int, kept: Floats, tokens: str) -
     return np.vecdot((wins + repaired)[..., :L], true_matches(L - 1, V, kept))
 
 
-def _above(p: Floats) -> Floats:
+def above(p: Floats) -> Floats:
     """Sum of p over indices strictly above, along the last axis."""
     total = np.cumsum(p[..., ::-1], axis=-1)[..., ::-1]
     return np.concatenate([total[..., 1:], np.zeros_like(p[..., :1])], axis=-1)

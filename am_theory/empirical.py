@@ -8,8 +8,8 @@ log K / L = C(alpha), the channel's capacity; all finite-size values below are e
 
 Retrieval and recovery are here; the posterior's weights, entropy and loss in
 `am_theory.memorization`, basins and bounds on any memory in `am_theory.basins`, clean queries in
-`am_theory.trapping` and `am_theory.fixed_points`, the limit of large L in
-`am_theory.random_coding`. All are named here.
+`am_theory.trapping` and `am_theory.fixed_points`, volumes in `am_theory.attractors`, the limit of
+large L in `am_theory.random_coding`. All are named here.
 
 `train_size` (K >= 1, to 1e12 and beyond; real values interpolate) and `alpha` broadcast against
 each other. Numbers in give a Python float, arrays in give an array.
@@ -36,6 +36,7 @@ from am_theory._random_patterns import (
     sizes_iv,
     true_matches,
 )
+from am_theory.attractors import attractor_overlap, effective_attractors
 from am_theory.basins import (
     ShannonBound,
     ShannonRadius,
@@ -70,9 +71,11 @@ from am_theory.trapping import clean_weight, trap_alpha, trap_log_capacity
 __all__ = [
     "ShannonBound",
     "ShannonRadius",
+    "attractor_overlap",
     "basin_radius",
     "clean_weight",
     "critical_alpha",
+    "effective_attractors",
     "fixed_point_alpha",
     "fixed_point_bound",
     "fixed_point_log_capacity",
