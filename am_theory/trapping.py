@@ -18,7 +18,8 @@ outweigh their fluctuations; that is before the own weight of a stored sequence 
 
 All lie beyond the collapse, log K / L = C(alpha), which is about noisy queries: the Renyi
 divergence of a noisy token's law, given the clean token, from the uniform law is C at order 1,
-log(1 + (V - 1) alpha^2) at order 2 and the trap onset at order infinity.
+log(1 + (V - 1) alpha^2) at order 2 and the trap onset at order infinity. Data with structure:
+`models.sources.traps`.
 """
 
 from __future__ import annotations
