@@ -16,14 +16,8 @@ from am_theory.pseudolikelihood import gardner_margin, replica
 from models.denoiser import check_denoiser
 from models.errors import TokenRangeError
 from models.memories import hopfield, potts
-from models.memories.pseudolikelihood import (
-    PseudolikelihoodMemory,
-    _inputs,
-    fit,
-    loss_and_gradient,
-    simplex,
-    store,
-)
+from models.memories.multinomial import fit, inputs_of, loss_and_gradient, simplex
+from models.memories.pseudolikelihood import PseudolikelihoodMemory, store
 from models.sources.markov import MarkovDenoiser, MarkovSource
 from tests.helpers import assert_close
 
@@ -70,7 +64,7 @@ def full_weights(memory):
 def test_gradient_is_that_of_the_loss(vocab_size):
     rng = np.random.default_rng(vocab_size)
     patterns, seq_len, rank = draw(rng, vocab_size, 7, 4), 4, vocab_size - 1
-    shape, inputs = (seq_len, rank, seq_len, rank), _inputs(patterns, vocab_size)
+    shape, inputs = (seq_len, rank, seq_len, rank), inputs_of(patterns, vocab_size)
     weights, sites = rng.normal(size=shape), np.arange(seq_len)
     weights[sites, :, sites] = 0
 
