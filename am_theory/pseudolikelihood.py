@@ -5,6 +5,10 @@ the others, chosen on its own; with rows of unit norm the stability of pattern m
 Delta = xi_i^mu sum_{j != i} J_ij xi_j^mu, and a state is updated by x_i = sign sum_j J_ij x_j.
 Pseudo-likelihood training tends to the rows of maximum margin when nothing limits their norm; with
 an L2 term it stops short of them. Only one update is predicted; whole basins need simulation.
+
+All of it is for random patterns and rows without biases. With biases, and samples without end of
+any source, the rows minimize sum_i E KL(p(x_i | rest) || pairwise law): the conditional laws of a
+pairwise Markov field exactly, as those of a chain, log P[x_{i-1}, v] + log P[v, x_{i+1}] + const.
 """
 
 from __future__ import annotations

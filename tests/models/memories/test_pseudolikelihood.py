@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.optimize import check_grad, minimize
+from scipy.optimize import minimize
 from scipy.special import log_softmax
 
 from am_theory.channel import LogLinear
@@ -16,8 +16,15 @@ from am_theory.pseudolikelihood import gardner_margin, replica
 from models.denoiser import check_denoiser
 from models.errors import TokenRangeError
 from models.memories import hopfield, potts
-from models.memories.multinomial import fit, inputs_of, loss_and_gradient, simplex
+from models.memories.multinomial import (
+    couplings,
+    fit,
+    loss_and_gradient_by_tables,
+    norms_of,
+    simplex,
+)
 from models.memories.pseudolikelihood import PseudolikelihoodMemory, store
+from models.sources.iid import IidSource
 from models.sources.markov import MarkovDenoiser, MarkovSource
 from tests.helpers import assert_close
 
@@ -40,6 +47,7 @@ def problems(draw_from) -> dict:
         "patterns": patterns,
         "vocab_size": vocab_size,
         "penalty": draw_from(st.sampled_from([0.01, 0.3, 10.0])),
+        "biases": draw_from(st.booleans()),
         "query": draw(rng, vocab_size, draw_from(st.integers(0, 4)), seq_len),
         "order": rng.permutation(seq_len),
         "rng": rng,
@@ -47,7 +55,9 @@ def problems(draw_from) -> dict:
 
 
 def stored(problem, **changes):
-    fields = {name: problem[name] for name in ("patterns", "vocab_size", "penalty")} | changes
+    fields = {
+        name: problem[name] for name in ("patterns", "vocab_size", "penalty", "biases")
+    } | changes
     return store(fields.pop("patterns"), fields.pop("vocab_size"), **fields)
 
 
@@ -57,32 +67,22 @@ def full_weights(memory):
     return np.einsum("va,iajb,wb->ivjw", basis, memory.weights, basis)
 
 
+def rows_of(memory, biases=True):
+    """Rows (L, V - 1, D) as they are fitted."""
+    rows = memory.weights.reshape(*memory.biases.shape, -1)
+    return np.concatenate([rows, memory.biases[..., None]], axis=2) if biases else rows
+
+
 # --- the fit
 
 
-@pytest.mark.parametrize("vocab_size", [2, 3, 5])
-def test_gradient_is_that_of_the_loss(vocab_size):
-    rng = np.random.default_rng(vocab_size)
-    patterns, seq_len, rank = draw(rng, vocab_size, 7, 4), 4, vocab_size - 1
-    shape, inputs = (seq_len, rank, seq_len, rank), inputs_of(patterns, vocab_size)
-    weights, sites = rng.normal(size=shape), np.arange(seq_len)
-    weights[sites, :, sites] = 0
-
-    def part(flat, which):
-        w = flat.reshape(shape) * (np.arange(4)[:, None] != np.arange(4))[:, None, :, None]
-        return loss_and_gradient(w, inputs, patterns, simplex(vocab_size), 0.3)[which]
-
-    loss, gradient = (lambda w: part(w, 0)), (lambda w: part(w, 1).ravel())
-    assert check_grad(loss, gradient, weights.ravel()) < 1e-5
-    assert np.abs(part(weights.ravel(), 1)[sites, :, sites]).max() == 0
-
-
-def one_hot_row(patterns, vocab_size, site, penalty):
-    """W_i (V, L, V) by a plain multinomial fit on the others' one-hot tokens, and its loss."""
+def one_hot_row(patterns, vocab_size, site, penalty, biases=False):
+    """W_i (V, L, V) and b_i (V,) by a plain multinomial fit on the others' one-hot tokens."""
     train_size, seq_len = patterns.shape
     inputs = np.eye(vocab_size)[patterns] - 1 / vocab_size
     inputs[:, site] = 0
     inputs = inputs.reshape(train_size, -1) / np.sqrt(seq_len)
+    inputs = np.hstack([inputs, np.full((train_size, 1), float(biases))])
 
     def objective(flat):
         law = log_softmax(inputs @ flat.reshape(vocab_size, -1).T, axis=1)
@@ -90,19 +90,43 @@ def one_hot_row(patterns, vocab_size, site, penalty):
 
     start = np.zeros(vocab_size * inputs.shape[1])
     found = minimize(objective, start, method="BFGS", options={"gtol": 1e-7})
-    return found.x.reshape(vocab_size, seq_len, vocab_size), found.fun
+    row = found.x.reshape(vocab_size, -1)
+    return row[:, :-1].reshape(vocab_size, seq_len, vocab_size), row[:, -1]
 
 
+@pytest.mark.parametrize("biases", [False, True])
 @pytest.mark.parametrize("vocab_size, penalty", [(2, 0.1), (3, 0.5)])
-def test_rows_are_plain_multinomial_fits(vocab_size, penalty):
+def test_rows_are_plain_multinomial_fits(vocab_size, penalty, biases):
     """Nothing is imposed there on sums over tokens: the minimum of the norm does it."""
     patterns = draw(np.random.default_rng(1), vocab_size, 6, 4)
-    memory = store(patterns, vocab_size, penalty=penalty)
+    memory = store(patterns, vocab_size, penalty=penalty, biases=biases)
     assert memory.converged.all()
-    ours = full_weights(memory)
+    ours, shift = full_weights(memory), memory.biases @ simplex(vocab_size).T
     for site in range(4):
-        row, _ = one_hot_row(patterns, vocab_size, site, penalty)
-        assert np.linalg.norm(ours[site] - row) < 2e-3 * np.linalg.norm(row)
+        row, bias = one_hot_row(patterns, vocab_size, site, penalty, biases)
+        size = np.hypot(np.linalg.norm(row), np.linalg.norm(bias))
+        assert np.linalg.norm(ours[site] - row) < 2e-3 * size
+        assert np.linalg.norm(shift[site] - bias) < 2e-3 * size
+        assert biases == (np.linalg.norm(bias) > 1e-3)  # without, rounding of differences
+
+
+def test_two_tokens_with_biases_are_binary_logistic_rows():
+    """The objective of the docstring, with theta_i = sqrt(2) biases."""
+    rng, penalty = np.random.default_rng(2), 0.2
+    tokens = (rng.random((9, 6)) < 0.3).astype(np.uint8)
+    spins = hopfield.spins_from_tokens(tokens).astype(float)
+    memory = store(tokens, 2, penalty=penalty, biases=True, tolerance=1e-5)
+    for i in range(6):
+        others = np.delete(spins, i, axis=1) / np.sqrt(6)
+
+        def objective(flat, others=others, i=i):
+            x = spins[:, i] * (flat[-1] + others @ flat[:-1])
+            term = flat[:-1] @ flat[:-1] + flat[-1] ** 2 / 2
+            return np.logaddexp(0, -x).sum() + penalty / 2 * term
+
+        row = minimize(objective, np.zeros(6), method="BFGS", options={"gtol": 1e-8}).x
+        ours = np.append(np.delete(memory.weights[i, 0, :, 0], i), np.sqrt(2) * memory.biases[i])
+        assert np.linalg.norm(ours - row) < 1e-4 * np.linalg.norm(row)
 
 
 def test_two_tokens_are_binary_logistic_rows():
@@ -127,19 +151,21 @@ def test_two_tokens_are_binary_logistic_rows():
 @given(problems())
 def test_two_starts_give_one_fit_within_the_bounds(problem):
     ours = stored(problem)
-    start = problem["rng"].normal(size=ours.weights.shape)
+    rows = rows_of(ours, problem["biases"])
+    start = problem["rng"].normal(size=rows.shape)
     sites = np.arange(ours.seq_len)
-    start[sites, :, sites] = 0
-    other, bound = fit(ours, problem["penalty"], 2000, start)
+    couplings(start)[sites, :, sites] = 0
+    other, bound = fit(ours.patterns, ours.vocab_size, problem["penalty"], start)
     assert ours.converged.all() and (bound < 1e-3).all()
-    gap, norms = (np.sqrt((w**2).sum((1, 2, 3))) for w in (ours.weights - other, other))
+    gap, norms = norms_of(rows - other), norms_of(other)
+    assert_close(ours.norms, norms_of(rows))
     assert (gap <= (ours.error_bound * ours.norms + bound * norms) * 1.001).all()
 
 
 @given(problems())
 def test_an_early_stop_is_reported_and_its_error_bounded(problem):
     exact, early = stored(problem), stored(problem, max_iter=1)
-    gap = np.sqrt(((exact.weights - early.weights) ** 2).sum((1, 2, 3)))
+    gap = norms_of(rows_of(exact) - rows_of(early))
     allowed = early.error_bound * early.norms + exact.error_bound * exact.norms
     assert (gap <= allowed * (1 + 1e-9)).all()
     np.testing.assert_array_equal(early.converged, early.error_bound < 1e-3)
@@ -166,8 +192,8 @@ def test_names_of_tokens_sites_and_patterns_do_not_matter(problem):
     renamed = tokens[patterns[rng.permutation(len(patterns))][:, sites]]
     moved = stored(problem, patterns=renamed).fields(tokens[query[:, sites]])
     expected = ours.fields(query)[:, sites]
-    # |z| <= |W| and both fits are within 1e-3 |W| of the minimum
-    assert np.abs(moved[..., tokens] - expected).max(initial=0) <= 2.5e-3 * ours.norms.max()
+    # |z| <= sqrt(2) |row|, without biases |W|, and both fits are within 1e-3 |W| of the minimum
+    assert np.abs(moved[..., tokens] - expected).max(initial=0) <= 3.6e-3 * ours.norms.max()
 
 
 @given(problems())
@@ -177,13 +203,6 @@ def test_a_pattern_stored_twice_counts_twice(problem):
     twice = stored(problem, patterns=np.repeat(patterns, 2, 0), penalty=2 * problem["penalty"])
     assert_close(twice.weights, once.weights, atol=2.5e-3 * once.norms.max(), rtol=0)
     assert twice.duplicates == once.duplicates + len(patterns)
-
-
-@given(st.integers(2, 9))
-def test_simplex_is_an_orthonormal_basis_without_the_sum(vocab_size):
-    basis = simplex(vocab_size)
-    assert_close(basis.T @ basis, np.eye(vocab_size - 1), atol=1e-14)
-    assert_close(basis @ basis.T, np.eye(vocab_size) - 1 / vocab_size, atol=1e-14)
 
 
 # --- limits
@@ -332,13 +351,14 @@ def test_weak_fits_of_the_sheet(load, margin, steps):
 def test_a_sweep_is_its_twins(problem, update):
     memory, query = stored(problem), problem["query"]
     weights = full_weights(memory) / np.sqrt(memory.seq_len)
+    biases = memory.biases @ simplex(memory.vocab_size).T
     result = memory.retrieve(query, update=update, max_iter=1, order=problem["order"])
     for start, end in zip(query, result.states, strict=True):
         new = start.copy()
         for i in problem["order"]:
             source = new if update == "sequential" else start
             others = [j for j in range(memory.seq_len) if j != i]
-            fields = weights[i][:, others, source[others]].sum(axis=1)
+            fields = weights[i][:, others, source[others]].sum(axis=1) + biases[i]
             tied = np.flatnonzero(fields >= fields.max() - 1e-9 * memory.norms[i])
             new[i] = start[i] if start[i] in tied else tied[0]
         np.testing.assert_array_equal(end, new)
@@ -348,7 +368,7 @@ def test_a_sweep_is_its_twins(problem, update):
 @given(problems(), st.sampled_from(UPDATES))
 def test_a_single_pattern_is_recovered(problem, update):
     pattern, vocab_size = problem["patterns"][:1], problem["vocab_size"]
-    memory = stored(problem, patterns=pattern)
+    memory = stored(problem, patterns=pattern, biases=False)
     query = problem["query"]
     clear = vocab_size * ((query == pattern).sum(1) - 1) > query.shape[1] - 1
     result = memory.retrieve(query[clear], update=update)
@@ -401,12 +421,86 @@ def test_basins_of_the_sheet(line):
         assert abs(share - success) < 3.5 * error, (overlap, share)
 
 
+# --- biases
+
+
+@given(problems())
+def test_one_site_has_its_smoothed_frequencies(problem):
+    """At L = 1 there are biases alone: n_v - K p_v = penalty b_v, so that no p_v is 0."""
+    patterns, vocab_size, penalty = (problem[k] for k in ("patterns", "vocab_size", "penalty"))
+    one = patterns[:, :1]
+    memory = stored(problem, patterns=one, biases=True, tolerance=1e-6)
+    bias = memory.biases[0] @ simplex(vocab_size).T
+    law = np.exp(memory.log_loo(one, 0.0))[0, 0]
+    assert_close(law, np.exp(bias) / np.exp(bias).sum())
+    counts = np.bincount(one[:, 0], minlength=vocab_size)
+    expected = counts - penalty * bias
+    assert_close(len(one) * law, expected, atol=1.1e-6 * penalty * memory.norms[0] + 1e-9, rtol=0)
+    assert (stored(problem, patterns=one, biases=False).fields(one) == 0).all()
+
+
+def log_losses(memory, x):
+    """-log p(x_i | rest), mean over the sites of each sequence, nats a token."""
+    own = x[..., None].astype(int)
+    return -np.take_along_axis(memory.log_loo(x, 0.0), own, 2).mean(axis=(1, 2))
+
+
+def test_independent_tokens_of_unequal_frequency_need_biases():
+    """Without, a constant could only be pieced together from the centred tokens of the others."""
+    source = IidSource(3, 3, [0.8, 0.15, 0.05])
+    rng = np.random.default_rng(14)
+    train, held_out = source.sample(rng, 4000), source.sample(rng, 4000)
+    biased, plain = (
+        log_losses(store(train, 3, penalty=1.0, biases=biases), held_out)
+        for biases in (True, False)
+    )
+    free = 2 * 2 * 2 + 2  # parameters of a row
+    error = biased.std() / np.sqrt(4000)
+    assert abs(biased.mean() - source.loo_entropy()) < 3 * error + free / 4000
+    assert (plain - biased).mean() > 0.02 + 5 * (plain - biased).std() / np.sqrt(4000)
+
+
+def test_uniform_tokens_need_none():
+    """Every token once at every site in every shift: b = 0 is then the minimum."""
+    base = draw(np.random.default_rng(15), 4, 8, 5)
+    patterns = np.concatenate([(base + shift) % 4 for shift in range(4)])
+    plain, biased = (
+        store(patterns, 4, penalty=0.1, tolerance=1e-5, biases=biases) for biases in (False, True)
+    )
+    x = draw(np.random.default_rng(16), 4, 50, 5)
+    assert np.abs(biased.biases).max() < 1e-4
+    assert_close(biased.log_loo(x, 0.0), plain.log_loo(x, 0.0), atol=1e-3, rtol=0)
+
+
+@given(problems())
+def test_a_tolerance_is_kept_and_bounds_the_objective(problem):
+    """A row's objective is within tolerance^2 penalty |row|^2 / 2 of its minimum."""
+    loose, tight = (stored(problem, biases=True, tolerance=tol) for tol in (0.1, 1e-5))
+    assert loose.converged.all() and (loose.error_bound < 0.1).all() and loose.tolerance == 0.1
+    gap = norms_of(rows_of(loose) - rows_of(tight))
+    assert (gap <= 0.1 * loose.norms + 1e-5 * tight.norms).all()
+    losses = [
+        loss_and_gradient_by_tables(
+            rows_of(memory), memory.patterns, simplex(memory.vocab_size), memory.penalty
+        )[0]
+        for memory in (loose, tight)
+    ]
+    allowed = 0.01 * memory_term(loose)
+    assert -1e-9 <= losses[0] - losses[1] <= allowed + 1e-9
+
+
+def memory_term(memory):
+    return memory.penalty / 2 * (memory.norms**2).sum()
+
+
 # --- as a denoiser
 
 
+@pytest.mark.parametrize("biases", [False, True])
 @pytest.mark.parametrize("vocab_size", [2, 5])
-def test_it_is_a_denoiser(vocab_size):
-    memory = store(draw(np.random.default_rng(11), vocab_size, 30, 10), vocab_size)
+def test_it_is_a_denoiser(vocab_size, biases):
+    patterns = draw(np.random.default_rng(11), vocab_size, 30, 10)
+    memory = store(patterns, vocab_size, biases=biases)
     check_denoiser(memory)
     x = draw(np.random.default_rng(12), vocab_size, 5, 10)
     assert_close(memory.log_loo(x, 0.1), memory.log_loo(x, np.full(5, 0.9)))
@@ -424,6 +518,22 @@ def test_many_samples_of_a_chain_give_its_conditional_law():
     divergence = (np.exp(exact) * (exact - memory.log_loo(x, 1e-9))).sum(-1).mean()
     free = 4 * 4  # parameters of a row
     assert 0 <= divergence < 3 * free / 2 / 20000
+
+
+def test_many_samples_of_any_chain_give_its_conditional_law_with_biases():
+    """log p(x_i | rest) = log P[x_{i-1}, v] + log P[v, x_{i+1}] + const is of the pairwise form."""
+    source = MarkovSource([[0.8, 0.15, 0.05], [0.5, 0.1, 0.4], [0.1, 0.3, 0.6]], seq_len=5)
+    rng = np.random.default_rng(18)
+    train, x = source.sample(rng, 20000), source.sample(rng, 500)
+    exact = np.asarray(MarkovDenoiser(source, LogLinear()).log_loo(x, 1e-9))
+
+    def divergence(memory):
+        return (np.exp(exact) * (exact - memory.log_loo(x, 1e-9))).sum(-1).mean()
+
+    with_biases = divergence(store(train, 3, penalty=1.0, biases=True))
+    free = 4 * 4 + 2  # parameters of a row
+    assert 0 <= with_biases < 3 * free / 2 / 20000
+    assert divergence(store(train, 3, penalty=1.0)) > 10 * with_biases
 
 
 # --- refusals
@@ -446,6 +556,7 @@ MEMORY: PseudolikelihoodMemory = store([[0, 1, 2]], 3)
         ),
         (lambda: store([[0, 1]], 2, penalty=-1), ValueError, "got -1. For early stopping take"),
         (lambda: store([[0, 1]], 2, penalty=np.nan), ValueError, "got nan"),
+        (lambda: store([[0, 1]], 2, tolerance=0), ValueError, "`tolerance` must be positive"),
         (lambda: store([[0, 1]], 2, max_iter=0), ValueError, "`max_iter` must be an integer"),
         (lambda: MEMORY.retrieve([[0, 1]]), TokenRangeError, "`query` has sequences of length 2"),
         (lambda: MEMORY.retrieve([[0, 1, 1]], max_iter=0), ValueError, "`max_iter` must be"),
