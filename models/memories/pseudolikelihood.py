@@ -87,6 +87,24 @@ class PseudolikelihoodMemory(TokenMemory):
         squares = (self.weights**2).sum(axis=(1, 2, 3)) + (self.biases**2).sum(axis=1)
         return np.asarray(np.sqrt(squares))
 
+    @property
+    def asymmetry(self) -> float:
+        """|W - W^T| / |W + W^T|, W_ij = W_i[:, j] as one matrix (L V, L V); not negative.
+
+        0: couplings are symmetric, so that the rows are the conditional laws of
+        exp(sum_i b_i(x_i) + L^(-1/2) sum_{i<j} W_i[x_i, j, x_j]), which has an energy; near 1: the
+        two directions of a coupling are unrelated; above 1: they tend to be opposite, infinite
+        where they are; NaN where there are no couplings. Biases play no part.
+        """
+        size = self.seq_len * (self.vocab_size - 1)
+        matrix = self.weights.reshape(size, size)
+        antisymmetric, symmetric = (
+            float(np.linalg.norm(part)) for part in (matrix - matrix.T, matrix + matrix.T)
+        )
+        if symmetric == 0:
+            return np.inf if antisymmetric > 0 else np.nan
+        return antisymmetric / symmetric
+
     def fields(self, states: ArrayLike) -> Floats:
         """z_i(v) of states (batch, L), (batch, L, V), in nats; they sum to 0 over v."""
         return self._fields(check_tokens(states, self.vocab_size, self.seq_len, "states"))
@@ -122,7 +140,7 @@ class PseudolikelihoodMemory(TokenMemory):
         return one_by_one if sequential else at_once
 
     def energy(self, states: ArrayLike) -> Floats:
-        """NaN: rows fitted one by one are the gradient of nothing."""
+        """NaN: rows fitted one by one are the gradient of nothing (see `asymmetry`)."""
         return np.full(len(np.asarray(states)), np.nan)
 
     def _fields(self, tokens: Tokens) -> Floats:

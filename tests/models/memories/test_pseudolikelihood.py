@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -421,7 +422,7 @@ def test_basins_of_the_sheet(line):
         assert abs(share - success) < 3.5 * error, (overlap, share)
 
 
-# --- biases
+# --- biases and asymmetry
 
 
 @given(problems())
@@ -491,6 +492,32 @@ def test_a_tolerance_is_kept_and_bounds_the_objective(problem):
 
 def memory_term(memory):
     return memory.penalty / 2 * (memory.norms**2).sum()
+
+
+@pytest.mark.parametrize("vocab_size", [2, 4])
+def test_the_hebb_limit_is_symmetric_and_weak_fits_are_not(vocab_size):
+    patterns = draw(np.random.default_rng(17), vocab_size, 12, 10)
+    strong, weak = (store(patterns, vocab_size, penalty=p, biases=True) for p in (1e6, 1e-3))
+    assert strong.asymmetry < 1e-4 < 0.02 < weak.asymmetry < 1
+    full = full_weights(weak).reshape(10 * vocab_size, -1)
+    expected = np.linalg.norm(full - full.T) / np.linalg.norm(full + full.T)
+    assert_close(weak.asymmetry, expected)
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_asymmetry_of_made_rows(seed):
+    """1 for unrelated rows, 0 for symmetric ones, infinite for opposite ones, NaN for none."""
+    w = np.random.default_rng(seed).normal(size=(20, 2, 20, 2))
+    w[np.arange(20), :, np.arange(20)] = 0
+    back = w.transpose(2, 3, 0, 1)
+
+    def asymmetry(weights):
+        return replace(MEMORY, patterns=np.zeros((1, 20), np.uint8), weights=weights).asymmetry
+
+    assert abs(asymmetry(w) - 1) < 0.2  # 760 pairs: a standard deviation of .036
+    assert asymmetry(w + back) == 0 and asymmetry(w - back) == np.inf
+    assert np.isnan(asymmetry(0 * w))
+    assert_close(asymmetry(2 * (w + back) + 1 * (w - back)), asymmetry(w) / 2)
 
 
 # --- as a denoiser
