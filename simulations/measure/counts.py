@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from am_theory import channel
 from models.sampler import decode_argmax, decode_best_change
 from models.tokens import Tokens
-from simulations.measure.names import EPSILONS, LOG_LOSS_CAP
+from simulations.measure.names import ENTROPY_EDGES, EPSILONS, LOG_LOSS_CAP
 
 Floats = NDArray[np.float64]
 LOG_ZERO = -1e4  # stands for log 0: exp of it is exactly 0
@@ -42,11 +42,13 @@ def count_tokens(x_0: Tokens, x_t: Tokens, output: Tokens) -> Counts:
 
 class LawStatistics(NamedTuple):
     """Of one law on one batch: mean token entropy (batch,), tokens with entropy below each of
-    EPSILONS (3, batch), and the mean of -log law(x_0^i), capped per token (batch,)."""
+    EPSILONS (3, batch), the mean of -log law(x_0^i), capped per token (batch,), and the mean of
+    law(x_0^i), (batch,): of the `loo` law at t -> 0 the recovery of a single changed token."""
 
     entropy: Floats
     vanishing: NDArray[np.integer]
     log_loss: Floats
+    own: Floats
 
 
 def law_statistics(log_law: Any, x_0: Tokens) -> LawStatistics:
@@ -57,7 +59,20 @@ def law_statistics(log_law: Any, x_0: Tokens) -> LawStatistics:
     own = np.take_along_axis(log_law, x_0[..., None].astype(np.int64), axis=-1)[..., 0]
     loss = np.minimum(-own, LOG_LOSS_CAP)
     below = np.array([(entropy < eps).sum(1) for eps in EPSILONS])
-    return LawStatistics(entropy.mean(1), below, loss.mean(1))
+    return LawStatistics(entropy.mean(1), below, loss.mean(1), np.exp(own).mean(1))
+
+
+def entropy_histogram(log_law: Any) -> NDArray[np.int64]:
+    """Tokens of a law (batch, L, V) by their entropy, counts between the edges of
+    ENTROPY_EDGES, those below the first and above the last included, (bins,).
+
+    >>> int(entropy_histogram(np.log([[[0.5, 0.5], [1e-9, 1.0]]])).sum())
+    2
+    """
+    terms = np.maximum(np.asarray(log_law, dtype=np.float64), LOG_ZERO)
+    entropy = -(np.exp(terms) * terms).sum(-1)
+    inner = np.searchsorted(ENTROPY_EDGES, entropy.ravel(), side="right")
+    return np.bincount(inner, minlength=len(ENTROPY_EDGES) + 1)
 
 
 def decode(log_full: Any, x_t: Tokens) -> dict[str, Tokens]:
