@@ -7,16 +7,19 @@ the same K sequences and of the exact law of the source, all on the same inputs:
     G(K) = (R_held - R_memorizer) / (R_law - R_memorizer)       held-out inputs: generalization
 
 M is 1 for the memorizer and 0 for the law. G is 0 for the memorizer *at that K*, whose own held-out
-recovery rises with K by itself, and 1 for the law. K_M and K_G are the last passages of 1/2: memory
-is lost at K_M, the law is found at K_G; both hold between them, if K_G is the smaller. Where the
-two ends are within two standard errors of each other a fraction says nothing, and is NaN.
+recovery rises with K by itself, and 1 for the law. K_M is the last passage of 1/2, from where on
+memory is lost; K_G the first one, from where on the law has been found: at large K, where the
+memorizer comes near the law too, G divides by little, and a small deficit may take it down again.
+Both hold between them, if K_G is the smaller. Where the two ends are within two standard errors of
+each other a fraction says nothing, and is NaN.
 
 Source: definitions ours, phenomenon of arXiv:2604.26841.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,30 +56,40 @@ def fraction(reading: Curve, zero: Curve, one: Curve) -> Curve:
         safe = np.where(known & (bottom != 0), bottom, np.nan)
         return np.asarray(top / safe)
 
-    parts = [ratio(name) for name in ("estimate", "replicates", "per_seed")]
-    return Curve(reading.train_sizes, *parts, reading.method)
+    parts: dict[str, Any] = {name: ratio(name) for name in ("estimate", "replicates", "per_seed")}
+    return replace(reading, **parts)
+
+
+def _passage(part: Curve, rising: bool) -> list[Floats] | None:
+    """The passage of 1/2 of the estimate, the replicates and the seeds of a fraction, over the
+    sizes at which it is known; None where these are fewer than two."""
+    known = ~np.isnan(part.estimate)
+    if np.count_nonzero(known) < 2:
+        return None
+    sizes = part.train_sizes[known]
+    found = []
+    for table in (part.estimate, part.replicates, part.per_seed):
+        curve = table[..., known]
+        if rising:  # the first rise is the last fall of the curve walked from its other end
+            walked = crossing_size(1 / sizes[::-1], curve[..., ::-1], HALF, "falling")
+            size = np.where(np.isinf(walked), -walked, 1 / walked)
+        else:
+            size = crossing_size(sizes, curve, HALF, "falling")
+        found.append(size if known[-1] else np.where(np.isposinf(size), np.nan, size))
+    return found
 
 
 def passage_of_half(name: str, part: Curve, rising: bool, relative: bool = False) -> Estimate:
-    """The size at which a fraction passes 1/2 for the last time: K_M falling, K_G rising.
+    """The size at which a fraction passes 1/2: K_M, where it falls for the last time, or K_G, where
+    it rises for the first.
 
     Taken over the sizes at which the fraction is known. It is undefined, not "above grid", where
     the fraction has not passed yet when its two ends meet: nothing is known of larger sizes.
     """
-    known = ~np.isnan(part.estimate)
-    if np.count_nonzero(known) < 2:
-        nothing = np.full(len(part.replicates), np.nan)
-        seeds = np.full(len(part.per_seed), np.nan)
-        return as_estimate(name, np.nan, nothing, seeds, part.method, relative=relative)
-    direction = "rising" if rising else "falling"
-
-    def size(curve: Floats) -> Floats:
-        found = crossing_size(part.train_sizes[known], curve[..., known], HALF, direction)
-        return found if known[-1] else np.where(np.isposinf(found), np.nan, found)
-
-    value, replicates, seeds = (
-        size(table) for table in (part.estimate, part.replicates, part.per_seed)
-    )
+    found = _passage(part, rising)
+    if found is None:
+        found = [np.full(n, np.nan) for n in ((), len(part.replicates), len(part.per_seed))]
+    value, replicates, seeds = found
     return as_estimate(name, float(value), replicates, seeds, part.method, relative=relative)
 
 
@@ -104,15 +117,10 @@ def ratio_of_halves(first: Curve, second: Curve, rising: tuple[bool, bool]) -> R
     """
     sizes = []
     for part, up in zip((first, second), rising, strict=True):
-        known = ~np.isnan(part.estimate)
-        if np.count_nonzero(known) < 2:
+        found = _passage(part, up)
+        if found is None:
             return Ratio(np.nan, np.nan, np.nan)
-        grid, direction = part.train_sizes[known], "rising" if up else "falling"
-        found = [
-            crossing_size(grid, table[..., known], HALF, direction)
-            for table in (part.estimate, part.replicates)
-        ]
-        sizes.append([np.where(np.isinf(one), np.nan, one) for one in found])
+        sizes.append([np.where(np.isinf(one), np.nan, one) for one in found[:2]])
     value, replicates = (top / bottom for top, bottom in zip(*sizes, strict=True))
     low, high = stated_interval(replicates, 0.95)
     return Ratio(float(value), low, high)

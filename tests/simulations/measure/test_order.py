@@ -102,3 +102,31 @@ def test_two_readings_of_one_passage_agree_when_they_share_their_noise():
     ratio = ratio_of_halves(first, first, (False, False))
     assert (ratio.value, ratio.low, ratio.high) == (1, 1, 1)
     assert ratio.verdict == "agree"
+
+
+@pytest.mark.parametrize(
+    ("values", "size"),
+    [
+        ([0, 0.2, 0.8, 0.9, 0.3], 128),  # found first at 128, whatever comes after
+        ([0.6, 0.7, 0.8, 0.9, 1], -np.inf),
+        ([0, 0.1, 0.2, 0.3, 0.4], np.inf),
+        ([0, 0.5, 0.2, 0.3, 0.9], 64),
+    ],
+)
+def test_the_law_is_found_where_the_fraction_rises_for_the_first_time(values, size):
+    found = fraction(curve(values), curve([0] * 5), curve([1] * 5))
+    assert passage_of_half("K_G", found, rising=True).value == pytest.approx(size)
+
+
+@given(problems())
+def test_the_first_rise_is_the_last_fall_of_the_curve_turned_round(problem):
+    """A plain scan of the points, in either direction."""
+    part = fraction(*problem)
+    rising = passage_of_half("K_G", part, rising=True).value
+    first = next((k for k, v in enumerate(part.estimate) if v >= 0.5), None)
+    if first is None:
+        assert rising == np.inf
+    elif first == 0:
+        assert rising == -np.inf
+    else:
+        assert SIZES[first - 1] <= rising <= SIZES[first] * (1 + 1e-12)
