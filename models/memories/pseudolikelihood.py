@@ -28,7 +28,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import equinox as eqx
+import jax
+import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float, Int
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import log_softmax
 
@@ -43,6 +47,7 @@ from models.memories.multinomial import (
 )
 from models.memories.retrieval import Sweep, TokenMemory, check_patterns
 from models.memory_size import refuse_beyond_memory
+from models.networks.products import matmul
 from models.tokens import Tokens, check_level, check_tokens
 
 Floats = NDArray[np.float64]
@@ -143,10 +148,44 @@ class PseudolikelihoodMemory(TokenMemory):
         """NaN: rows fitted one by one are the gradient of nothing (see `asymmetry`)."""
         return np.full(len(np.asarray(states)), np.nan)
 
+    def jax(self) -> PairwiseJax:
+        """The same denoiser as a JAX module in single precision, usable inside jit."""
+        return PairwiseJax.of(self)
+
     def _fields(self, tokens: Tokens) -> Floats:
         inputs = inputs_of(tokens, self.vocab_size)
         rows = self.weights.reshape(*self.biases.shape, -1)
         return (coordinates_of(inputs, rows) + self.biases) @ simplex(self.vocab_size).T
+
+
+class PairwiseJax(eqx.Module):
+    """JAX twin of PseudolikelihoodMemory: log_loo by one product with the couplings, written out
+    over one-hot tokens, (L V, L V), and the biases (L V,)."""
+
+    couplings: Float[Array, "LV LV"]
+    biases: Float[Array, " LV"]
+    vocab_size: int = eqx.field(static=True)
+    seq_len: int = eqx.field(static=True)
+    schedule: Any = eqx.field(static=True)
+
+    @classmethod
+    def of(cls, memory: PseudolikelihoodMemory) -> PairwiseJax:
+        """The twin of a memory."""
+        basis, size = simplex(memory.vocab_size), memory.seq_len * memory.vocab_size
+        written = np.einsum("va,iajb,wb->jwiv", basis, memory.weights, basis, optimize=True)
+        return cls(
+            jnp.asarray(written.reshape(size, size) / np.sqrt(memory.seq_len), jnp.float32),
+            jnp.asarray((memory.biases @ basis.T).ravel(), jnp.float32),
+            memory.vocab_size,
+            memory.seq_len,
+            memory.schedule,
+        )
+
+    def log_loo(self, x_t: Int[Array, "batch L"], t: Any) -> Float[Array, "batch L V"]:
+        """log p(x_i = v | rest), (batch, L, V), whatever the level `t`."""
+        tokens = jax.nn.one_hot(jnp.asarray(x_t), self.vocab_size).reshape(len(x_t), -1)
+        fields = matmul(tokens, self.couplings) + self.biases
+        return jax.nn.log_softmax(fields.reshape(-1, self.seq_len, self.vocab_size))
 
 
 def store(

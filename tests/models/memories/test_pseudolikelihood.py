@@ -598,3 +598,13 @@ def test_bad_input_is_refused_in_words(call, error, message):
     with pytest.raises(error) as caught:
         call()
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("biases", [False, True])
+def test_the_jax_twin_has_the_same_laws(biases):
+    rng = np.random.default_rng(8)
+    memory = store(draw(rng, 5, 40, 6), 5, penalty=0.1, biases=biases)
+    x_t = draw(rng, 5, 30, 6)
+    ours, twin = memory.log_loo(x_t, 0.3), memory.jax().log_loo(x_t, 0.3)
+    assert np.abs(ours - np.asarray(twin)).max() < 1e-5 * np.abs(ours).max()
+    check_denoiser(memory.jax())
