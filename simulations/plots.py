@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import textwrap
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -87,6 +88,15 @@ def legend_below(
     """A legend under the axis, `gap` of its height below it: of `handles`, or of what is drawn."""
     given = {} if handles is None else {"handles": handles}
     axis.legend(**given, ncol=ncol, loc="upper center", bbox_to_anchor=(0.5, -gap))
+
+
+def wrapped(*paragraphs: str, width: int = 290) -> str:
+    """A caption in lines of at most `width` characters, each paragraph on lines of its own.
+
+    >>> wrapped("one two", "three", width=4).splitlines()
+    ['one', 'two', 'three']
+    """
+    return "\n".join(textwrap.fill(text, width, break_long_words=False) for text in paragraphs)
 
 
 def save(figure: Any, stem: Path) -> None:

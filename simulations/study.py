@@ -61,6 +61,7 @@ class Study:
     bytes. merge(out, config) -> all cells as one dataset; by default those of one coordinate along
     it. analyse(config, data, out) -> what report and figure are made from; by default the data.
     report(analysis) -> Report; by default the data as a table. draw(analysis, axes=None) -> Figure.
+    figures : further ones, drawn as `draw`, by the stem of their file.
     identity(config) : what the numbers depend on besides a cell's coordinates. folder(config,
     preset) : name under results/<name>/. flags, settle(arguments) -> config : further options.
     after(arguments, out, analysis) : what is left to do. checked : whether it has --check. module :
@@ -75,6 +76,7 @@ class Study:
     compute: Callable[[Any, dict[str, Any]], xr.Dataset]
     draw: Callable[..., Figure]
     report: Callable[[Any], Report] = table_report
+    figures: Mapping[str, Callable[..., Figure]] = field(default_factory=dict)
     title: str = ""
     numerics: Mapping[str, int] = field(default_factory=dict)
     merge: Callable[[Path, Any], xr.Dataset] | None = None
@@ -243,7 +245,7 @@ class Study:
                 )
 
     def _import(self) -> None:
-        for function in (self.analyse, self.report, self.draw):
+        for function in (self.analyse, self.report, self.draw, *self.figures.values()):
             if isinstance(function, Later):
                 function.load()
 
@@ -264,10 +266,12 @@ class Result:
         return self.study.draw(self.analysis, axes)
 
     def save_figure(self) -> None:
-        """Write the figure beside the data."""
+        """Write the figure, and further ones, beside the data."""
         from simulations.plots import save
 
         save(self.draw(), self.out / self.study.name)
+        for stem, draw in self.study.figures.items():
+            save(draw(self.analysis), self.out / stem)
 
 
 def arguments_type(study: Study, config: type, place: Path) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -53,6 +54,20 @@ class Network:
         from models.networks.mlp import MLPDenoiser
 
         return MLPDenoiser(key, self.vocab_size, self.seq_len, self.width, self.n_blocks)
+
+    @property
+    def n_parameters(self) -> int:
+        """Weights that are trained."""
+        if self.model == "dit":
+            from models.networks import dit
+
+            shape = dit.Shape(self.width, self.n_blocks, self.n_heads, self.width)
+            tensors = dit.tensor_shapes(self.vocab_size, shape)
+        else:
+            from models.networks import mlp
+
+            tensors = mlp.tensor_shapes(self.vocab_size, self.seq_len, self.width, self.n_blocks)
+        return sum(math.prod(shape) for shape in tensors.values())
 
     @property
     def work(self) -> float:
