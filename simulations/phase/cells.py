@@ -1,8 +1,9 @@
-"""One cell of the phase diagram: train on K sequences, then measure three denoisers.
+"""One cell of the phase diagram: train on K sequences, then measure every denoiser on them.
 
-The trained model, the empirical denoiser of the same K sequences and, where the source has one,
-the population denoiser see the same corrupted inputs. For the two exact ones the decoder
-`ancestral` is one exact joint posterior draw, the limit of many reverse steps.
+The trained network, its companions (`simulations.phase.actors`), the empirical denoiser of the same
+K sequences and, where the source has one, the population denoiser see the same corrupted inputs.
+For the two exact ones the decoder `ancestral` is one exact joint posterior draw, the limit of many
+reverse steps. Long because it holds the whole layout of a cell's file.
 """
 
 from __future__ import annotations
@@ -14,24 +15,46 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from am_theory import channel
 from models.exact.empirical import EmpiricalDenoiser
-from models.sampler import ancestral, generate, noise
+from models.relaxation import relax
+from models.sampler import generate, noise
 from models.streams import stream
 from models.tokens import Tokens
 from simulations.data.problem import Problem
 from simulations.measure.counts import (
+    LawStatistics,
     corrupted_count,
     count_tokens,
     decode,
+    entropy_histogram,
     law_statistics,
     nelbo_rates,
     stratified_levels,
 )
-from simulations.measure.names import DECODERS, DENOISERS, EPSILONS, LAWS, SMALL_LEVEL, SPLITS
+from simulations.measure.names import (
+    DECODERS,
+    DENOISERS,
+    ENTROPY_EDGES,
+    EPSILONS,
+    EXACT,
+    LAWS,
+    SMALL_LEVEL,
+    SPLITS,
+)
+from simulations.phase.actors import Actor, Network, Plain, make_actors
+from simulations.phase.attractors import (
+    MAPS,
+    STARTS,
+    attractor_schema,
+    draw_cycles,
+    measure_attractors,
+)
 from simulations.phase.config import BIAS, CHECKS, Config
 from simulations.results.cells import unfilled
-from simulations.trained import Laws
+
+RESTORED = ("train", "heldout")  # the splits that are corrupted and restored
+EXAMPLES = 6
+WITH_FULL = ("trained", *EXACT)  # whose `full` law is read too
 
 Floats = NDArray[np.float64]
 
@@ -80,28 +103,30 @@ def measure(config: Config, train_size: int, seed: int) -> xr.Dataset:
     finite.
     """
     problem = config.problem_of(seed)
-    trained = config.train(problem, train_size, seed)
+    actors, trained = make_actors(config, problem, train_size, seed)
     rng = stream(config.root_seed, "measure", train_size, seed)
     generated = generate(
         trained.model, rng, config.queries, config.seq_len, config.generation_steps
     )
     splits = make_queries(config, problem, train_size, generated)
-    model = Laws(trained.model, config.queries)
-    store = EmpiricalDenoiser(problem.stored[:train_size], config.vocab_size, model.schedule)
-    population = problem.source.population_denoiser(model.schedule) if problem.source else None
-    nelbo_sample = min(config.nelbo_queries, config.queries)
-    sizes = {"sample": config.queries, "nelbo_sample": nelbo_sample, "position": config.seq_len}
-    schema, coords = _schema(config)
-    out = unfilled(schema, coords, **sizes)
-    bench = Bench(config, out, rng, model, store, population)
+    schedule = trained.model.schedule
+    store = EmpiricalDenoiser(problem.stored[:train_size], config.vocab_size, schedule)
+    out = _empty(config)
+    bench = Bench(config, out, rng, schedule, actors, store)
     for split, queries in splits.items():
         out["cluster"].loc[{"split": split}] = queries.cluster
-        for t in (SMALL_LEVEL, *config.levels):
-            bench.level(split, queries, t)
-    for split in ("train", "heldout"):
-        bench.nelbo(split, splits[split])
+        bench.level(split, queries, SMALL_LEVEL)
+        if split in RESTORED:
+            for t in config.levels:
+                bench.level(split, queries, t)
+            bench.nelbo(split, queries)
+            out["example_clean"].loc[{"split_read": split}] = queries.x_0[:EXAMPLES]
     out["copy_distance"][:] = store.nearest(generated, generated)[1]
     out["generated_tokens"][:] = generated
+    bench.end_examples()
+    bench.attractors(splits)
+    if isinstance(pairwise := actors.get("pairwise"), Network):
+        out["asymmetry"][()] = pairwise.memory.asymmetry
     return out.assign_coords(loss_block=np.arange(len(trained.losses))).assign(
         training_loss=("loss_block", trained.losses, {"units": "nats per token"})
     )
@@ -109,47 +134,46 @@ def measure(config: Config, train_size: int, seed: int) -> xr.Dataset:
 
 @dataclass(frozen=True)
 class Bench:
-    """The three denoisers of a cell, the random numbers they share, and where readings go."""
+    """The denoisers of a cell, the random numbers they share, and where readings go."""
 
     config: Config
     out: xr.Dataset
     rng: np.random.Generator
-    model: Laws
+    schedule: Any
+    actors: dict[str, Actor]
     store: EmpiricalDenoiser
-    population: Any
 
     def level(self, split: str, queries: Queries, t: float) -> None:
         """One split at one level: noise once, then every denoiser on the same inputs."""
-        x_0, alpha = queries.x_0, float(self.model.schedule.alpha(t))
-        x_t = noise(self.rng, x_0, alpha, self.config.vocab_size)
+        x_0 = queries.x_0
+        x_t = noise(self.rng, x_0, float(self.schedule.alpha(t)), self.config.vocab_size)
         with_decoders = t != SMALL_LEVEL
         if with_decoders:
             self.out["corrupted"].loc[{"split": split, "t": t}] = corrupted_count(x_0, x_t)
-        for name in DENOISERS:
+        for name in (*self.actors, "empirical"):
             draw: Tokens | None = None
-            if name == "trained":
-                log_loo, log_full = self.model.laws(x_t, np.full(len(x_t), t))
-                if with_decoders:
-                    draw = ancestral(self.model.model, self.rng, x_t, t, self.config.n_steps)
-            elif name == "empirical":
+            if name == "empirical":
                 posterior = self.store.posterior(x_t, t, self.rng, queries.stored_index)
                 log_loo, log_full = posterior.log_loo, posterior.log_full
                 draw = self.store.patterns[posterior.draw_index]
                 if with_decoders:
                     self._memory(split, t, queries, x_t, posterior)
-            elif self.population is not None:
-                log_loo = self.population.log_loo(x_t, t)
-                log_full = channel.full_from_loo(log_loo, x_t, self.model.schedule.alpha(t))
-                if with_decoders:
-                    draw = self.population.posterior_draw(self.rng, x_t, t)
             else:
-                continue
-            for law, log_law in zip(LAWS, (log_loo, log_full), strict=True):
+                log_loo, log_full = self.actors[name].laws(x_t, np.full(len(x_t), t))
+                if with_decoders:
+                    draw = self.actors[name].restore(self.rng, x_t, t)
+            laws = LAWS if name in WITH_FULL else LAWS[:1]
+            for law, log_law in zip(laws, (log_loo, log_full), strict=False):
                 place = {"denoiser": name, "law": law, "split": split, "t_entropy": t}
                 statistics = law_statistics(log_law, x_0)
-                for reading in ("entropy", "vanishing", "log_loss"):
+                for reading in LawStatistics._fields:
                     self.out[reading].loc[place] = getattr(statistics, reading)
-            if with_decoders and draw is not None:
+            if not with_decoders:
+                place = {"denoiser": name, "split": split}
+                self.out["entropy_histogram"].loc[place] = entropy_histogram(log_loo)
+            elif draw is not None:
+                if name == "trained":
+                    self._examples(split, t, x_t, draw)
                 outputs = {"ancestral": draw, **decode(log_full, x_t)}
                 self._outputs({"denoiser": name, "split": split, "t": t}, x_0, x_t, outputs)
 
@@ -178,7 +202,7 @@ class Bench:
 
     def nelbo(self, split: str, queries: Queries) -> None:
         """Diffusion term from t_0 to 1, nats a token, on the first sequences of a split."""
-        config, rng, schedule = self.config, self.rng, self.model.schedule
+        config, rng, schedule = self.config, self.rng, self.schedule
         n, draws = min(config.nelbo_queries, config.queries), config.nelbo_draws
         strata = stratified_levels(rng, config.nelbo_start, n, draws).astype(np.float32)
         level = strata.T.reshape(-1).astype(np.float64)  # all inputs of one draw, then of the next
@@ -186,30 +210,74 @@ class Bench:
         keep = rng.random(x_0.shape) < np.asarray(schedule.alpha(level))[:, None]
         x_t = np.where(keep, x_0, rng.integers(config.vocab_size, size=x_0.shape).astype(x_0.dtype))
         laws = {
-            "trained": self.model.laws(x_t, level)[0],
-            "empirical": self.store.log_loo(x_t, level),
+            name: actor.laws(x_t, level)[0]
+            for name, actor in self.actors.items()
+            if name != "pairwise"  # it knows no noise level
         }
-        if self.population is not None:
-            laws["population"] = self.population.log_loo(x_t, level)
+        laws["empirical"] = self.store.log_loo(x_t, level)
         for name, log_loo in laws.items():
             rates = nelbo_rates(log_loo, x_t, x_0, level, schedule).reshape(draws, n)
             place = {"denoiser": name, "split_nelbo": split}
             self.out["nelbo"].loc[place] = (1 - config.nelbo_start) * rates.mean(0)
         self.out["nelbo_cluster"].loc[{"split_nelbo": split}] = queries.cluster[:n]
 
+    def _examples(self, split: str, t: float, x_t: Tokens, restored: Tokens) -> None:
+        """The first sequences of a split at one level, for a reader to look at."""
+        near = self.store.posterior(restored[:EXAMPLES], SMALL_LEVEL, self.rng).map_index
+        rows = (x_t, restored, self.store.patterns[near])
+        for name, tokens in zip(("noisy", "restored", "nearest"), rows, strict=True):
+            self.out[f"example_{name}"].loc[{"split_read": split, "t": t}] = tokens[:EXAMPLES]
+
+    def end_examples(self) -> None:
+        """The attractor of the network that every noisy example runs into."""
+        noisy = self.out["example_noisy"]
+        starts = noisy.values.reshape(-1, self.config.seq_len).astype(self.store.patterns.dtype)
+        network = self.actors["trained"]
+        ended = relax(lambda x: network.laws(x, np.full(len(x), SMALL_LEVEL))[0], starts)
+        self.out["example_attractor"][:] = ended.states.reshape(noisy.shape)
+
+    def attractors(self, splits: dict[str, Queries]) -> None:
+        """Fixed points and attractors of every denoiser, from the first starts of a split."""
+        n = min(self.config.starts, self.config.queries)
+        starts = {split: splits[split].x_0[:n] for split in STARTS}
+        for split in STARTS:
+            self.out["start_cluster"].loc[{"split_start": split}] = splits[split].cluster[:n]
+        cycles = draw_cycles(self.rng, starts, self.config.vocab_size)
+        memory = Plain(self.store, self.config.n_steps)
+        for name, actor in {**self.actors, "empirical": memory}.items():
+            measure_attractors(self.out, name, actor.laws, starts, cycles, self.store)
+
+
+def _empty(config: Config) -> xr.Dataset:
+    """A cell to be filled; -1 in counts and NaN in reals mean "not measured"."""
+    schema, coords = _schema(config)
+    return unfilled(
+        schema,
+        coords,
+        sample=config.queries,
+        nelbo_sample=min(config.nelbo_queries, config.queries),
+        start=min(config.starts, config.queries),
+        position=config.seq_len,
+        example=min(EXAMPLES, config.queries),
+        entropy_bin=len(ENTROPY_EDGES) + 1,
+    )
+
 
 def _schema(config: Config) -> tuple[list[tuple[str, str, Any, str, str]], dict[str, Any]]:
-    """Variables and coordinates of a cell; -1 in counts and NaN in reals mean "not measured"."""
     level = {"long_name": "noise level", "units": "1"}
     coords: dict[str, Any] = {
         "denoiser": list(DENOISERS),
         "decoder": list(DECODERS),
         "split": list(SPLITS),
-        "split_nelbo": ["train", "heldout"],
+        "split_nelbo": list(RESTORED),
+        "split_read": list(RESTORED),
+        "split_start": list(STARTS),
+        "map": list(MAPS),
         "law": list(LAWS),
         "t": ("t", np.array(config.levels), level),
         "t_entropy": ("t_entropy", np.array([SMALL_LEVEL, *config.levels]), level),
         "epsilon": ("epsilon", np.array(EPSILONS), {"units": "nats"}),
+        "entropy_edge": ("entropy_edge", np.array(ENTROPY_EDGES), {"units": "nats"}),
     }
     small = np.int16 if config.seq_len < 2**15 else np.int32
     real, count, nats = np.float32, "tokens", "nats per token"
@@ -230,6 +298,11 @@ def _schema(config: Config) -> tuple[list[tuple[str, str, Any, str, str]], dict[
             "tokens with entropy below epsilon",
         ),
         ("log_loss", of_law, real, nats, "mean of -log law(x_0), capped at 20 nats a token"),
+        ("own", of_law, real, "1", "mean of law(x_0)"),
+        (
+            *("entropy_histogram", "denoiser split entropy_bin", np.int32, "tokens"),
+            "tokens by `loo` entropy at t = 1e-5, between the edges",
+        ),
         (
             *("nelbo", "denoiser split_nelbo nelbo_sample", real, nats),
             "NELBO, diffusion term from t_0 to 1",
@@ -242,5 +315,17 @@ def _schema(config: Config) -> tuple[list[tuple[str, str, Any, str, str]], dict[
         ("true_weight", "t sample", real, "1", "posterior weight of the stored one"),
         ("copy_distance", "sample", small, count, "generated to nearest stored"),
         ("generated_tokens", "sample position", np.int32, "1", "generated sequences"),
+        *attractor_schema(),
+        ("asymmetry", "", np.float32, "1", "of the couplings of the pairwise memory"),
+        ("example_clean", "split_read example position", np.int32, "1", "sequences to look at"),
+        *(
+            (f"example_{name}", "split_read t example position", np.int32, "1", what)
+            for name, what in (
+                ("noisy", "the same through the channel"),
+                ("restored", "then by the trained network, decoder ancestral"),
+                ("nearest", "stored sequence nearest to the restored one"),
+                ("attractor", "where the deterministic dynamics of the network ends"),
+            )
+        ),
     ]
     return schema, coords

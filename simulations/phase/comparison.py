@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import xarray as xr
 
+from models.sources.traps import trap_log_size
+from models.streams import stream
 from simulations.data.problem import make_source
 from simulations.measure.checks import Check, Row, compare, read_checks
 from simulations.phase.analysis import Analysis, analyse, minus
 from simulations.phase.config import BIAS, CHECKS, Config
+from simulations.phase.order import Orders, make_orders
 from simulations.results.files import read_dataset
 
 
@@ -119,16 +123,57 @@ def bound_checks(config: Config, data: xr.Dataset) -> list[Check]:
 class Findings:
     """An analysed run with all that it is held against.
 
-    rows : trained networks against exact ends. exact, bounds : what may fail a run. bias : of a
-    finite number of reverse steps. notes : on the data.
+    orders : the order parameters. traps : by noise level, log K in nats up to which a clean stored
+    sequence outweighs all others in the memorizer, and its standard error. rows : trained networks
+    against exact ends. exact, bounds : what may fail a run. bias : of a finite number of reverse
+    steps. notes : on the data.
     """
 
     analysis: Analysis
+    orders: Orders = field(repr=False)
+    traps: dict[float, tuple[float, float]] = field(repr=False)
     rows: list[Row]
     exact: list[Check]
     bounds: list[Check]
     bias: xr.Dataset = field(repr=False)
     notes: str
+
+    @property
+    def trained_words(self) -> str:
+        """What was trained, in one line."""
+        config, how = self.analysis.config, self.analysis.config.training
+        network = config.network
+        kind = "DiT" if network.model == "dit" else "MLP"
+        loss = {"loo": "cross-entropy of `loo`", "full": "cross-entropy of `full`"}
+        return (
+            f"{kind} of {network.n_parameters:,} parameters, {loss.get(how.loss, 'NELBO')}, "
+            f"{how.steps:,} steps of {how.batch} sequences, AdamW at {how.learning_rate:g}, weight "
+            f"decay {how.weight_decay:g}, moving average {how.ema_decay:g}"
+        )
+
+    @property
+    def law_entropy(self) -> float:
+        """`loo` entropy as t -> 0 of the exact law, nats a token; of a text, the network's own on
+        training sequences at the largest K."""
+        config = self.analysis.config
+        if config.source == "text":
+            own = self.analysis.law("entropy", "trained", "loo", "train")
+            return float(own.estimate[-1, 0])
+        return float(make_source(config.source, config.vocab_size, config.seq_len).loo_entropy())
+
+
+def trap_line(config: Config, levels: Iterable[float]) -> dict[float, tuple[float, float]]:
+    """Trap onset of the memorizer of samples of the source at noise levels; none for a text."""
+    if config.source == "text":
+        return {}
+    source = make_source(config.source, config.vocab_size, config.seq_len)
+    schedule = source.population_denoiser().schedule
+    line = {}
+    for t in levels:
+        rng = stream(config.root_seed, "trap", f"{t:.4f}")
+        found = trap_log_size(source, float(schedule.alpha(t)), rng)
+        line[t] = (found.value, found.standard_error)
+    return line
 
 
 def findings(config: Config, data: xr.Dataset, out: Path) -> Findings:
@@ -136,6 +181,8 @@ def findings(config: Config, data: xr.Dataset, out: Path) -> Findings:
     analysis = analyse(config, data)
     return Findings(
         analysis,
+        make_orders(analysis),
+        trap_line(config, analysis.information),
         trained_rows(analysis),
         read_checks(read_dataset(out / "cells" / f"{CHECKS}.nc")),
         bound_checks(config, data),

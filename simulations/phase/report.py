@@ -1,21 +1,22 @@
-"""What the main job tells: the two ends, the transition, radii, entropies, theory held against."""
+"""What the main job tells: what happened in ten lines, definitions, then the tables."""
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict
 from typing import Any
 
-import numpy as np
 from rich.table import Table
 
 from simulations.data.problem import make_source
-from simulations.measure.checks import MAX_Z, Row
+from simulations.measure.checks import Row
 from simulations.measure.names import EPSILONS, LOG_LOSS_CAP
-from simulations.measure.radius import describe
-from simulations.measure.tables import check_table, markdown, number, row_table, spread, with_spread
-from simulations.phase.analysis import Analysis, minus
+from simulations.measure.tables import number, section, spread
+from simulations.phase.analysis import Analysis
+from simulations.phase.attractors import LEVEL_OF_FULL
 from simulations.phase.comparison import Findings
+from simulations.phase.order import TITLES
+from simulations.phase.tell import tables
+from simulations.phase.tell.summary import happened
 from simulations.results.report import Report
 
 
@@ -34,7 +35,7 @@ def acceptance(analysis: Analysis) -> dict[str, Any]:
                     ("empirical", "train"),
                     ("population", "heldout"),
                 ):
-                    if denoiser == "population" and config.source == "text":
+                    if denoiser not in analysis.denoisers:
                         continue
                     rate = analysis.rate(name, denoiser, "ancestral", split)
                     ends = [rate.low[k, i], rate.high[k, i]]
@@ -58,198 +59,66 @@ def acceptance(analysis: Analysis) -> dict[str, Any]:
     return found
 
 
-def _size(value: float) -> str:
-    if math.isnan(value):
-        return "–"
-    if math.isinf(value):
-        return "past the grid" if value > 0 else "below the grid"
-    return f"{value:.4g}"
-
-
 def _definitions(findings: Findings) -> list[str]:
     config = findings.analysis.config
-    return [
-        "## What is measured",
-        "",
-        f"- Source `{config.source}`, V = {config.vocab_size}, L = {config.seq_len}; "
+    law = (
+        "the denoiser itself at its largest K (the law of a text is unknown: relative)"
+        if config.source == "text"
+        else "the exact law of the source"
+    )
+    units = (
+        "sequences and seeds."
+        if config.seeds >= 5
+        else "sequences, the seeds held fixed (fewer than 5); each seed's own estimate is in "
+        "`summary.json`."
+    )
+    lines = [
+        f"Source `{config.source}`, V = {config.vocab_size}, L = {config.seq_len}; "
         f"{config.queries} corrupted inputs per split and noise level; {config.seeds} seed(s). "
         + findings.notes,
-        "- Corrupted recovery: of the tokens that the channel changed, those restored (pooled "
-        "ratio). All-token recovery: of all tokens, those right. Damage: of the unchanged "
-        "tokens, those broken.",
-        f"- Decoder `ancestral`: {config.n_steps} stochastic reverse steps on the full interval "
+        f"Two ends, exact: the optimal memorizer of the same K sequences, and {law}. Memory "
+        "fraction M = (R_train - R_law) / (R_memorizer - R_law) on training inputs. "
+        "Generalization fraction G = (R_held - R_memorizer) / (R_law - R_memorizer) on held-out "
+        "inputs, with the memorizer's own held-out curve, which rises with K. K_M, K_G: the last "
+        "passage of 1/2, linear in log K. A fraction is undefined where its two ends are within "
+        "two standard errors.",
+        "Corrupted recovery: of the tokens that the channel changed, those restored (pooled "
+        "ratio). All-token recovery: of all tokens, those right. Single-token recovery: the mean "
+        "of `loo` on the true token at t = 1e-5, the limit of corrupted recovery as t -> 0.",
+        f"Decoder `ancestral`: {config.n_steps} stochastic reverse steps on the full interval "
         "(a run from t uses its share); for the exact denoisers one exact joint posterior draw. "
-        "`argmax`: Bayes token decision on `full`. `best_change`: argmax of `full` over the "
-        "other tokens. Generated sequences: "
-        f"{config.generation_steps} steps from pure noise.",
-        "- Entropies are of the named law in nats a token: `loo` is p(x_0^i | x_t without i), "
-        f"`full` is p(x_0^i | x_t). Log losses are capped at {LOG_LOSS_CAP:g} nats a token.",
-        f"- NELBO: diffusion term from t_0 = {config.nelbo_start:g} to 1.",
-        f"- Intervals: 95 %, {config.replicates} bootstrap replicates over sequences"
-        + (
-            " and seeds."
-            if config.seeds >= 5
-            else ", the seeds held fixed (fewer than 5); each seed's own estimate is in "
-            "`summary.json`."
-        ),
-        "",
+        "`argmax`: Bayes token decision on `full`. `best_change`: argmax of `full` over the other "
+        f"tokens. Generated sequences: {config.generation_steps} steps from pure noise.",
+        "Entropies are of the named law in nats a token: `loo` is p(x_0^i | x_t without i), "
+        f"`full` is p(x_0^i | x_t). Log losses are capped at {LOG_LOSS_CAP:g} nats a token. "
+        f"NELBO: diffusion term from t_0 = {config.nelbo_start:g} to 1. K_H: K_M read off the "
+        "`loo` entropy of training sequences at t = 1e-5.",
+        "Tail: gap of train and held-out recovery = d_eff / K, fitted over the last factor of 32 "
+        "in K; its interval covers where the tail begins (a factor of 32, 16 or 8).",
+        "Fixed point: a sequence each of whose tokens is the likeliest of the `loo` law at "
+        f"t = 1e-5 (of `full`: at t = {LEVEL_OF_FULL:g}). Attractors: where all sites at once, "
+        f"again and again, take their likeliest token, from {config.starts} starts of a split. "
+        "Effective number: one over the chance that two random starts end in the same one.",
+        "Pseudo-likelihood memory: pairwise conditional laws with site biases, fitted row by row "
+        "on the same K sequences; it knows no noise level and has no energy unless its couplings "
+        "are symmetric. It is fitted, and a second network trained by the NELBO, for the first "
+        "seed alone.",
+        f"Intervals: 95 %, {config.replicates} bootstrap replicates over {units}",
     ]
+    return ["## What is measured", "", *(f"- {line}" for line in lines), ""]
 
 
-def _headline(findings: Findings) -> list[str]:
-    """The first thing a reader wants: do both ends reach theory, and where is the transition."""
-    analysis = findings.analysis
-    config, sizes = analysis.config, analysis.train_sizes
-    i = min(range(len(config.levels)), key=lambda j: abs(config.levels[j] - 0.25))
-    ends = []
-    for k, split, exact in ((0, "train", "empirical"), (-1, "heldout", "population")):
-        if exact == "population" and config.source == "text":
-            continue
-        ours, theirs = (
-            analysis.rate("corrupted recovery", d, "ancestral", split).estimate[k, i]
-            for d in ("trained", exact)
-        )
-        ends.append(
-            f"K = {sizes[k]:,}: {ours:.3f} on {split} (exact {exact} denoiser {theirs:.3f})"
-        )
-    lines = [
-        f"Corrupted recovery at t = {config.levels[i]:g}, trained against exact denoisers. "
-        + "; ".join(ends)
-        + "."
-    ]
-    for name, what in (
-        (f"K_half corrupted recovery ancestral t={config.levels[i]:g}", "recovery (K_half)"),
-        ("K_H entropy loo train t=1e-05", "entropy alone (K_H, mean, train)"),
-    ):
-        if name in analysis.sizes:
-            size = analysis.sizes[name]
-            span = f"{_size(size.low)} to {_size(size.high)}"
-            lines.append(f"Transition by {what}: K = {_size(size.value)} [{span}].")
-    return ["## In short", "", *(f"- {line}" for line in lines), ""]
-
-
-def _transition_lines(analysis: Analysis) -> list[str]:
-    rows = [
-        [
-            name,
-            _size(size.value),
-            f"{_size(size.low)} to {_size(size.high)}",
-            ", ".join(_size(v) for v in size.per_seed),
-            size.status + (", relative to the largest K" if size.relative else ""),
-        ]
-        for name, size in analysis.sizes.items()
-    ]
-    text = (
-        f"K_half: the train minus held-out gap falls to half its value at the smallest K. "
-        f"K_conv: it stays below {analysis.config.tolerance:g}. K_H: the `loo` entropy on "
-        "training or generated sequences passes half-way to its value under the source."
-    )
-    header = ["estimate", "K", "95 % interval", "by seed", "status"]
-    return ["## Where the transition is", "", text, "", *markdown(header, rows)]
-
-
-def _radius_lines(analysis: Analysis) -> list[str]:
-    lines = ["## Basin radii", ""]
-    lines += [
-        "Largest noise level t at which the criterion holds for at least the share "
-        f"{analysis.config.threshold:g} (decoder `ancestral`). `exact`: the query is the sequence "
-        "nearest to the output (strictly nearer than every stored sequence other than itself). "
-        "`token_recovery`: corrupted recovery. Censored values are given as bounds.",
-        "",
-    ]
-    columns = sorted({key[:3] for key in analysis.radii})
-    header = ["K", *(f"{d}, {s}, {c}" for d, s, c in columns)]
-    rows = [
-        [
-            str(k),
-            *(
-                describe(analysis.radii[(*column, k)], np.array(analysis.config.levels))
-                for column in columns
-            ),
-        ]
-        for k in analysis.train_sizes
-    ]
-    return lines + markdown(header, rows)
-
-
-def _entropy_lines(analysis: Analysis) -> list[str]:
-    header = ["K", "train", "held-out", "generated", "below 0.05 (train)", "calibration gap"]
-    header += ["NELBO train", "NELBO held-out", "copies among generated"]
-    rows = []
-    gap = _calibration(analysis)
-    below = analysis.law("fraction below 0.05", "trained", "loo", "train")
-    copies = (analysis.data["copy_distance"] == 0).mean(["seed", "sample"]).values
-    for k, size in enumerate(analysis.train_sizes):
-        row = [str(size)]
-        for split in ("train", "heldout", "generated"):
-            rate = analysis.law("entropy", "trained", "loo", split)
-            row.append(with_spread(rate.estimate[k, 0], rate.low[k, 0], rate.high[k, 0]))
-        row.append(number(below.estimate[k, 0]))
-        row.append(with_spread(*(part[k] for part in gap)))
-        for split in ("train", "heldout"):
-            rate = analysis.nelbo["trained", split]
-            row.append(with_spread(rate.estimate[k], rate.low[k], rate.high[k]))
-        row.append(number(float(copies[k])))
-        rows.append(row)
-    title = "## Trained model: `loo` entropy at t = 1e-5 and NELBO, nats a token"
-    return [title, "", *markdown(header, rows)]
-
-
-def _calibration(analysis: Analysis) -> tuple[Any, Any, Any]:
-    """Held-out calibration gap at t = 1e-5: mean of -log loo(x_i) minus the `loo` entropy."""
-    loss = analysis.law("log_loss", "trained", "loo", "heldout")
-    entropy = analysis.law("entropy", "trained", "loo", "heldout")
-    gap = minus(analysis.config, loss, entropy)
-    return gap.estimate[:, 0], gap.low[:, 0], gap.high[:, 0]
-
-
-def _comparison_lines(findings: Findings) -> list[str]:
-    rows = row_table(findings.rows, "trained networks (findings)")
-    lines = ["## Theory against simulation", "", *rows]
-    worst = max(findings.bounds, key=lambda c: c.z, default=None)
-    if worst is not None:
-        lines += [
-            f"Exact bound: all-token recovery of any decoder never exceeds that of the argmax of "
-            f"`full` of the exact denoiser. {len(findings.bounds)} comparisons; the closest to a "
-            f"violation has z = {worst.z:.2f} ({worst.name}); the limit is {MAX_Z:g}.",
-            "",
-        ]
-    return [
-        *lines,
-        f"{len(findings.exact)} comparisons over {findings.exact[0].sets} independent sets each; a "
-        f"deviation beyond {MAX_Z:g} standard errors fails `--check`.",
-        "",
-        *check_table(findings.exact),
-    ]
-
-
-def _bias_lines(findings: Findings) -> list[str]:
-    bias = findings.bias
-    rows = [
-        [
-            str(bias["case"].values[i]),
-            number(float(bias["ancestral"][i]), 4),
-            number(float(bias["exact_draw"][i]), 4),
-            number(float(bias["standard_error"][i]), 4),
-        ]
-        for i in range(bias.sizes["case"])
-    ]
-    text = (
-        f"Measured on the exact denoisers: {findings.analysis.config.n_steps} steps on the full "
-        "interval against one exact joint posterior draw."
-    )
-    header = ["case", "ancestral", "exact draw", "standard error of the gap"]
-    return ["## Bias of a finite number of reverse steps", "", text, "", *markdown(header, rows)]
-
-
-def _closing(rows: list[Row]) -> Table:
-    """The table on the terminal: the rows of the headline."""
+def _closing(findings: Findings) -> Table:
+    """The comparisons that the terminal shows."""
     table = Table(title="Theory against simulation", title_justify="left")
     for name in ("what", "simulated", "predicted", "95 % of the gap", "verdict"):
         table.add_column(name, justify="left" if name in ("what", "verdict") else "right")
-    for row in rows:
-        if "argmax" in row.what or ("t=0.25" not in row.what and "entropy" not in row.what):
-            continue
+    shown: list[Row] = [
+        row
+        for row in findings.rows
+        if "argmax" not in row.what and ("t=0.25" in row.what or "entropy" in row.what)
+    ]
+    for row in shown:
         numbers = (number(row.simulated), number(row.predicted), spread(row.low, row.high))
         table.add_row(row.what, *numbers, row.verdict)
     return table
@@ -257,30 +126,72 @@ def _closing(rows: list[Row]) -> Table:
 
 def report(findings: Findings) -> Report:
     """What the main job tells."""
-    analysis = findings.analysis
+    from simulations.phase.tell.explorer import explorer_page
+
+    analysis, orders = findings.analysis, findings.orders
+    lines = happened(findings)
     summary = {
+        "happened": lines,
+        "trained": findings.trained_words,
+        "order_parameters": {
+            f"{TITLES[name]}: {reading}, t={t:g}": _order_record(order)
+            for (name, reading, t), order in orders.orders.items()
+        },
+        "entropy_against_recovery": {
+            TITLES[name]: {**asdict(ratio), "verdict": ratio.verdict}
+            for name, ratio in orders.limits.items()
+        },
+        "tails": {
+            f"{TITLES[name]}: t={t:g}": {**asdict(tail), "verdict": tail.verdict}
+            for (name, t), tail in orders.tails.items()
+        },
+        "attractors": tables.attractor_records(analysis),
+        "circulation": tables.circulation_records(analysis),
         "acceptance": acceptance(analysis),
         "transition_sizes": {name: asdict(size) for name, size in analysis.sizes.items()},
         "basin_radii": {
             f"{d} {s} {c} K={k}": asdict(radius) for (d, s, c, k), radius in analysis.radii.items()
         },
         "mutual_information": {f"t={t:g}": list(v) for t, v in analysis.information.items()},
+        "trap_onset": {f"t={t:g}": list(v) for t, v in findings.traps.items()},
         "theory_against_simulation": [asdict(row) for row in findings.rows],
     }
-    lines = [
-        *_headline(findings),
+    body = [
+        *("## What happened", "", *(f"{k}. {line}" for k, line in enumerate(lines, 1)), ""),
+        "[Explorer](explorer.html): every curve, phase and sequence of this run, to be moved "
+        "through. [Other readings](readings.png).",
+        "",
         *_definitions(findings),
-        *_transition_lines(analysis),
-        *_radius_lines(analysis),
-        *_entropy_lines(analysis),
-        *_bias_lines(findings),
-        *_comparison_lines(findings),
+        *section("Order parameters"),
+        *tables.order_lines(findings),
+        *section("The tail: gap = d_eff / K"),
+        *tables.tail_lines(findings),
+        *section("Attractors"),
+        *tables.attractor_lines(analysis),
+        *section("Has it an energy?"),
+        *tables.circulation_lines(analysis),
+        *tables.entropy_lines(analysis),
+        *tables.radius_lines(analysis),
+        *tables.bias_lines(findings),
+        *tables.comparison_lines(findings),
     ]
     return Report(
         f"Phase diagram: source {analysis.config.source}",
-        lines,
+        body,
         summary,
-        [_closing(findings.rows)],
+        [*lines[:4], _closing(findings)],
         findings.exact,
         findings.bounds,
+        {"explorer.html": explorer_page(analysis, orders)},
     )
+
+
+def _order_record(order: Any) -> dict[str, Any]:
+    return {
+        "train_sizes": order.memory.train_sizes,
+        "memory": order.memory.estimate,
+        "generalization": order.generalization.estimate,
+        "K_M": asdict(order.k_memory),
+        "K_G": asdict(order.k_generalization),
+        "window K_M / K_G": asdict(order.window),
+    }

@@ -1,4 +1,4 @@
-"""The quick-look figure of the main job, drawn from an Analysis; computes nothing new."""
+"""The second figure of the main job: the other readings, drawn from the same findings."""
 
 from __future__ import annotations
 
@@ -9,58 +9,49 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.lines import Line2D
 
-from simulations.phase.analysis import Analysis, Rate, minus
+from simulations.data.problem import make_source
+from simulations.measure.names import ENTROPY_EDGES
+from simulations.phase.analysis import Analysis, minus
 from simulations.phase.comparison import Findings
-from simulations.plots import panels
+from simulations.phase.figure import ARM, EXACT_END, GENERATED, HELD_OUT, TRAIN, log_axis, points
+from simulations.phase.order import TITLES
+from simulations.phase.tell.tables import circulation_of
+from simulations.plots import intervals, legend_below, panels, wrapped
 
-TRAIN, HELD_OUT, GENERATED = "#0b6e99", "#d1495b", "#6a994e"
 
-
-@panels(2, 2, (12.5, 10.2))
-def draw(axes: Any, findings: Findings) -> tuple[str, str]:
-    """The four panels: recovery, the plane of K and t; entropy, estimates of the transition."""
+@panels(2, 3, (16.5, 10.4))
+def draw_readings(axes: Any, findings: Findings) -> tuple[str, str]:
+    """Recovery at every level, the gap and its tail; entropies, vanishing tokens, energies."""
     analysis = findings.analysis
-    for axis, panel in zip(
-        axes.flat, (_recovery_panel, _plane_panel, _entropy_panel, _transition_panel), strict=True
-    ):
-        panel(axis, analysis)
+    _recovery_panel(axes[0, 0], analysis)
+    _plane_panel(axes[0, 1], analysis)
+    _tail_panel(axes[0, 2], findings)
+    _entropy_panel(axes[1, 0], analysis)
+    _vanishing_panel(axes[1, 1], analysis)
+    _energy_panel(axes[1, 2], analysis)
     config = analysis.config
     heading = (
-        f"Memorization to generalization: source {config.source}, V = {config.vocab_size}, "
-        f"L = {config.seq_len}, {config.seeds} seed{'s' if config.seeds > 1 else ''}"
+        f"The other readings: source {config.source}, V = {config.vocab_size}, L = {config.seq_len}"
     )
-    return heading, _caption(analysis)
+    return heading, _caption(findings)
 
 
-def _caption(analysis: Analysis) -> str:
-    config = analysis.config
-    end = (
-        "The source of a text is unknown: population curves are absent and plateaus are relative "
-        "to the largest K."
+def _caption(findings: Findings) -> str:
+    config = findings.analysis.config
+    law = (
+        "The law of a text is unknown: its curves are absent."
         if config.source == "text"
-        else "In (b) the white line is where the optimal memorizer of K sequences loses them; "
-        "a trained network's transition lies far to its left at small t."
+        else "Dashed: the exact law."
     )
-    return (
-        f"Decoder ancestral, {config.n_steps} steps on the full interval (exact denoisers: one "
-        "exact posterior draw). Markers: trained models; lines: exact denoisers. Intervals: 95 %, "
-        f"bootstrap over sequences{' and seeds' if config.seeds >= 5 else ''}.\n{end}"
+    return wrapped(
+        f"Network: {findings.trained_words}. {law} Intervals: 95 %, bootstrap over sequences"
+        f"{' and seeds' if config.seeds >= 5 else ''}. Decoder ancestral, {config.n_steps} steps "
+        "on the full interval (exact denoisers: one exact posterior draw).",
+        "(c) Where gap = d_eff / K, K times the gap is constant; bands: d_eff with its interval, "
+        "which covers where the tail begins. (f) Log-odds of single flips at t = 1e-5 summed "
+        "around random cycles, over their size: 0 where the laws come from an energy, 2 where the "
+        "four flips know nothing of each other.",
     )
-
-
-def _log_axis(axis: Any, analysis: Analysis) -> None:
-    axis.set_xscale("log", base=2)
-    sizes = analysis.train_sizes
-    shown = sizes[:: max(1, math.ceil(len(sizes) / 6))]
-    axis.set_xticks(shown, [f"{k:,}" for k in shown])
-    axis.set_xlabel("training-set size K (sequences)")
-
-
-def _points(axis: Any, analysis: Analysis, rate: Rate, level: int, **style: Any) -> None:
-    value = rate.estimate[:, level]
-    low = np.nan_to_num(np.clip(value - rate.low[:, level], 0, None))
-    high = np.nan_to_num(np.clip(rate.high[:, level] - value, 0, None))
-    axis.errorbar(analysis.train_sizes, value, [low, high], lw=0, elinewidth=1, ms=4.5, **style)
 
 
 def _shown_levels(analysis: Analysis) -> list[int]:
@@ -77,7 +68,7 @@ def _recovery_panel(axis: Any, analysis: Analysis) -> None:
         for split, face in (("train", colour), ("heldout", "white")):
             rate = analysis.rate(name, "trained", "ancestral", split)
             marker = "o" if split == "train" else "s"
-            _points(axis, analysis, rate, i, color=colour, marker=marker, mfc=face)
+            points(axis, analysis.train_sizes, rate, i, color=colour, marker=marker, mfc=face)
         memory = analysis.rate(name, "empirical", "ancestral", "train").estimate[:, i]
         axis.plot(analysis.train_sizes, memory, color=colour, lw=1.4)
         if analysis.config.source != "text":
@@ -100,7 +91,7 @@ def _recovery_panel(axis: Any, analysis: Analysis) -> None:
     axis.set_ylim(0, 1.04)
     axis.set_ylabel("corrupted tokens recovered")
     axis.set_title("(a) Recovery of training and of held-out sequences", loc="left")
-    _log_axis(axis, analysis)
+    log_axis(axis, analysis.train_sizes)
 
 
 def _edges(values: Any, low: float, high: float) -> Any:
@@ -123,7 +114,7 @@ def _plane_panel(axis: Any, analysis: Analysis) -> None:
     )
     bar = axis.figure.colorbar(mesh, ax=axis, pad=0.02)
     bar.set_label("train minus held-out recovery of corrupted tokens")
-    for split, colour, marker in (("train", "#7fd6ff", "o"), ("heldout", "#b7f7a5", "s")):
+    for split, colour, marker in (("train", "#56B4E9", "o"), ("heldout", "#E69F00", "s")):
         shown = [
             (k, analysis.radii["trained", split, "token_recovery", k])
             for k in analysis.train_sizes
@@ -166,7 +157,7 @@ def _plane_panel(axis: Any, analysis: Analysis) -> None:
     axis.legend(
         loc="upper center", bbox_to_anchor=(0.5, -0.13), ncol=2, facecolor="0.6", frameon=True
     )
-    _log_axis(axis, analysis)
+    log_axis(axis, analysis.train_sizes)
     axis.set_xlim(columns[0], columns[-1])
 
 
@@ -181,99 +172,96 @@ def _memorizer_line(axis: Any, analysis: Analysis, columns: Any) -> None:
         axis.plot([], [], color="w", lw=2, ls="-.", label=r"$\log K = I(x_0; x_t)$ (memorizer)")
 
 
+def _tail_panel(axis: Any, findings: Findings) -> None:
+    analysis = findings.analysis
+    sizes = np.array(analysis.train_sizes, dtype=float)
+    levels = _shown_levels(analysis)
+    colours = plt.get_cmap("viridis")(np.linspace(0.0, 0.85, len(levels)))
+    for colour, i in zip(colours, levels, strict=True):
+        t = analysis.config.levels[i]
+        pair = [
+            analysis.rate("corrupted recovery", "trained", "ancestral", s)
+            for s in ("train", "heldout")
+        ]
+        gap = minus(analysis.config, *pair)
+        ends = (part[:, i] * sizes for part in (gap.estimate, gap.low, gap.high))
+        intervals(axis, sizes, *ends, color=colour, marker="o", label=f"t = {t:g}")
+        tail = findings.orders.tails.get(("trained", t))
+        if tail is not None:
+            span = [tail.from_size, sizes[-1]]
+            axis.fill_between(span, tail.low, tail.high, color=colour, alpha=0.2, lw=0)
+            axis.plot(span, [tail.effective_dimension] * 2, color=colour, lw=1.4)
+    legend_below(axis, ncol=4)
+    axis.set_ylim(0, None)
+    axis.set_ylabel("K times (train minus held-out recovery)")
+    axis.set_title("(c) The tail: gap = d_eff / K", loc="left")
+    log_axis(axis, analysis.train_sizes)
+
+
 def _entropy_panel(axis: Any, analysis: Analysis) -> None:
-    styles = (
-        ("train", TRAIN, "o", "train"),
+    sizes = analysis.train_sizes
+    for split, colour, marker, label in (
+        ("train", TRAIN, "o", "training"),
         ("heldout", HELD_OUT, "s", "held-out"),
         ("generated", GENERATED, "D", "generated"),
-    )
-    for split, colour, marker, label in styles:
+    ):
         rate = analysis.law("entropy", "trained", "loo", split)
-        _points(axis, analysis, rate, 0, color=colour, marker=marker, label=f"entropy, {label}")
+        points(axis, sizes, rate, 0, color=colour, marker=marker, label=f"entropy, {label}")
     loss = analysis.law("log_loss", "trained", "loo", "heldout")
-    entropy = analysis.law("entropy", "trained", "loo", "heldout")
-    gap = minus(analysis.config, loss, entropy).estimate[:, 0]
-    axis.set_ylabel("loo entropy at t = 1e-5 (nats a token)")
-    axis.axhline(0, color="0.6", lw=0.8)
-    largest = float(np.nanmax(entropy.high[:, 0]))
-    if analysis.config.source != "text":
+    points(axis, sizes, loss, 0, color=HELD_OUT, marker="x", label="log loss, held-out")
+    if "population" in analysis.denoisers:
         exact = analysis.law("entropy", "population", "loo", "heldout").estimate[:, 0].mean()
-        axis.axhline(exact, color="k", ls="--", lw=1, label="entropy, population")
-        largest = max(largest, float(exact))
-    axis.set_ylim(-0.03, 1.35 * largest)
-    other = axis.twinx()
-    other.spines["right"].set_visible(True)
-    for split, colour, _, label in (styles[0], styles[2]):
-        below = analysis.law("fraction below 0.05", "trained", "loo", split).estimate[:, 0]
-        other.plot(
-            analysis.train_sizes, below, color=colour, lw=1.2, ls=":", label=f"vanishing, {label}"
-        )
-    scale = max(1.0, math.ceil(float(np.nanmax(gap))))
-    other.plot(
-        analysis.train_sizes,
-        gap / scale,
-        color="0.35",
-        lw=1.2,
-        ls="-",
-        label=f"calibration gap, held-out (/{scale:g} nats)",
-    )
-    other.set_ylim(-0.03, 1.35)
-    other.set_ylabel("fraction of tokens below 0.05 nats; scaled calibration gap")
-    handles, labels = axis.get_legend_handles_labels()
-    more, names = other.get_legend_handles_labels()
-    axis.legend(
-        handles + more, labels + names, ncol=3, loc="upper center", bbox_to_anchor=(0.5, -0.13)
-    )
-    axis.set_title("(c) Conditional entropy vanishes where the model memorizes", loc="left")
-    _log_axis(axis, analysis)
+        axis.axhline(exact, color="k", ls=(0, (5, 2)), lw=1.4, label="entropy, exact law")
+    legend_below(axis, ncol=3)
+    axis.set_ylim(-0.05, None)
+    axis.set_ylabel("nats a token, `loo` law at t = 1e-5")
+    axis.set_title("(d) Entropies and log loss", loc="left")
+    log_axis(axis, sizes)
 
 
-def _transition_rows(analysis: Analysis) -> list[tuple[str, Any, str]]:
-    rows: list[tuple[str, Any, str]] = []
-    for kind, colour in (("K_half", TRAIN), ("K_conv", "#5b3a8c")):
-        for i in _shown_levels(analysis):
-            t = analysis.config.levels[i]
-            for name, short in (("corrupted recovery", "corrupted"), ("all-token recovery", "all")):
-                key = f"{kind} {name} ancestral t={t:g}"
-                if key in analysis.sizes:
-                    symbol = kind.replace("K_half", r"$K_{1/2}$").replace("K_conv", r"$K_{conv}$")
-                    rows.append((f"{symbol} {short}, t = {t:g}", analysis.sizes[key], colour))
-    for key, size in analysis.sizes.items():
-        if key.startswith("K_H"):
-            what = "fraction" if "vanishing" in key else "mean"
-            split = "generated" if "generated" in key else "train"
-            rows.append((rf"$K_H$ {what}, {split}", size, "#c2571a"))
-    return rows
-
-
-def _transition_panel(axis: Any, analysis: Analysis) -> None:
-    rows = _transition_rows(analysis)
+def _vanishing_panel(axis: Any, analysis: Analysis) -> None:
+    """Share of training tokens with entropy below eps, against eps, for some K and the law."""
     sizes = analysis.train_sizes
-    low_end, high_end = sizes[0] / 2, sizes[-1] * 2
-    for y, (_, size, colour) in enumerate(reversed(rows)):
-        ends = [float(np.clip(v, low_end, high_end)) for v in (size.low, size.high)]
-        if not any(math.isnan(v) for v in (size.low, size.high)):
-            axis.plot(ends, [y, y], color=colour, lw=1.6)
-        for value in size.per_seed:
-            if math.isfinite(value):
-                axis.plot(value, y, "|", color=colour, ms=8, mew=1)
-        if math.isfinite(size.value):
-            limit = size.status == "upper limit"
-            axis.plot(
-                size.value, y, "<" if limit else "o", color=colour, ms=5, mfc="w" if limit else None
-            )
-        elif math.isinf(size.value):
-            past = size.value > 0
-            axis.plot(high_end if past else low_end, y, ">" if past else "<", color=colour, ms=6)
-        else:
-            axis.text(low_end * 1.2, y, "undefined", fontsize=7, va="center", color="0.5")
-    axis.set_yticks(range(len(rows)), [label for label, _, _ in reversed(rows)], fontsize=7.5)
-    axis.set_ylim(-0.7, len(rows) - 0.3)
-    axis.set_title(
-        "(d) Transition size: recovery (blue, violet), entropy (orange); ticks: seeds", loc="left"
-    )
-    _log_axis(axis, analysis)
-    axis.set_xlim(low_end * 0.8, high_end * 1.25)
-    axis.grid(axis="x", color="0.9")
-    note = "triangles: past the end of the grid; open: upper limit (gap within 2 standard errors)"
-    axis.text(0.5, -0.15, note, transform=axis.transAxes, ha="center", fontsize=7.5)
+    shown = sorted({*range(0, len(sizes), max(1, len(sizes) // 4)), len(sizes) - 1})
+    edges = np.array(ENTROPY_EDGES)
+    colours = plt.get_cmap("viridis")(np.linspace(0.0, 0.85, len(shown)))
+    part = analysis.data["entropy_histogram"].sel(denoiser="trained", split="train").sum("seed")
+    for colour, k in zip(colours, shown, strict=True):
+        counts = part.isel(train_size=k).values.astype(float)
+        below = np.cumsum(counts)[:-1] / counts.sum()
+        axis.plot(edges, below, color=colour, lw=1.5, label=f"K = {sizes[k]:,}")
+    config = analysis.config
+    if config.source != "text":
+        law = make_source(config.source, config.vocab_size, config.seq_len).loo_entropy_law()
+        own = [law.fraction_below(float(e)) for e in edges]
+        axis.plot(edges, own, color="k", lw=1.4, ls=(0, (5, 2)), label="exact law")
+    axis.axvline(0.05, color="0.7", lw=0.8)
+    axis.set_xscale("log")
+    legend_below(axis, ncol=3)
+    axis.set_xlabel("eps (nats)")
+    axis.set_ylabel("share of training tokens with entropy below eps")
+    axis.set_title("(e) Which tokens count as vanishing", loc="left")
+
+
+def _energy_panel(axis: Any, analysis: Analysis) -> None:
+    sizes = np.array(analysis.train_sizes, dtype=float)
+    for name, colour, marker in (
+        ("trained", TRAIN, "o"),
+        ("nelbo", ARM, "d"),
+        ("pairwise", GENERATED, "^"),
+        ("empirical", EXACT_END, "x"),
+        ("population", "k", "+"),
+    ):
+        if name not in analysis.denoisers:
+            continue
+        rate = circulation_of(analysis, name, "heldout")
+        known = ~np.isnan(rate.estimate)
+        ends = (part[known] for part in (rate.estimate, rate.low, rate.high))
+        style = {"color": colour, "marker": marker, "label": TITLES[name]}
+        intervals(axis, sizes[known], *ends, **style)
+    axis.axhline(0, color="0.7", lw=0.8)
+    legend_below(axis, ncol=3)
+    axis.set_ylim(-0.05, None)
+    axis.set_ylabel("log-odds around a cycle over their size")
+    axis.set_title("(f) Distance from an energy, held-out sequences", loc="left")
+    log_axis(axis, analysis.train_sizes)

@@ -40,8 +40,15 @@ def tiny(tiny_run):
 
 def test_the_report_has_its_parts(tiny):
     report = (tiny / "report.md").read_text()
-    for heading in ("What is measured", "Where the transition is", "Basin radii", "Theory against"):
-        assert heading in report
+    for heading in (
+        *("What happened", "What is measured", "Order parameters", "The tail", "Attractors"),
+        *("Has it an energy?", "Basin radii", "Theory against"),
+    ):
+        assert f"## {heading}" in report
+    assert report.index("## What happened") < report.index("## What is measured")
+    for name in ("phase_diagram.png", "readings.png", "explorer.html"):
+        assert name in report
+        assert (tiny / name).stat().st_size > 0
     summary = json.loads((tiny / "summary.json").read_text())
     assert summary["exact_failures"] == []
     assert len(summary["exact_checks"]) > 60
@@ -58,16 +65,23 @@ def test_merged_data_open_with_xarray_and_carry_their_provenance(tiny):
 
 def test_counts_are_consistent_and_every_denoiser_is_measured(tiny):
     with xr.open_dataset(tiny / "phase_diagram.nc", engine="h5netcdf") as data:
-        corrupted = data["corrupted"].values
+        restored = data.sel(split=["train", "heldout"])
+        corrupted = restored["corrupted"].values
         assert corrupted.min() >= 0
         assert corrupted.max() <= 8
         for denoiser in DENOISERS:
-            part = data.sel(denoiser=denoiser)
-            recovered = part["recovered"].transpose("decoder", *data["corrupted"].dims).values
+            if denoiser == "nelbo":  # trained at none of these sizes
+                continue
+            part = restored.sel(denoiser=denoiser)
+            recovered = part["recovered"].transpose("decoder", *restored["corrupted"].dims).values
             assert recovered.min() >= 0
             assert (recovered <= corrupted).all()
-            assert np.isfinite(part["entropy"]).all()
-            assert np.isfinite(part["nelbo"]).all()
+            companion = denoiser == "pairwise"  # `loo` alone; it knows no level
+            assert np.isfinite(part["entropy"].sel(law="loo")).all()
+            assert np.isfinite(part["entropy"].sel(law="full")).all() != companion
+            assert np.isfinite(part["nelbo"]).all() != companion
+            histogram = data["entropy_histogram"].sel(denoiser=denoiser).sum("entropy_bin")
+            assert (histogram == 32 * 8).all()  # every token of every split is counted once
         assert np.isfinite(data["true_weight"]).all()
 
 
@@ -104,6 +118,18 @@ def test_a_real_text_runs_and_says_that_population_curves_are_absent(tmp_path):
     assert "held-out windows" in (out / "report.md").read_text()
     with xr.open_dataset(out / "phase_diagram.nc", engine="h5netcdf") as data:
         assert (data["recovered"].sel(denoiser="population") == -1).all()
+
+
+@pytest.mark.slow
+def test_a_network_trained_by_the_nelbo_stands_beside_the_other(tmp_path):
+    out = tmp_path / "nelbo"
+    ran = run(*TINY, "--nelbo-sizes", "4", "64", "--out", str(out))
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert "network, NELBO" in (out / "report.md").read_text()
+    with xr.open_dataset(out / "phase_diagram.nc", engine="h5netcdf") as data:
+        ours, theirs = (data["entropy"].sel(denoiser=name) for name in ("trained", "nelbo"))
+        assert np.isfinite(theirs.sel(split="train")).all()
+        assert not np.allclose(ours.sel(split="train"), theirs.sel(split="train"))
 
 
 @pytest.mark.slow

@@ -1,0 +1,121 @@
+"""What the main job measures beside the optimal memorizer: each gives its laws and restores tokens.
+
+`trained`: the network. `nelbo`: the same network trained by the paper's objective. `pairwise`: the
+pseudo-likelihood memory of the same sequences, pairwise conditional laws that come from no energy.
+`population`: the exact law of the source, whose `ancestral` decoder is one exact joint draw.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from am_theory import channel
+from models.memories import pseudolikelihood
+from models.sampler import ancestral
+from models.streams import stream
+from models.tokens import Tokens
+from simulations.data.problem import Problem
+from simulations.phase.config import Config
+from simulations.trained import Laws, train_network
+
+Floats = NDArray[np.float64]
+
+# Of the L2 term, in units of one pattern's nats. Held-out log loss of the default source, nats a
+# token, at K = 1,024 and 16,384: 1.02 and .67 at a penalty of 1e-3, .78 and .61 at .01, .73 and
+# .52 at .1, .86 and .51 at .3, 1.25 and .54 at 1. At 1e-3 it peaks (1.65 at K = 8,192), at .1 not.
+PENALTY = 0.1
+
+
+class Actor(Protocol):
+    """A denoiser on the bench."""
+
+    def laws(self, x_t: Tokens, t: Floats) -> tuple[Any, Any]:
+        """log_loo and log_full, (n, L, V), of inputs (n, L) at levels (n,)."""
+        ...
+
+    def restore(self, rng: np.random.Generator, x_t: Tokens, t: float) -> Tokens:
+        """The decoder `ancestral` from inputs (n, L) at level t."""
+        ...
+
+
+@dataclass(frozen=True)
+class Network:
+    """A trained network; n_steps reverse steps on the full interval. memory : whose twin it is."""
+
+    network: Laws
+    n_steps: int
+    memory: Any = None
+
+    def laws(self, x_t: Tokens, t: Floats) -> tuple[Any, Any]:
+        return self.network.laws(x_t, t)
+
+    def restore(self, rng: np.random.Generator, x_t: Tokens, t: float) -> Tokens:
+        return ancestral(self.network.model, rng, x_t, t, self.n_steps)
+
+
+@dataclass(frozen=True)
+class Plain:
+    """A denoiser in NumPy: laws of its own, and reverse steps with these."""
+
+    denoiser: Any
+    n_steps: int
+
+    def laws(self, x_t: Tokens, t: Floats) -> tuple[Any, Any]:
+        log_loo = self.denoiser.log_loo(x_t, t)
+        return log_loo, channel.full_from_loo(log_loo, x_t, self.denoiser.schedule.alpha(t))
+
+    def restore(self, rng: np.random.Generator, x_t: Tokens, t: float) -> Tokens:
+        return ancestral(self.denoiser, rng, x_t, t, self.n_steps)
+
+
+@dataclass(frozen=True)
+class Population(Plain):
+    """The exact law: one joint draw in place of reverse steps."""
+
+    def restore(self, rng: np.random.Generator, x_t: Tokens, t: float) -> Tokens:
+        drawn: Tokens = self.denoiser.posterior_draw(rng, x_t, t)
+        return drawn
+
+
+def make_actors(
+    config: Config, problem: Problem, train_size: int, seed: int
+) -> tuple[dict[str, Actor], Any]:
+    """The actors of one (K, seed), the first of them `trained`, and the record of its training.
+
+    `nelbo` at the sizes of the configuration and `pairwise` at all, each of the first seed alone.
+    Raises models.training.train.TrainingDiverged.
+    """
+    trained = config.train(problem, train_size, seed)
+    actors: dict[str, Actor] = {
+        "trained": Network(Laws(trained.model, config.queries), config.n_steps)
+    }
+    if config.trains_nelbo(train_size, seed):
+        import jax.numpy as jnp
+
+        other = train_network(
+            stream(config.root_seed, "training", train_size, seed),  # the same weights at first
+            config.network,
+            jnp.asarray(problem.stored),
+            train_size,
+            dataclasses.replace(config.training, loss="nelbo"),
+            "nelbo",
+        )
+        actors["nelbo"] = Network(Laws(other.model, config.queries), config.n_steps)
+    if seed == 0:
+        memory = pseudolikelihood.store(
+            problem.stored[:train_size],
+            config.vocab_size,
+            penalty=PENALTY,
+            biases=True,
+            schedule=trained.model.schedule,
+        )
+        actors["pairwise"] = Network(Laws(memory.jax(), config.queries), config.n_steps, memory)
+    if problem.source is not None:
+        exact = problem.source.population_denoiser(trained.model.schedule)
+        actors["population"] = Population(exact, config.n_steps)
+    return actors, trained
