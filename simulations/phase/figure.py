@@ -57,24 +57,46 @@ def _caption(findings: Findings) -> str:
         f"K_M = {size_words(order.k_memory)}: shaded."
     )
     return wrapped(
-        "t: noise level, about the share of tokens that are redrawn at random. Exact, nothing "
-        f"fitted: grey, the optimal memorizer of the same K sequences; {law}. Measured: markers, "
-        f"with 95 % intervals (bootstrap over {units}). Network: {findings.trained_words}.",
+        f"Sequences of L = {config.seq_len} of V = {config.vocab_size} tokens; t: noise level, "
+        "about the share of tokens that are redrawn at random. Exact, nothing fitted: grey, the "
+        f"optimal memorizer, Bayes' rule over the same K sequences; {law}. Measured: markers, with "
+        f"95 % intervals (bootstrap over {units}; some are smaller than the markers). Network: "
+        f"{findings.trained_words}.",
         "(a, b) Memory fraction M: where the recovery of training sequences lies between the law "
         "(0) and the memorizer (1). Generalization fraction G: where that of held-out sequences "
         "lies between the memorizer's own (0), which rises with K by itself, and the law (1). "
         f"K_M: M falls below 1/2. K_G: G first rises above it.{passages}",
-        "(c) The same at every level. Grey: from there on the memorizer itself loses its "
-        "sequences; beyond it M compares two ends that both forget.",
+        "(c) The same at every level. Above the grey line, faint, the memorizer itself loses its "
+        "sequences: there M compares two ends that both forget." + _trap_words(findings),
         "(d) `loo`: the law of a token given all others, here of clean sequences; entropy over "
-        "that of the exact law. K_H: where training entropy passes 1/2. K_M(t -> 0): where the "
-        "recovery of single tokens does.",
+        "that of the exact law. K_H: where training entropy passes 1/2: memory is lost, by entropy "
+        "alone. K_M(t -> 0): the same by the recovery of single tokens.",
         "(e) Whole sequences each of whose tokens is the likeliest given the others. "
         "Pseudo-likelihood memory: pairwise conditional laws fitted to the same sequences, without "
         "an energy.",
-        f"(f) By decisions, the likeliest other token at t = {small:g}, not by draws as in (c): "
-        "hence other sizes; how confident the pseudo-likelihood memory is, its penalty sets. "
-        "NELBO: the training objective of the paper.",
+        f"(f) Restored by the likeliest other token at t = {small:g}, not by a draw as in (c), "
+        "hence other sizes: draws and entropies of the pseudo-likelihood memory depend on the "
+        "penalty of its fit. NELBO: the training objective of arXiv:2604.26841.",
+    )
+
+
+def _inside(line: dict[float, tuple[float, float]], findings: Findings) -> dict[float, float]:
+    """The sizes of a line of log K by level, where one of them lies in the plane; else none."""
+    top = _top(findings)
+    sizes = {t: math.exp(value) for t, (value, _) in line.items() if t <= top}
+    return sizes if any(k < findings.analysis.train_sizes[-1] for k in sizes.values()) else {}
+
+
+def _top(findings: Findings) -> float:
+    return min(1.0, float(findings.analysis.config.levels[-1]) + 0.05)
+
+
+def _trap_words(findings: Findings) -> str:
+    if not findings.traps or _inside(findings.traps, findings):
+        return ""
+    return (
+        " Its trap onset, up to which a clean stored sequence outweighs all others, lies beyond "
+        "the largest K at every level."
     )
 
 
@@ -165,7 +187,7 @@ def _order(axis: Any, findings: Findings) -> None:
 
 def _plane(axis: Any, findings: Findings) -> None:
     analysis = findings.analysis
-    sizes, top = analysis.train_sizes, min(1.0, analysis.config.levels[-1] + 0.05)
+    sizes, top = analysis.train_sizes, _top(findings)
     found: dict[str, list[tuple[float, Estimate]]] = {"k_memory": [], "k_generalization": []}
     for t in analysis.config.levels:
         order = findings.orders.orders.get(("trained", "recovery", t))
@@ -189,6 +211,11 @@ def _plane(axis: Any, findings: Findings) -> None:
         )
         for place, name in zip(places, PHASES, strict=True):
             axis.text(place, height, name, ha="center", va="center", fontsize=9, rotation=90)
+    collapse = _inside(analysis.information, findings)
+    if collapse:
+        axis.fill_between(
+            list(collapse.values()), list(collapse), top, color="w", alpha=0.6, lw=0, zorder=1.5
+        )
     for name, colour, marker, symbol in (
         ("k_generalization", HELD_OUT, "s", "$K_G$"),
         ("k_memory", TRAIN, "o", "$K_M$"),
@@ -212,8 +239,8 @@ def _plane(axis: Any, findings: Findings) -> None:
         (analysis.information, "-", "collapse of the memorizer, log K = I(x_0; x_t)"),
         (findings.traps, "--", "its trap onset: a clean stored sequence\noutweighs all others"),
     ):
-        shown = {t: math.exp(value) for t, (value, _) in line.items() if t <= top}
-        if any(size < sizes[-1] for size in shown.values()):
+        shown = _inside(line, findings)
+        if shown:
             axis.plot(
                 list(shown.values()), list(shown), color=EXACT_END, ls=style, lw=1.5, label=label
             )
@@ -237,11 +264,13 @@ def _entropy(axis: Any, findings: Findings) -> None:
     memory = analysis.law("entropy", "empirical", "loo", "train").estimate[:, 0] / law
     axis.plot(sizes, memory, color=EXACT_END, lw=1.6)
     axis.axhline(1, color="k", lw=1.4, ls=(0, (5, 2)))
+    law_line = Line2D([], [], color="k", lw=1.4, ls=(0, (5, 2)), label="exact law")
     handles = [
         Line2D([], [], color=TRAIN, marker="o", lw=0, label="entropy, training sequences"),
         Line2D([], [], color=GENERATED, marker="D", lw=0, label="entropy, generated sequences"),
         Line2D([], [], color=TRAIN, ls="-.", lw=1.2, label="share of tokens below 0.05 nats"),
         Line2D([], [], color=EXACT_END, lw=1.6, label="entropy, optimal memorizer"),
+        law_line,
     ]
     orders = findings.orders.orders
     axis.axhline(0.5, color="0.6", lw=0.8)
@@ -294,6 +323,7 @@ def _fixed_points(axis: Any, findings: Findings) -> None:
         ),
         Line2D([], [], color=EXACT_END, lw=1.6, label="memorizer, training"),
         Line2D([], [], color=EXACT_END, lw=1.6, ls="--", label="memorizer, held-out"),
+        Line2D([], [], color="k", lw=1.4, ls=(0, (5, 2)), label="exact law"),
     ]
     legend_below(axis, handles, ncol=2)
     axis.set_ylim(-0.03, 1.03)

@@ -142,7 +142,7 @@ def _tail(findings: Findings) -> Iterator[str]:
         return
     slope = f"{tail.slope:.2f} [{number(tail.slope_low, 2)}, {number(tail.slope_high, 2)}]"
     words = {
-        "agree": "as the law d_eff / K says",
+        "agree": "which allows for the -1 of a law d_eff / K",
         "deviate": "not the -1 of a law d_eff / K",
         "no interval": "which the data do not settle",
     }
