@@ -123,9 +123,10 @@ def calibration_numbers(results: Results) -> list[Number]:
     config = summary["configuration"]
     per_source = len(config["train_sizes"]) * len(config["widths"]) * config["seeds"]
     fitted, judged = len(config["calibrate"]), len(config["test"])
+    decided = summary.get("fitted_to")  # those that memorize or generalize
     new = set(config["test"]) - set(config["calibrate"])
     found = [
-        add("fitted", plain(fitted * per_source, 0), "networks for the fit"),
+        add("fitted", plain(decided and sum(decided.values()), 0), "networks of the fit"),
         add("judged", plain(judged * per_source, 0), "networks to judge it"),
         add("sources.fitted", plain(fitted, 0), "sources of the fit"),
         add("sources.judged", plain(judged, 0), "sources judged"),

@@ -221,6 +221,7 @@ def report(analysis: CalibrationAnalysis) -> Report:
         *_caution_lines(analysis.config.sequences),
     ]
     summary = {
+        "fitted_to": table["models"],
         "scores": scored,
         "alone": [asdict(row) for row in each],
         "reliability": {law: [asdict(part) for part in found] for law, found in bins.items()},
