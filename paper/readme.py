@@ -36,8 +36,9 @@ CALIBRATION = "python -m simulations.probe.calibration --preset small"
 PHRASES = {  # by the command that makes the results
     SCALING: (
         "N^{law.iid.parameters.recovery}, not in proportion",
-        "as T^{law.iid.steps.small.recovery!})",
+        "hardly grows with training time (T^{law.iid.steps.small.recovery!})",
         "(T^{law.iid.steps.large.recovery!})",
+        "is not at its end either (T^{law.iid.steps.small.entropy!})",
         "rises from {law.iid.few.recovery!} to {law.iid.parameters.recovery!} with T",
         "moves less (N^{law.markov.parameters.recovery!})",
         "(m^depth)^{law.hierarchy.all},",

@@ -76,7 +76,8 @@ def _phase(results: Results, name: str) -> list[Number]:
         "log.vocab": (math.log(config["vocab_size"]), 3, "log V, nats"),
     }
     found = [add(key, plain(value, n), what) for key, (value, n, what) in settings.items()]
-    found += _ends(add, summary) + _sizes(add, summary) + _radii(add, summary)
+    found += _ends(add, summary) + _orders(add, summary) + _sizes(add, summary)
+    found += _radii(add, summary)
     return found + _gaps(add, summary) + _entropies(add, summary) + _checks(add, summary)
 
 
@@ -97,6 +98,40 @@ def _ends(add: Any, summary: Mapping[str, Any]) -> list[Number]:
         text = MISSING if rate is None else ranged(*rate)
         found.append(add(key, text, f"corrupted recovery, ancestral, {level}, {end}, {which}"))
     return found
+
+
+def _orders(add: Any, summary: Mapping[str, Any]) -> list[Number]:
+    """Where memory is lost and the law is found, of the network and of its companions."""
+    orders, found = summary["order_parameters"], []
+    zero = "t=1e-05"
+    for key, title in (
+        ("", "network"),
+        ("nelbo.", "network, NELBO"),
+        ("pairwise.", "pseudo-likelihood memory"),
+    ):
+        by_recovery = orders.get(f"{title}: recovery, t={LEVEL:g}", {})
+        by_entropy = orders.get(f"{title}: entropy, {zero}", {})
+        by_token = orders.get(f"{title}: single-token recovery, {zero}", {})
+        ratio = summary["entropy_against_recovery"].get(title)
+        tail = summary["tails"].get(f"{title}: t={LEVEL:g}")
+        for name, record, digits, what in (
+            ("memory", by_recovery.get("K_M"), 0, f"K_M by recovery, t={LEVEL:g}"),
+            ("generalization", by_recovery.get("K_G"), 0, f"K_G by recovery, t={LEVEL:g}"),
+            ("window", by_recovery.get("window K_M / K_G"), 2, f"K_M / K_G, t={LEVEL:g}"),
+            ("memory.entropy", by_entropy.get("K_M"), 0, f"K_H: K_M by loo entropy, {zero}"),
+            ("memory.token", by_token.get("K_M"), 0, f"K_M by single-token recovery, {zero}"),
+            ("memory.ratio", ratio, 2, "K_M by single tokens over K_H"),
+        ):
+            found.append(add(f"{key}{name}", estimate(record, digits), f"{title}: {what}"))
+        dimension = MISSING if tail is None else _tail_words(tail, "effective_dimension", "", 0)
+        slope = MISSING if tail is None else _tail_words(tail, "slope", "slope_", 2)
+        found.append(add(f"{key}tail", dimension, f"{title}: d_eff, t={LEVEL:g}"))
+        found.append(add(f"{key}tail.slope", slope, f"{title}: slope of the tail, t={LEVEL:g}"))
+    return found
+
+
+def _tail_words(tail: Mapping[str, Any], name: str, ends: str, digits: int) -> str:
+    return ranged(tail[name], tail[f"{ends}low"], tail[f"{ends}high"], digits)
 
 
 def _sizes(add: Any, summary: Mapping[str, Any]) -> list[Number]:
