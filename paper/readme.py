@@ -29,11 +29,20 @@ ROOMS = (
     "simulations/sweep",
 )
 PAGES = tuple(ROOT / room / "README.md" for room in ROOMS)
+PHASE = "python -m simulations.phase_diagram --preset small"
 SCALING = "python -m simulations.scaling --preset medium"
 ENTROPY = "python -m simulations.entropy --preset small"
 NOVELTY = "python -m simulations.novelty --preset small"
 CALIBRATION = "python -m simulations.probe.calibration --preset small"
 PHRASES = {  # by the command that makes the results
+    PHASE: (
+        "at K_G = {markov.generalization} training sequences",
+        "up to K_M = {markov.memory};",
+        "reached at K_H = {markov.memory.entropy},",
+        "at K_M(t -> 0) = {markov.memory.token}:",
+        "from {markov.middle.entropy} to",
+        "({markov.nelbo.last.entropy!} nats against {markov.source.loo!}, K = 16,384)",
+    ),
     SCALING: (
         "N^{law.iid.parameters.recovery}, not in proportion",
         "hardly grows with training time (T^{law.iid.steps.small.recovery!})",

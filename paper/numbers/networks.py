@@ -77,6 +77,7 @@ def _phase(results: Results, name: str) -> list[Number]:
     }
     found = [add(key, plain(value, n), what) for key, (value, n, what) in settings.items()]
     found += _ends(add, summary) + _orders(add, summary) + _sizes(add, summary)
+    found += _cells_of_entropy(add, run)
     found += _radii(add, summary)
     return found + _gaps(add, summary) + _entropies(add, summary) + _checks(add, summary)
 
@@ -127,6 +128,26 @@ def _orders(add: Any, summary: Mapping[str, Any]) -> list[Number]:
         slope = MISSING if tail is None else _tail_words(tail, "slope", "slope_", 2)
         found.append(add(f"{key}tail", dimension, f"{title}: d_eff, t={LEVEL:g}"))
         found.append(add(f"{key}tail.slope", slope, f"{title}: slope of the tail, t={LEVEL:g}"))
+    return found
+
+
+def _cells_of_entropy(add: Any, run: Any) -> list[Number]:
+    """Entropies that the README quotes: at K = 2,048, and of the NELBO's network at the last K."""
+    analysis, found = run.analysis.analysis, []
+    sizes = analysis.train_sizes
+    middle = sizes.index(2048) if 2048 in sizes else len(sizes) // 2
+    for key, denoiser, split, k in (
+        ("middle.entropy", "trained", "train", middle),
+        ("nelbo.last.entropy", "nelbo", "heldout", -1),
+    ):
+        text = MISSING
+        if denoiser in analysis.denoisers:
+            rate = analysis.law("entropy", denoiser, "loo", split)
+            digits = 3 if denoiser == "trained" else 2
+            ends = (rate.estimate[k, 0], rate.low[k, 0], rate.high[k, 0])
+            text = ranged(*map(float, ends), digits)
+        what = f"loo entropy at t=1e-5, nats a token: {denoiser}, {split}, K={sizes[k]}"
+        found.append(add(key, text, what))
     return found
 
 
