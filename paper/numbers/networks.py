@@ -144,8 +144,7 @@ def _cells_of_entropy(add: Any, run: Any) -> list[Number]:
         if denoiser in analysis.denoisers:
             rate = analysis.law("entropy", denoiser, "loo", split)
             digits = 3 if denoiser == "trained" else 2
-            ends = (rate.estimate[k, 0], rate.low[k, 0], rate.high[k, 0])
-            text = ranged(*map(float, ends), digits)
+            text = ranged(rate.estimate[k, 0], rate.low[k, 0], rate.high[k, 0], digits)
         what = f"loo entropy at t=1e-5, nats a token: {denoiser}, {split}, K={sizes[k]}"
         found.append(add(key, text, what))
     return found
