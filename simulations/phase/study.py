@@ -74,5 +74,5 @@ STUDY = Study.of(
     folder=folder,
     merge=merge,
     analyse=Later("simulations.phase.comparison", "findings"),
-    figures={"readings": Later("simulations.phase.tell.readings", "draw_readings")},
+    figures={"readings": Later("simulations.phase.tell.figures", "draw_readings")},
 )
