@@ -16,12 +16,13 @@ from simulations.measure.tables import check_table, markdown, number, row_table,
 from simulations.phase.analysis import Analysis, Rate, minus
 from simulations.phase.attraction import SHARES, census
 from simulations.phase.comparison import Findings
-from simulations.phase.order import HEADLINE, READINGS, TITLES
+from simulations.phase.order import HEADLINE, READINGS, TITLES, Order
 from simulations.phase.tell.summary import headline_level, ratio_words, size_words
 
 
 def order_lines(findings: Findings) -> list[str]:
-    """K_G, K_M and their window at every level by recovery, then by every other reading."""
+    """K_G, K_M and their window at every level by recovery, then by every other reading; rows that
+    have neither are left out."""
     orders = findings.orders.orders
     names = [name for name in TITLES if (name, HEADLINE, headline_level(findings)) in orders]
     header = ["denoiser", "t", "K_G", "K_M", "window K_M / K_G"]
@@ -29,14 +30,16 @@ def order_lines(findings: Findings) -> list[str]:
         [TITLES[name], f"{t:g}", *_sizes(orders[name, HEADLINE, t])]
         for name in names
         for t in findings.analysis.config.levels
+        if _tells(orders[name, HEADLINE, t])
     ]
     lines = ["By recovery of corrupted tokens:", "", *markdown(header, rows)]
     rows = []
     for name in names:
         for reading in READINGS:
             for t in (SMALL_LEVEL, findings.analysis.config.levels[0], headline_level(findings)):
-                if reading != HEADLINE and (name, reading, t) in orders:
-                    sizes = _sizes(orders[name, reading, t])
+                order = orders.get((name, reading, t))
+                if reading != HEADLINE and order is not None and _tells(order):
+                    sizes = _sizes(order)
                     rows.append([TITLES[name], reading, f"{t:g}", *sizes])
     header = ["denoiser", "reading", *header[1:]]
     lines += ["By the other readings:", "", *markdown(header, rows)]
@@ -45,10 +48,16 @@ def order_lines(findings: Findings) -> list[str]:
         for name, ratio in findings.orders.limits.items()
     ]
     header = ["denoiser", "K_M(t -> 0) by single tokens / K_H by entropy", "verdict"]
+    lines += ["Sizes that lie outside of the grid on both sides are left out.", ""]
     return [*lines, "Does entropy alone tell where memory is lost?", "", *markdown(header, rows)]
 
 
-def _sizes(order: Any) -> list[str]:
+def _tells(order: Order) -> bool:
+    """Whether one of its two sizes is a number."""
+    return any(math.isfinite(s.value) for s in (order.k_generalization, order.k_memory))
+
+
+def _sizes(order: Order) -> list[str]:
     return [
         size_words(order.k_generalization),
         size_words(order.k_memory),
