@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.stats import poisson
+from scipy.special import gammaln, pdtr, xlogy
 
 from am_theory._arrays import vocab_size_iv
 from am_theory._inputs import bare
@@ -164,9 +164,13 @@ def _kept_share(mean: float, length: int, vocab: int) -> float:
     mean = min(mean, _MOST)
     spread = 12 * np.sqrt(mean) + 30
     copies = np.arange(int(max(mean - spread, 0.0)), int(mean + spread))
-    below, own = poisson.cdf(copies, mean), poisson.pmf(copies + 1, mean)
+    below, own = pdtr(copies, mean), _poisson(copies + 1, mean)
     # F(d+1)^V - F(d)^V as F(d)^V (e^y - 1), y = V log(1 + f(d+1) / F(d)), without cancellation
     rise = vocab * np.log1p(own / below)
     site = below**vocab * np.expm1(rise) / (vocab * np.where(own > 0, own, 1.0))
     site = np.where(own > 0, site, below ** (vocab - 1))
-    return float(poisson.pmf(copies, mean) @ site**length)
+    return float(_poisson(copies, mean) @ site**length)
+
+
+def _poisson(count: Any, mean: float) -> Any:
+    return np.exp(xlogy(count, mean) - gammaln(count + 1.0) - mean)

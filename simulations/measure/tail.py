@@ -92,8 +92,7 @@ def fit_tail(rng: np.random.Generator, gap: Curve) -> Tail:
     if not low > 0:
         slope, slopes = np.nan, np.full(len(slopes), np.nan)
     ends = stated_interval(slopes, 0.95)
-    start = float(sizes[starts[0]])
-    return Tail(start, float(dimension), low, high, float(slope), *ends)
+    return Tail(float(sizes[starts[0]]), float(dimension), low, high, float(slope), *ends)
 
 
 def _fit(sizes: Floats, gap: Floats, error: Floats) -> tuple[Floats, Floats]:

@@ -83,10 +83,10 @@ def _definitions(analysis: NoveltyAnalysis) -> list[str]:
     return [
         "## What is measured",
         "",
-        f"- Each of {config.seeds} networks for each K (`{config.model}`, as in the main job) is "
-        f"trained on K sequences of the source `{config.source}`, V = {config.vocab_size}, L = "
-        f"{config.seq_len}, and generates N = {config.sequences:,} from noise by {config.n_steps} "
-        "reverse steps.",
+        f"- Each of {config.seeds} networks for each K (`{config.model}`, shaped as in the main "
+        f"job) is trained on K sequences of the source `{config.source}`, V = {config.vocab_size}, "
+        f"L = {config.seq_len}, and generates N = {config.sequences:,} from noise by "
+        f"{config.n_steps} reverse steps.",
         "- memorized: a stored sequence lies within Hamming distance d. spurious: none does, but "
         "another generated one (repeated among the generated only, arXiv:2505.21777). novel: "
         "neither. All comparisons are exact searches.",

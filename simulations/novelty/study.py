@@ -3,7 +3,7 @@
     python -m simulations.novelty --preset smoke
     python -m simulations.novelty --model dit
 
-Trains the main job's networks on K sequences of a known law, lets them generate, labels every
+Trains networks like the main job's on K sequences of a known law, lets them generate, labels every
 sequence (near a stored one; near another generated one only; neither), and holds labels and
 quality against fresh sequences of the law and against both exact denoisers. Writes data, a report
 and a figure to results/novelty/<preset>/ (another source or model: <source>-<model>-<preset>).

@@ -427,7 +427,8 @@ def test_networks_are_those_of_the_main_job(name, model):
     theirs = main_job.preset(name, "markov", model)
     for key in ("vocab_size", "seq_len", "root_seed", "model", "width", "n_blocks", "n_heads"):
         assert getattr(ours, key) == getattr(theirs, key), key
-    assert ours.training == theirs.training
+    if (name, model) != ("small", "mlp"):  # said in the docstring of `preset`
+        assert ours.training == theirs.training
     assert ours.train_sizes[-1] == theirs.train_sizes[-1]  # so many sequences are drawn
 
 

@@ -393,8 +393,10 @@ def test_the_networks_are_those_of_the_main_job():
             theirs = main_job.preset(name, model=model)
             for key in ("source", "vocab_size", "seq_len", "root_seed", "model", "width"):
                 assert getattr(ours, key) == getattr(theirs, key), key
-            for key in ("n_blocks", "n_heads", "training", "train_sizes"):
+            for key in ("n_blocks", "n_heads", "train_sizes"):
                 assert getattr(ours, key) == getattr(theirs, key), key
+            if (name, model) != ("small", "mlp"):  # said in the docstring of `preset`
+                assert ours.training == theirs.training
     stored = [one.problem(1, 1).stored for one in (preset("smoke"), main_job.preset("smoke"))]
     np.testing.assert_array_equal(*stored)
 
