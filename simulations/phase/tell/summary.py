@@ -69,10 +69,10 @@ def happened(findings: Findings) -> list[str]:
 def _runs(findings: Findings) -> str:
     config = findings.analysis.config
     sizes = findings.analysis.train_sizes
-    return (
-        f"{config.seeds} seed{'s' if config.seeds > 1 else ''} at each of {len(sizes)} sizes from "
-        f"{sizes[0]:,} to {sizes[-1]:,}"
-    )
+    seeds = f"{config.seeds} seed{'s' if config.seeds > 1 else ''}"
+    if len(sizes) == 1:
+        return f"{seeds} at K = {sizes[0]:,}"
+    return f"{seeds} at each of {len(sizes)} sizes from {sizes[0]:,} to {sizes[-1]:,}"
 
 
 def headline_level(findings: Findings) -> float:
@@ -96,19 +96,15 @@ def _phases(findings: Findings) -> Iterator[str]:
     found = [
         (level, orders["trained", "recovery", level]) for level in findings.analysis.config.levels
     ]
-    for symbol, name, what in (
-        ("K_M", "k_memory", "memory is lost"),
-        ("K_G", "k_generalization", "the law is found"),
-    ):
-        known = [
-            (level, getattr(o, name).value)
-            for level, o in found
-            if math.isfinite(getattr(o, name).value)
-        ]
+    words = []
+    for symbol, name in (("K_G", "k_generalization"), ("K_M", "k_memory")):
+        known = [(level, getattr(o, name).value) for level, o in found]
+        known = [(level, value) for level, value in known if math.isfinite(value)]
         if len(known) >= 2:
             sizes = ", ".join(f"{value:,.0f}" for _, value in known)
-            levels = ", ".join(f"{level:g}" for level, _ in known)
-            yield f"{symbol}, where {what}, is {sizes} at t = {levels}."
+            words.append(f"{symbol} is {sizes} at t = {', '.join(f'{t:g}' for t, _ in known)}")
+    if words:
+        yield "By noise level: " + "; ".join(words) + "."
 
 
 def _entropy(findings: Findings) -> Iterator[str]:
@@ -180,14 +176,14 @@ def _attractors(findings: Findings) -> Iterator[str]:
         + law
         + "."
     )
-    first, last = (census(analysis.data, "trained", sizes[k]) for k in (0, -1))
     stored = analysis.share("stored", "trained", "random").estimate
-    if first is not None and last is not None:
-        yield (
-            f"{first.starts} random starts end in {first.distinct:,.0f} attractors at "
-            f"K = {sizes[0]:,} ({stored[0]:.2f} of the starts in a stored sequence) and in "
-            f"{last.distinct:,.0f} at K = {sizes[-1]:,} ({stored[-1]:.2f})."
-        )
+    ends = []
+    for k in sorted({0, len(sizes) - 1}):
+        found = census(analysis.data, "trained", sizes[k])
+        if found is not None:
+            there = f"{stored[k]:.2f} of the starts in a stored sequence"
+            ends.append(f"{found.distinct:,.0f} attractors at K = {sizes[k]:,} ({there})")
+    yield f"{analysis.data.sizes['start']} random starts end in " + " and in ".join(ends) + "."
 
 
 def _others(findings: Findings) -> Iterator[str]:
