@@ -22,6 +22,7 @@ from simulations.phase.tell.summary import headline_level, size_words
 from simulations.plots import intervals, legend_below, panels, wrapped
 
 TRAIN, HELD_OUT, GENERATED, EXACT_END, ARM = "#0072B2", "#D55E00", "#009E73", "0.35", "#AA4499"
+LAW: dict[str, Any] = {"color": "k", "lw": 1.4, "ls": (0, (5, 2))}
 PHASES = {"memory": "#cfe3f1", "both": "#efe6f2", "generalization": "#fbe0d0"}
 
 
@@ -32,11 +33,15 @@ def draw(axes: Any, findings: Findings) -> tuple[str, str]:
     for axis, panel in zip(axes.flat, fill, strict=True):
         panel(axis, findings)
     config = findings.analysis.config
-    heading = (
-        f"Memory is lost later than the law is found: source {config.source}, "
-        f"V = {config.vocab_size}, L = {config.seq_len}"
-    )
-    return heading, _caption(findings)
+    order = findings.orders.orders.get(("trained", "recovery", headline_level(findings)))
+    found = "Memory is lost later than the law is found" if _overlap(order) else "Two transitions"
+    about = f"source {config.source}, V = {config.vocab_size}, L = {config.seq_len}"
+    return f"{found}: {about}", _caption(findings)
+
+
+def _overlap(order: Order | None) -> bool:
+    """Whether memory and generalization coexist: the interval of K_M / K_G lies above 1."""
+    return order is not None and order.window.low > 1
 
 
 def _caption(findings: Findings) -> str:
@@ -54,7 +59,7 @@ def _caption(findings: Findings) -> str:
         ""
         if order is None
         else f" At t = {t:g} K_G = {size_words(order.k_generalization)}, "
-        f"K_M = {size_words(order.k_memory)}: shaded."
+        f"K_M = {size_words(order.k_memory)}. Shaded where the interval of K_M / K_G lies above 1."
     )
     return wrapped(
         f"Sequences of L = {config.seq_len} of V = {config.vocab_size} tokens; t: noise level, "
@@ -66,8 +71,7 @@ def _caption(findings: Findings) -> str:
         "(0) and the memorizer (1). Generalization fraction G: where that of held-out sequences "
         "lies between the memorizer's own (0), which rises with K by itself, and the law (1). "
         f"K_M: M falls below 1/2. K_G: G first rises above it.{passages}",
-        "(c) The same at every level. Above the grey line, faint, the memorizer itself loses its "
-        "sequences: there M compares two ends that both forget." + _trap_words(findings),
+        "(c) The same at every level." + _collapse_words(findings),
         "(d) `loo`: the law of a token given all others, here of clean sequences; entropy over "
         "that of the exact law. K_H: where training entropy passes 1/2: memory is lost, by entropy "
         "alone. K_M(t -> 0): the same by the recovery of single tokens.",
@@ -91,13 +95,25 @@ def _top(findings: Findings) -> float:
     return min(1.0, float(findings.analysis.config.levels[-1]) + 0.05)
 
 
-def _trap_words(findings: Findings) -> str:
-    if not findings.traps or _inside(findings.traps, findings):
+def _collapse_words(findings: Findings) -> str:
+    if not findings.traps:
         return ""
-    return (
+    words = (
+        " Above the grey line, faint, the memorizer itself loses its sequences: there M compares "
+        "two ends that both forget."
+    )
+    if _inside(findings.traps, findings):
+        return words
+    return words + (
         " Its trap onset, up to which a clean stored sequence outweighs all others, lies beyond "
         "the largest K at every level."
     )
+
+
+def _law_handle(findings: Findings) -> list[Line2D]:
+    """The legend of the exact law, where it is known."""
+    known = "population" in findings.analysis.denoisers
+    return [Line2D([], [], **LAW, label="exact law")] if known else []
 
 
 def log_axis(axis: Any, sizes: list[int]) -> None:
@@ -118,11 +134,9 @@ def points(axis: Any, sizes: Any, rate: Rate, level: int, **style: Any) -> None:
 
 def _shade(axis: Any, order: Order | None, sizes: list[int]) -> None:
     """The phases of an order parameter as vertical bands."""
-    if order is None:
+    if order is None or not _overlap(order):
         return
     low, high = order.k_generalization.value, order.k_memory.value
-    if not (math.isfinite(low) and math.isfinite(high) and low < high):
-        return
     edges = (sizes[0] / 1.3, low, high, sizes[-1] * 1.3)
     for k, (name, colour) in enumerate(PHASES.items()):
         axis.axvspan(edges[k], edges[k + 1], color=colour, lw=0, zorder=0)
@@ -140,7 +154,7 @@ def _recovery(axis: Any, findings: Findings) -> None:
         axis.plot(sizes, memory, color=EXACT_END, lw=1.6, ls=style)
     if "population" in analysis.denoisers:
         law = analysis.rate(name, "population", "ancestral", "heldout").estimate[:, i].mean()
-        axis.axhline(law, color="k", lw=1.4, ls=(0, (5, 2)))
+        axis.axhline(law, **LAW)
     axis.axhline(1 / (analysis.config.vocab_size - 1), color="0.6", lw=1, ls=":")
     for split, colour, marker in (("train", TRAIN, "o"), ("heldout", HELD_OUT, "s")):
         rate = analysis.rate(name, "trained", "ancestral", split)
@@ -150,7 +164,7 @@ def _recovery(axis: Any, findings: Findings) -> None:
         Line2D([], [], color=HELD_OUT, marker="s", lw=0, label="network, held-out sequences"),
         Line2D([], [], color=EXACT_END, lw=1.6, label="optimal memorizer, training"),
         Line2D([], [], color=EXACT_END, lw=1.6, ls="--", label="optimal memorizer, held-out"),
-        Line2D([], [], color="k", lw=1.4, ls=(0, (5, 2)), label="exact law"),
+        *_law_handle(findings),
         Line2D([], [], color="0.6", lw=1, ls=":", label="chance"),
     ]
     legend_below(axis, handles, ncol=2)
@@ -194,7 +208,11 @@ def _plane(axis: Any, findings: Findings) -> None:
         for name, rows in found.items():
             if order is not None and math.isfinite(getattr(order, name).value):
                 rows.append((t, getattr(order, name)))
-    both = sorted(set(dict(found["k_memory"])) & set(dict(found["k_generalization"])))
+    both = [
+        t
+        for t in analysis.config.levels
+        if _overlap(findings.orders.orders.get(("trained", "recovery", t)))
+    ]
     if len(both) >= 2:
         low = [dict(found["k_generalization"])[t].value for t in both]
         high = [dict(found["k_memory"])[t].value for t in both]
@@ -263,14 +281,13 @@ def _entropy(axis: Any, findings: Findings) -> None:
     axis.plot(sizes, below, color=TRAIN, lw=1.2, ls="-.")
     memory = analysis.law("entropy", "empirical", "loo", "train").estimate[:, 0] / law
     axis.plot(sizes, memory, color=EXACT_END, lw=1.6)
-    axis.axhline(1, color="k", lw=1.4, ls=(0, (5, 2)))
-    law_line = Line2D([], [], color="k", lw=1.4, ls=(0, (5, 2)), label="exact law")
+    axis.axhline(1, **LAW)
     handles = [
         Line2D([], [], color=TRAIN, marker="o", lw=0, label="entropy, training sequences"),
         Line2D([], [], color=GENERATED, marker="D", lw=0, label="entropy, generated sequences"),
         Line2D([], [], color=TRAIN, ls="-.", lw=1.2, label="share of tokens below 0.05 nats"),
         Line2D([], [], color=EXACT_END, lw=1.6, label="entropy, optimal memorizer"),
-        law_line,
+        *(_law_handle(findings) or [Line2D([], [], **LAW, label="largest K, in its place")]),
     ]
     orders = findings.orders.orders
     axis.axhline(0.5, color="0.6", lw=0.8)
@@ -313,7 +330,7 @@ def _fixed_points(axis: Any, findings: Findings) -> None:
         axis.plot(sizes, memory, color=EXACT_END, lw=1.6, ls=line)
     if "population" in analysis.denoisers:
         law = analysis.share("fixed", "population", "heldout").estimate.mean()
-        axis.axhline(law, color="k", lw=1.4, ls=(0, (5, 2)))
+        axis.axhline(law, **LAW)
     handles = [
         Line2D([], [], color=TRAIN, marker="o", lw=0, label="training sequences"),
         Line2D([], [], color=HELD_OUT, marker="s", lw=0, label="held-out sequences"),
@@ -323,7 +340,7 @@ def _fixed_points(axis: Any, findings: Findings) -> None:
         ),
         Line2D([], [], color=EXACT_END, lw=1.6, label="memorizer, training"),
         Line2D([], [], color=EXACT_END, lw=1.6, ls="--", label="memorizer, held-out"),
-        Line2D([], [], color="k", lw=1.4, ls=(0, (5, 2)), label="exact law"),
+        *_law_handle(findings),
     ]
     legend_below(axis, handles, ncol=2)
     axis.set_ylim(-0.03, 1.03)
@@ -344,7 +361,7 @@ def _arms(axis: Any, findings: Findings) -> None:
         y = len(names)
         names.append(title)
         edges = [left, order.k_generalization.value, order.k_memory.value, right]
-        if all(map(math.isfinite, edges)) and edges[1] < edges[2]:
+        if _overlap(order):
             for k, colour in enumerate(PHASES.values()):
                 axis.plot(edges[k : k + 2], [y, y], color=colour, lw=22, solid_capstyle="butt")
         shown = [(order.k_generalization, HELD_OUT, "s"), (order.k_memory, TRAIN, "o")]
