@@ -1,7 +1,8 @@
 """Brute force for tiny problems: every sequence, every noisy sequence, every set of patterns.
 
 Nothing here uses the formulas under test. A law is an array (N,) of probabilities over the
-N = V**L <= 4096 rows of `all_sequences(V, L)`; the kept fraction `alpha` is a number.
+N = V**L <= 4096 rows of `all_sequences(V, L)`. `alpha` is the kept fraction of the uniform channel,
+or probabilities (kept, redrawn, masked) of any other, whose noisy tokens may be the mask V.
 """
 
 from __future__ import annotations
@@ -85,19 +86,34 @@ def random_law(rng: np.random.Generator, vocab_size: int, seq_len: int) -> np.nd
 # --- the channel
 
 
-def token_kernel(vocab_size: int, alpha: float) -> np.ndarray:
-    """q(noisy token | clean token), (V, V), clean token first."""
-    return alpha * np.eye(vocab_size) + (1 - alpha) / vocab_size
+Noise = float | tuple[float, float, float]
 
 
-def channel_matrix(seqs: np.ndarray, vocab_size: int, alpha: float) -> np.ndarray:
-    """q(x_t | x_0) for rows x_0 and columns x_t of `seqs`, (N, N)."""
+def token_kernel(vocab_size: int, alpha: Noise) -> np.ndarray:
+    """q(noisy token | clean token), clean token first: (V, V), with masks (V, V + 1)."""
+    if not isinstance(alpha, tuple):
+        return alpha * np.eye(vocab_size) + (1 - alpha) / vocab_size
+    kept, redrawn, masked = alpha
+    kernel = np.full((vocab_size, vocab_size + 1), redrawn / vocab_size)
+    kernel[:, :-1] += kept * np.eye(vocab_size)
+    kernel[:, -1] = masked
+    return kernel
+
+
+def noisy_sequences(vocab_size: int, seq_len: int, alpha: Noise) -> np.ndarray:
+    """Every sequence that the channel can give."""
+    return all_sequences(vocab_size + isinstance(alpha, tuple), seq_len)
+
+
+def channel_matrix(seqs: np.ndarray, vocab_size: int, alpha: Noise) -> np.ndarray:
+    """q(x_t | x_0) for rows x_0 of `seqs` and columns of `noisy_sequences`."""
     kernel = token_kernel(vocab_size, alpha)
-    return kernel[seqs[:, None, :], seqs[None, :, :]].prod(axis=-1)
+    noisy = noisy_sequences(vocab_size, seqs.shape[1], alpha)
+    return kernel[seqs[:, None, :], noisy[None, :, :]].prod(axis=-1)
 
 
 def posterior_over_sequences(
-    law: np.ndarray, x_t: np.ndarray, alpha: float, vocab_size: int, without: int | None = None
+    law: np.ndarray, x_t: np.ndarray, alpha: Noise, vocab_size: int, without: int | None = None
 ) -> np.ndarray:
     """p(x_0 | x_t), (..., N), for x_t (..., L); `without` leaves one site's evidence unread."""
     x_t = np.asarray(x_t)
@@ -115,13 +131,13 @@ def marginals(weights: np.ndarray, vocab_size: int, seq_len: int) -> np.ndarray:
     return np.einsum("...n,nlv->...lv", weights, onehot)
 
 
-def full(law: np.ndarray, x_t: np.ndarray, alpha: float, vocab_size: int) -> np.ndarray:
+def full(law: np.ndarray, x_t: np.ndarray, alpha: Noise, vocab_size: int) -> np.ndarray:
     """p(x_0^i | x_t), (..., L, V)."""
     weights = posterior_over_sequences(law, x_t, alpha, vocab_size)
     return marginals(weights, vocab_size, np.shape(x_t)[-1])
 
 
-def loo(law: np.ndarray, x_t: np.ndarray, alpha: float, vocab_size: int) -> np.ndarray:
+def loo(law: np.ndarray, x_t: np.ndarray, alpha: Noise, vocab_size: int) -> np.ndarray:
     """p(x_0^i | x_t without i), (..., L, V): the site's evidence is never multiplied in."""
     seq_len = np.shape(x_t)[-1]
     sites = [
@@ -141,14 +157,14 @@ def entropy(p: np.ndarray, axis: int | None = -1) -> np.ndarray:
     return -np.sum(p * np.log(np.where(p > 0, p, 1.0)), axis=axis)
 
 
-def log_prob_noisy(law: np.ndarray, alpha: float, vocab_size: int, seq_len: int) -> np.ndarray:
+def log_prob_noisy(law: np.ndarray, alpha: Noise, vocab_size: int, seq_len: int) -> np.ndarray:
     """log p(x_t) of every noisy sequence, (N,)."""
     kernel = channel_matrix(all_sequences(vocab_size, seq_len), vocab_size, alpha)
     with np.errstate(divide="ignore"):
         return np.log(law @ kernel)
 
 
-def mutual_information(law: np.ndarray, alpha: float, vocab_size: int, seq_len: int) -> float:
+def mutual_information(law: np.ndarray, alpha: Noise, vocab_size: int, seq_len: int) -> float:
     """I(x_0; x_t) in nats, from the joint table over pairs of sequences."""
     joint = law[:, None] * channel_matrix(all_sequences(vocab_size, seq_len), vocab_size, alpha)
     parts = entropy(law, None) + entropy(joint.sum(axis=0), None)
@@ -181,19 +197,22 @@ def nelbo(
     alpha_from: float,
     alpha_to: float,
     nodes: int = 60,
+    noise: Callable[[float], Noise] = float,
 ) -> float:
     """Mean over x_0 and x_t of the summed loss, integrated over alpha by Gauss-Legendre.
 
-    `rate(x_t, x_0, alpha)` returns the losses (..., L) per unit of -alpha.
+    `rate(x_t, x_0, alpha)` returns the losses (..., L) per unit of -alpha; `noise(alpha)` is the
+    channel at a kept fraction.
     """
     seqs = all_sequences(vocab_size, seq_len)
-    x_0, x_t = np.broadcast_arrays(seqs[:, None, :], seqs[None, :, :])
+    noisy = noisy_sequences(vocab_size, seq_len, noise(0.5))
+    x_0, x_t = np.broadcast_arrays(seqs[:, None, :], noisy[None, :, :])
     points, weights = np.polynomial.legendre.leggauss(nodes)
     half = (alpha_from - alpha_to) / 2
     total = 0.0
     for point, weight in zip(points, weights, strict=True):
         alpha = alpha_to + half * (1 + point)
-        joint = law[:, None] * channel_matrix(seqs, vocab_size, alpha)
+        joint = law[:, None] * channel_matrix(seqs, vocab_size, noise(alpha))
         total += half * weight * np.sum(joint * rate(x_t, x_0, alpha).sum(axis=-1))
     return float(total)
 

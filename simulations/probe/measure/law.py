@@ -155,10 +155,11 @@ class Reader:
         law = np.asarray(self.denoiser.log_loo(x_t, t)).reshape(-1, self.vocab_size)
         columns = [x_t.ravel(), x_0.ravel()]
         columns += [np.repeat(x, self.seq_len) for x in (alpha, rate)]
-        parts = [
-            channel.nelbo_rate(np.asarray(law[rows], np.float64), *(c[rows] for c in columns))
-            for rows in self._slices(law)
-        ]
+        parts = []
+        for rows in self._slices(law):
+            noisy, clean, kept, slope = (c[rows] for c in columns)
+            block = np.asarray(law[rows], np.float64)
+            parts.append(channel.nelbo_rate(block, noisy, clean, kept, slope))
         mean: Floats = np.concatenate(parts).reshape(x_t.shape).mean(1)
         return mean
 
