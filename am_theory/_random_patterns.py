@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import xlogy
 
-from am_theory._arrays import vocab_size_iv
+from am_theory._arrays import log_excess, vocab_size_iv
 from am_theory.information import corruption_rate
 from am_theory.schedules import alpha_iv
 
@@ -151,3 +151,12 @@ def above(p: Floats) -> Floats:
     """Sum of p over indices strictly above, along the last axis."""
     total = np.cumsum(p[..., ::-1], axis=-1)[..., ::-1]
     return np.concatenate([total[..., 1:], np.zeros_like(p[..., :1])], axis=-1)
+
+
+def divergence_near(step: Floats, miss: Floats) -> Floats:
+    """D(p + step || p) for p = 1 - miss, without cancellation for small steps."""
+    some = np.where(miss > 0, miss, 1.0)
+    fall = np.where(miss > 0, -step / some, np.where(step < 0, np.inf, 0.0))
+    up = log_excess(np.maximum(step / (1 - miss), -1.0))
+    finite = np.where(np.isfinite(fall), np.maximum(fall, -1.0), 0.0)
+    return (1 - miss) * up + np.where(np.isfinite(fall), miss * log_excess(finite), np.inf)

@@ -9,7 +9,6 @@ and "retrieved" means equal to it. Corruption by an adversary is another matter 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from am_theory._inputs import bare
+from am_theory._last_time import last_time, threshold_iv
 from am_theory._random_patterns import (
     Floats,
     choice_probability,
@@ -27,7 +27,7 @@ from am_theory._random_patterns import (
     true_matches,
 )
 from am_theory.random_coding import converse, critical_alpha
-from am_theory.schedules import LogLinear, Schedule
+from am_theory.schedules import Schedule
 
 __all__ = [
     "ShannonBound",
@@ -105,14 +105,14 @@ def basin_radius(
     >>> round(basin_radius(1000, 32, 4, 0.5), 6)
     0.642914
     """
-    _threshold_iv(threshold)
+    threshold_iv(threshold)
     size, L, V = sizes_iv(train_size, seq_len, vocab_size)
     g = choice_probability(size, log_noise(L, V))
 
     def success(alpha: Floats) -> Floats:
         return np.vecdot(g, true_matches(L, V, alpha))
 
-    return _last_time(success, threshold, size.shape, schedule)
+    return last_time(success, threshold, size.shape, schedule)
 
 
 def shannon_bound(
@@ -212,8 +212,8 @@ def shannon_radius(
     def below_capacity(alpha: Floats) -> Floats:
         return np.where(alpha >= limit, 1.0, 0.0)
 
-    outer = _last_time(ceiling, threshold, size.shape, schedule)
-    return ShannonRadius(inner, outer, _last_time(below_capacity, 0.5, size.shape, schedule))
+    outer = last_time(ceiling, threshold, size.shape, schedule)
+    return ShannonRadius(inner, outer, last_time(below_capacity, 0.5, size.shape, schedule))
 
 
 def minimum_distance(train_size: ArrayLike, seq_len: int, vocab_size: int) -> Any:
@@ -262,32 +262,3 @@ def _critical(size: Floats, seq_len: int, vocab_size: int) -> tuple[Floats, Floa
     inside = load <= np.log(vocab_size)
     limit = np.asarray(critical_alpha(np.where(inside, load, 0.0), vocab_size))
     return load, np.where(inside, limit, np.nan)
-
-
-def _threshold_iv(threshold: float) -> None:
-    if not 0 < threshold < 1:
-        raise ValueError(
-            f"`threshold` must lie inside (0, 1); got {threshold!r}. It is the retrieval "
-            "probability asked for, such as 0.5."
-        )
-
-
-def _last_time(
-    success: Callable[[Floats], Floats],
-    threshold: float,
-    shape: tuple[int, ...],
-    schedule: Schedule | None,
-) -> Any:
-    """Largest t with success(alpha(t)) >= threshold, by bisection: success falls with t."""
-    schedule = LogLinear() if schedule is None else schedule
-
-    def holds(t: Floats) -> Any:
-        return success(np.asarray(schedule.alpha(t), dtype=float)) >= threshold
-
-    low, high = np.zeros(shape), np.ones(shape)
-    at_start, at_end = holds(low), holds(high)
-    for _ in range(54):
-        middle = (low + high) / 2
-        inside = holds(middle)
-        low, high = np.where(inside, middle, low), np.where(inside, high, middle)
-    return finish(np.where(at_end, 1.0, np.where(at_start, low, np.nan)))

@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from am_theory._arrays import log_excess, vocab_size_iv
+from am_theory._arrays import vocab_size_iv
 from am_theory._inputs import NOT_NEGATIVE, PROBABILITY, Floats, bare, broadcast_iv, real_iv
+from am_theory._random_patterns import divergence_near
 from am_theory.information import capacity, corruption_rate
 from am_theory.information import inverse_temperature as matched_temperature
 from am_theory.schedules import alpha_iv
@@ -233,7 +234,7 @@ def true_weight_exponent(log_load: ArrayLike, vocab_size: int, alpha: ArrayLike)
     near = over < beta * tilted
     step = np.where(near, over, 0.0) / np.where(near, beta, 1.0)
     annealed = load - np.log1p((vocab - 1) * kept**2)
-    return bare(np.where(near, _relative(step, miss), np.where(load > limit, annealed, 0.0)))
+    return bare(np.where(near, divergence_near(step, miss), np.where(load > limit, annealed, 0.0)))
 
 
 def _loads_iv(log_load: ArrayLike, vocab_size: int, alpha: ArrayLike) -> tuple[Floats, int, Floats]:
@@ -247,15 +248,6 @@ def _loads_iv(log_load: ArrayLike, vocab_size: int, alpha: ArrayLike) -> tuple[F
     return load, vocab, kept
 
 
-def _relative(step: Floats, miss: Floats) -> Floats:
-    """D(p + step || p) for p = 1 - miss, without cancellation for small steps."""
-    some = np.where(miss > 0, miss, 1.0)
-    fall = np.where(miss > 0, -step / some, np.where(step < 0, np.inf, 0.0))
-    up = log_excess(np.maximum(step / (1 - miss), -1.0))
-    finite = np.where(np.isfinite(fall), np.maximum(fall, -1.0), 0.0)
-    return (1 - miss) * up + np.where(np.isfinite(fall), miss * log_excess(finite), np.inf)
-
-
 def _alpha_at(load: Floats, vocab: int) -> Floats:
     """Kept fraction with capacity `load`; loads above log V count as log V."""
     return np.asarray(critical_alpha(np.minimum(load, np.log(vocab)), vocab))
@@ -264,7 +256,7 @@ def _alpha_at(load: Floats, vocab: int) -> Floats:
 def _divergence(at_load: Floats, vocab: int, kept: Floats) -> Floats:
     """D(p_kappa || p) for the match fractions of two kept fractions."""
     step = (at_load - kept) * (1 - 1 / vocab)
-    return _relative(step, np.asarray(corruption_rate(kept, vocab)))
+    return divergence_near(step, np.asarray(corruption_rate(kept, vocab)))
 
 
 def converse(load: Floats, at_load: Floats, vocab: int, kept: Floats) -> Floats:
