@@ -4,6 +4,7 @@ Formulas only: numbers in, numbers out, with no sampling, no training and no plo
 
 - `channel`: noise schedules, the uniform channel, its posterior, information and training loss.
 - `empirical`: the optimal denoiser of stored random sequences, at finite size, and Shannon's bound.
+- `erasures`: the same where the channel masks tokens instead of redrawing them.
 - `hopfield`, `neurodynamics`, `potts`, `dense`, `pseudolikelihood`, `random_features`: memories.
 - `linear`: a learned denoiser solved in closed form. `scaling`: laws for a network's transition.
 - `derivations`: proofs by SymPy, with their steps in LaTeX.
@@ -20,6 +21,7 @@ __all__ = [
     "channel",
     "dense",
     "empirical",
+    "erasures",
     "hopfield",
     "linear",
     "neurodynamics",
