@@ -5,6 +5,7 @@ Formulas only: numbers in, numbers out, with no sampling, no training and no plo
 - `channel`: noise schedules, the uniform channel, its posterior, information and training loss.
 - `empirical`: the optimal denoiser of stored random sequences, at finite size, and Shannon's bound.
 - `erasures`: the same where the channel masks tokens instead of redrawing them.
+- `compare`: kept fractions of the absorbing and the uniform channel that correspond.
 - `hopfield`, `neurodynamics`, `potts`, `dense`, `pseudolikelihood`, `random_features`: memories.
 - `linear`: a learned denoiser solved in closed form. `scaling`: laws for a network's transition.
 - `derivations`: proofs by SymPy, with their steps in LaTeX.
@@ -19,6 +20,7 @@ from types import ModuleType
 
 __all__ = [
     "channel",
+    "compare",
     "dense",
     "empirical",
     "erasures",
