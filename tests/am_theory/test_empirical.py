@@ -518,7 +518,7 @@ FUNCTIONS = [
     getattr(module, name)
     for module in (channel, empirical)
     for name in module.__all__
-    if not isinstance(getattr(module, name), type) and name not in ("logsumexp", "xlogy")
+    if inspect.isfunction(getattr(module, name)) and name not in ("logsumexp", "xlogy")
 ]
 
 
