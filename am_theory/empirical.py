@@ -11,6 +11,10 @@ Retrieval and recovery are here; the posterior's weights, entropy and loss in
 `am_theory.trapping` and `am_theory.fixed_points`, volumes in `am_theory.attractors`, the limit of
 large L in `am_theory.random_coding`. All are named here.
 
+Retrieval, recovery, weights, entropy and information take a `channel` of `am_theory.channels` for
+the noise of the query: None is `Uniform(V)`, `Absorbing(V)` leads to `am_theory.erasures`, and
+`Hybrid(V, p)` averages the uniform channel over the number of visible sites.
+
 `train_size` (K >= 1, to 1e12 and beyond; real values interpolate) and `alpha` broadcast against
 each other. Numbers in give a Python float, arrays in give an array.
 """
@@ -23,6 +27,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import ndtr
 
+from am_theory import _masked
 from am_theory._inputs import Interval, broadcast_iv, real_iv
 from am_theory._posterior_average import average, seen_averages, unseen_recovery
 from am_theory._random_patterns import (
@@ -46,6 +51,7 @@ from am_theory.basins import (
     shannon_radius,
 )
 from am_theory.channel import capacity, dispersion
+from am_theory.channels import Channel
 from am_theory.fixed_points import (
     fixed_point_alpha,
     fixed_point_bound,
@@ -102,7 +108,12 @@ __all__ = [
 
 
 def retrieval_probability(
-    train_size: ArrayLike, seq_len: int, vocab_size: int, alpha: ArrayLike
+    train_size: ArrayLike,
+    seq_len: int,
+    vocab_size: int,
+    alpha: ArrayLike,
+    *,
+    channel: Channel | None = None,
 ) -> Any:
     """Return the probability that the stored sequence nearest to the query is the queried one.
 
@@ -115,6 +126,7 @@ def retrieval_probability(
     train_size : number or array, K >= 1.
     seq_len, vocab_size : int; L >= 1, V >= 2.
     alpha : number or array in [0, 1]; probability that a token is kept.
+    channel : noise of the query, with the same V; None for `Uniform(V)`.
 
     Returns
     -------
@@ -122,8 +134,8 @@ def retrieval_probability(
 
     Raises
     ------
-    ValueError for a size out of range or shapes that do not fit; ScheduleDomainError for `alpha`
-    outside of [0, 1].
+    ValueError for a size out of range, shapes that do not fit or a channel of another V;
+    ScheduleDomainError for `alpha` outside of [0, 1].
 
     Notes
     -----
@@ -136,8 +148,14 @@ def retrieval_probability(
 
     >>> round(retrieval_probability(8, 8, 2, 0.5), 6)
     0.528828
+    >>> from am_theory.channels import Hybrid
+    >>> round(retrieval_probability(200, 16, 4, 0.35, channel=Hybrid(4, 0.1)), 8)
+    0.67532582
     """
-    size, length, vocab, kept = problem_iv(train_size, seq_len, vocab_size, alpha)
+    problem = _masked.Problem(*problem_iv(train_size, seq_len, vocab_size, alpha))
+    if (masking := _masked.masking_iv(channel, vocab_size)) is not None:
+        return _masked.retrieval(masking, problem)
+    size, length, vocab, kept = problem
     g = choice_probability(size, log_noise(length, vocab))
     return finish(np.vecdot(g, true_matches(length, vocab, kept)), 1.0)
 
@@ -223,6 +241,7 @@ def token_recovery(
     decoder: Literal["map", "sample"] = "map",
     tokens: Literal["all", "corrupted"] = "all",
     split: Split = "train",
+    channel: Channel | None = None,
 ) -> Any:
     """Return the expected fraction of tokens that the decoder puts right.
 
@@ -234,10 +253,10 @@ def token_recovery(
 
     Parameters
     ----------
-    train_size, seq_len, vocab_size, alpha : as `retrieval_probability`.
+    train_size, seq_len, vocab_size, alpha, channel : as `retrieval_probability`.
     decoder : "map", the nearest stored sequence, ties at random; "sample", one posterior draw,
         which is the law that the exact reverse process ends in.
-    tokens : "all", or "corrupted": changed tokens only, pooled over queries.
+    tokens : "all", or "corrupted": changed and masked tokens only, pooled over queries.
     split : "train", the query is a corrupted stored sequence; "test", it is an unrelated one.
 
     Returns
@@ -265,7 +284,9 @@ def token_recovery(
     choice_iv("decoder", decoder, ("map", "sample"))
     choice_iv("tokens", tokens, ("all", "corrupted"))
     choice_iv("split", split, ("train", "test"))
-    problem = problem_iv(train_size, seq_len, vocab_size, alpha)
+    problem = _masked.Problem(*problem_iv(train_size, seq_len, vocab_size, alpha))
+    if (masking := _masked.masking_iv(channel, vocab_size)) is not None:
+        return _masked.recovery(masking, problem, decoder, tokens, split)
     if split == "test":
         return finish(unseen_recovery(*problem, decoder, tokens), 1.0)
     if decoder == "sample":

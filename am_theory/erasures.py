@@ -170,7 +170,8 @@ def token_recovery(
     Notes
     -----
     At alpha = 1 the "masked" value is the limit: one masked token, the others visible. 1 / V on the
-    test split for every rule. "argmax" interpolates linearly between whole K.
+    test split for every rule. Visible tokens are left as they are, also where no stored sequence
+    fits them. "argmax" interpolates linearly between whole K.
 
     Unit: dimensionless, recovered tokens per masked token (per token).
 

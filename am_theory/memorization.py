@@ -3,6 +3,7 @@
 Setting and arguments as in `am_theory.empirical`, which names these functions too: K random
 sequences are stored, a corrupted one (split "train") or an unrelated one ("test") is the query, and
 Bayes' rule weighs the stored ones by exp(beta m_mu), m_mu their matches. All values are exact.
+A `channel` of `am_theory.channels` other than the uniform one masks tokens of the query.
 """
 
 from __future__ import annotations
@@ -12,10 +13,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from am_theory import _masked
 from am_theory._inputs import Floats, Interval, bare, broadcast_iv, real_iv
 from am_theory._posterior_average import average, recovery_gap, seen_averages, unseen_averages
 from am_theory._random_patterns import Split, choice_iv, finish, problem_iv
 from am_theory._roots import brentq
+from am_theory.channels import Channel
 from am_theory.information import capacity, dispersion
 
 __all__ = [
@@ -29,7 +32,14 @@ __all__ = [
 _LOG_MOST = 690.0  # log of the largest number of sequences that a float can count
 
 
-def true_weight(train_size: ArrayLike, seq_len: int, vocab_size: int, alpha: ArrayLike) -> Any:
+def true_weight(
+    train_size: ArrayLike,
+    seq_len: int,
+    vocab_size: int,
+    alpha: ArrayLike,
+    *,
+    channel: Channel | None = None,
+) -> Any:
     """Return the mean posterior weight of the stored sequence that the query was made from.
 
     E w = sum_m Bin(m; L, p) int_0^inf e^(beta m) exp(-s e^(beta m)) M(s)^(K - 1) ds,
@@ -43,7 +53,9 @@ def true_weight(train_size: ArrayLike, seq_len: int, vocab_size: int, alpha: Arr
     >>> round(true_weight(1000, 32, 4, 0.5005), 8)
     0.83116616
     """
-    problem = problem_iv(train_size, seq_len, vocab_size, alpha)
+    problem = _masked.Problem(*problem_iv(train_size, seq_len, vocab_size, alpha))
+    if (masking := _masked.masking_iv(channel, vocab_size)) is not None:
+        return _masked.weight(masking, problem)
     return finish(average(seen_averages, "true_weight", *problem), 1.0)
 
 
@@ -54,6 +66,7 @@ def posterior_entropy(
     alpha: ArrayLike,
     *,
     split: Split = "train",
+    channel: Channel | None = None,
 ) -> Any:
     """Return the mean entropy in nats of the posterior over the stored sequences.
 
@@ -69,12 +82,21 @@ def posterior_entropy(
     0.4586033
     """
     choice_iv("split", split, ("train", "test"))
+    problem = _masked.Problem(*problem_iv(train_size, seq_len, vocab_size, alpha))
+    if (masking := _masked.masking_iv(channel, vocab_size)) is not None:
+        return _masked.entropy(masking, problem, split)
     kernel = seen_averages if split == "train" else unseen_averages
-    problem = problem_iv(train_size, seq_len, vocab_size, alpha)
     return finish(average(kernel, "entropy", *problem))
 
 
-def information(train_size: ArrayLike, seq_len: int, vocab_size: int, alpha: ArrayLike) -> Any:
+def information(
+    train_size: ArrayLike,
+    seq_len: int,
+    vocab_size: int,
+    alpha: ArrayLike,
+    *,
+    channel: Channel | None = None,
+) -> Any:
     """Return the information that the query holds about which stored sequence made it.
 
     I(mu; x_t) = log K - E H(mu | x_t), with E H the `posterior_entropy` of the train split.
@@ -95,7 +117,10 @@ def information(train_size: ArrayLike, seq_len: int, vocab_size: int, alpha: Arr
     >>> round(information(1000, 32, 4, 0.5005), 6)
     6.449152
     """
-    size, length, vocab, kept = problem_iv(train_size, seq_len, vocab_size, alpha)
+    problem = _masked.Problem(*problem_iv(train_size, seq_len, vocab_size, alpha))
+    if (masking := _masked.masking_iv(channel, vocab_size)) is not None:
+        return _masked.known(masking, problem)
+    size, length, vocab, kept = problem
     unsure = average(seen_averages, "entropy", size, length, vocab, kept)
     most = np.minimum(np.log(size), length * np.asarray(capacity(kept, vocab)))
     return finish(np.minimum(np.log(size) - unsure, most))
