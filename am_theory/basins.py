@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from am_theory import _masked
 from am_theory._inputs import bare
 from am_theory._last_time import last_time, threshold_iv
 from am_theory._random_patterns import (
@@ -26,6 +27,7 @@ from am_theory._random_patterns import (
     sizes_iv,
     true_matches,
 )
+from am_theory.channels import Channel
 from am_theory.random_coding import converse, critical_alpha
 from am_theory.schedules import Schedule
 
@@ -79,6 +81,8 @@ def basin_radius(
     vocab_size: int,
     threshold: float = 0.5,
     schedule: Schedule | None = None,
+    *,
+    channel: Channel | None = None,
 ) -> Any:
     """Return the largest noise level t at which exact retrieval still succeeds often enough.
 
@@ -89,6 +93,7 @@ def basin_radius(
     train_size, seq_len, vocab_size : as `retrieval_probability`.
     threshold : number in (0, 1).
     schedule : anything with `alpha(t)`, falling in t; `LogLinear()` when left out.
+    channel : as `retrieval_probability`.
 
     Returns
     -------
@@ -107,9 +112,12 @@ def basin_radius(
     """
     threshold_iv(threshold)
     size, L, V = sizes_iv(train_size, seq_len, vocab_size)
+    masking = _masked.masking_iv(channel, V)
     g = choice_probability(size, log_noise(L, V))
 
-    def success(alpha: Floats) -> Floats:
+    def success(alpha: Floats) -> Any:
+        if masking is not None:
+            return _masked.retrieval(masking, _masked.Problem(size, L, V, alpha))
         return np.vecdot(g, true_matches(L, V, alpha))
 
     return last_time(success, threshold, size.shape, schedule)

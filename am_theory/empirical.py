@@ -11,9 +11,9 @@ Retrieval and recovery are here; the posterior's weights, entropy and loss in
 `am_theory.trapping` and `am_theory.fixed_points`, volumes in `am_theory.attractors`, the limit of
 large L in `am_theory.random_coding`. All are named here.
 
-Retrieval, recovery, weights, entropy and information take a `channel` of `am_theory.channels` for
-the noise of the query: None is `Uniform(V)`, `Absorbing(V)` leads to `am_theory.erasures`, and
-`Hybrid(V, p)` averages the uniform channel over the number of visible sites.
+Retrieval, recovery, weight, entropy, information, basin radius and critical noise take a `channel`
+of `am_theory.channels` for the noise of the query: None is `Uniform(V)`, `Absorbing(V)` leads to
+`am_theory.erasures`, `Hybrid(V, p)` averages the uniform channel over the number of visible sites.
 
 `train_size` (K >= 1, to 1e12 and beyond; real values interpolate) and `alpha` broadcast against
 each other. Numbers in give a Python float, arrays in give an array.

@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike
 from am_theory._arrays import vocab_size_iv
 from am_theory._inputs import NOT_NEGATIVE, PROBABILITY, Floats, bare, broadcast_iv, real_iv
 from am_theory._random_patterns import divergence_near
+from am_theory.channels import Absorbing, Channel, Hybrid, Uniform, channel_iv
 from am_theory.information import capacity, corruption_rate
 from am_theory.information import inverse_temperature as matched_temperature
 from am_theory.schedules import alpha_iv
@@ -29,15 +30,16 @@ __all__ = [
 ]
 
 
-def critical_alpha(log_load: ArrayLike, vocab_size: int) -> Any:
+def critical_alpha(log_load: ArrayLike, vocab_size: int, *, channel: Channel | None = None) -> Any:
     """Return the kept fraction above which retrieval sets in as L grows at fixed load.
 
-    It solves C(alpha, V) = kappa, with kappa = log K / L the load and C the capacity.
+    It solves C(alpha) = kappa, with kappa = log K / L the load and C the capacity of the channel.
 
     Parameters
     ----------
     log_load : number or array, kappa in [0, log V]; nats a token.
     vocab_size : int, V >= 2.
+    channel : record of `am_theory.channels` with the same V; None for `Uniform(V)`.
 
     Returns
     -------
@@ -45,7 +47,8 @@ def critical_alpha(log_load: ArrayLike, vocab_size: int) -> Any:
 
     Raises
     ------
-    ValueError for a load below 0 or above log V, which no noise level can serve.
+    ValueError for a load below 0 or above log V, which no noise level can serve, and for a channel
+    of another V.
 
     Unit: dimensionless, probability that a token is kept.
 
@@ -54,8 +57,12 @@ def critical_alpha(log_load: ArrayLike, vocab_size: int) -> Any:
 
     >>> round(critical_alpha(0.3, 4), 8)
     0.48932304
+    >>> from am_theory.channels import Hybrid
+    >>> round(critical_alpha(0.3, 4, channel=Hybrid(4, 0.1)), 8)
+    0.31485571
     """
     vocab = vocab_size_iv(vocab_size)
+    found = channel_iv(channel, vocab)
     load = np.asarray(log_load, dtype=float)
     wrong = load[~((load >= 0) & (load <= np.log(vocab)))]
     if wrong.size:
@@ -63,16 +70,23 @@ def critical_alpha(log_load: ArrayLike, vocab_size: int) -> Any:
             f"`log_load` must lie in [0, log V] = [0, {np.log(vocab):.6g}]; got {wrong.flat[0]}. "
             "It is log(train_size) / seq_len, in nats."
         )
+    if isinstance(found, Absorbing):
+        return bare(load / np.log(vocab))
     low, high = np.zeros_like(load), np.ones_like(load)
-    for _ in range(48):
+    for _ in range(48 if isinstance(found, Uniform) else 64):
         middle = (low + high) / 2
-        below = capacity(middle, vocab) < load
+        below = capacity(middle, found) < load
         low, high = np.where(below, middle, low), np.where(below, high, middle)
-    root = high
-    for _ in range(3):  # dC/d alpha = (V - 1) beta / V; brings small roots to full precision
+    root = high if isinstance(found, Hybrid) else _polished(high, load, vocab)
+    return bare(np.where(load == 0, 0.0, np.where(load == np.log(vocab), 1.0, root)))
+
+
+def _polished(root: Floats, load: Floats, vocab: int) -> Floats:
+    """Three Newton steps, which bring small roots of the uniform channel to full precision."""
+    for _ in range(3):  # dC/d alpha = (V - 1) beta / V
         slope = (1 - 1 / vocab) * np.asarray(matched_temperature(root, vocab))
         root = np.clip(root - (capacity(root, vocab) - load) / slope, 0.0, 1.0)
-    return bare(np.where(load == 0, 0.0, np.where(load == np.log(vocab), 1.0, root)))
+    return root
 
 
 def one_step_log_capacity(

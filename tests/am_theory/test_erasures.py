@@ -106,6 +106,16 @@ def test_simulated_columns(problem, nearest, weight, unsure, found, drawn, token
         within_four_errors(bound, best)
 
 
+@pytest.mark.parametrize(
+    "problem, printed, drawn",
+    [("50,12,3,.2", ".339435", ".349(12)"), ("200,16,4,.2", ".423128", ".424(13)")],
+)
+def test_filling_one_token_after_another_retrieves_as_often(problem, printed, drawn):
+    """Most confident site first, simulated: any rule that ends in a stored sequence that fits."""
+    assert_digits(retrieval_probability(*numbers(problem)), printed)
+    within_four_errors(retrieval_probability(*numbers(problem)), drawn)
+
+
 BY_TIME = rows("""
 100,16,4,.5 .98408512 .02538222 4.57978796  .98211879 .02660481
 1e3,32,4,.7 .96243414 .07002969 6.83772559  .96587429 .05324093

@@ -10,9 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from am_theory import empirical, erasures
+from am_theory import erasures
+from am_theory.channel import LogLinear
 from am_theory.channels import Absorbing, Hybrid, Uniform
 from am_theory.empirical import (
+    basin_radius,
+    critical_alpha,
     information,
     posterior_entropy,
     retrieval_probability,
@@ -82,6 +85,43 @@ def test_simulated_row():
 )
 def test_retrieval_from_absorbing_to_uniform(channel, printed):
     assert_digits(retrieval_probability(200, 16, 4, 0.3, channel=channel), printed)
+
+
+CRITICAL = """
+4,.3 .21640426 .27652595 .31485571 .37269777 .46477131 .48893720 .48932304
+8,.5 .24044917 .29161825 .32432658 .37380449 .45458882 .47696300 .47732788
+8,1  .48089835 .54655898 .58585307 .63751566 .69364047 .70256170 .70268600
+"""
+
+
+@pytest.mark.parametrize("line", CRITICAL.strip().split("\n"))
+def test_table_of_critical_lines(line):
+    problem, *printed = line.split()
+    V, load = int(problem[0]), float(problem[2:])
+    between = [Hybrid(V, p) for p in (0.05, 0.1, 0.2, 0.5, 0.9)]
+    for channel, value in zip([Absorbing(V), *between, Uniform(V)], printed, strict=True):
+        assert_digits(critical_alpha(load, V, channel=channel), value)
+
+
+def test_critical_lines_near_the_ends():
+    assert_digits(critical_alpha(0.3, 4, channel=Hybrid(4, 1e-6)), ".21641006")
+    assert_digits(critical_alpha(0.3, 4, channel=Hybrid(4, 1 - 1e-6)), ".48932304")
+    for channel in (Absorbing(7), Hybrid(7, 0.2), Uniform(7)):
+        ends = critical_alpha([0.0, np.log(7)], 7, channel=channel)
+        np.testing.assert_array_equal(ends, [0.0, 1.0])
+
+
+def test_basin_radius_is_where_retrieval_crosses():
+    sizes = np.array([1.0, 50.0, 1000.0, 1e9])
+    for channel in (Absorbing(4), Hybrid(4, 0.1), Uniform(4)):
+        radii = basin_radius(sizes, 12, 4, channel=channel)
+        assert radii[0] == 1 and np.isnan(radii[3])
+        for K, t in zip(sizes[1:3], radii[1:3], strict=True):
+            alpha = LogLinear().alpha(np.array([t - 1e-9, t + 1e-9]))
+            found = retrieval_probability(K, 12, 4, alpha, channel=channel)
+            assert found[0] > 0.5 > found[1]
+    assert basin_radius(1000, 32, 4, channel=Absorbing(4)) == erasures.basin_radius(1000, 32, 4)
+    assert basin_radius(1000, 32, 4, channel=Uniform(4)) == basin_radius(1000, 32, 4)
 
 
 # --- enumeration of all stored sets and all queries
@@ -293,6 +333,15 @@ def test_another_vocabulary_is_refused(measure, channel):
         measure(10, 8, 4, 0.5, channel=channel)
 
 
+def test_another_vocabulary_is_refused_by_the_lines():
+    for call in (
+        lambda c: critical_alpha(0.3, 4, channel=c),
+        lambda c: basin_radius(9, 8, 4, channel=c),
+    ):
+        with pytest.raises(ValueError, match="The channel has 5 values"):
+            call(Absorbing(5))
+
+
 def test_a_channel_must_be_one():
     with pytest.raises((TypeError, ValueError), match="got 'absorbing'"):
         retrieval_probability(10, 8, 4, 0.5, channel="absorbing")
@@ -303,4 +352,3 @@ def test_arguments_are_checked_first_as_without_a_channel():
         retrieval_probability(0, 8, 4, 0.5, channel=Absorbing(4))
     with pytest.raises(ValueError, match="must be one of map, sample; got 'argmax'"):
         token_recovery(9, 8, 4, 0.5, decoder="argmax", channel=Absorbing(4))
-    assert empirical.information is information
