@@ -6,11 +6,12 @@ import dataclasses
 import itertools
 import math
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
 
-from am_theory import channel, dense, empirical, hopfield, linear, neurodynamics, potts
+from am_theory import channel, dense, empirical, erasures, hopfield, linear, neurodynamics, potts
 from am_theory import pseudolikelihood as pl
 from am_theory import random_features as rf
 
@@ -49,6 +50,33 @@ def empirical_calls() -> Iterator[Call]:
         yield getattr(empirical, name), (load, vocab, kept)
     for length, vocab, kept in itertools.product((2, 64, 4096), VOCABULARIES, KEPT):
         yield empirical.train_test_gap_log_size, (0.01, length, vocab, kept)
+
+
+def erasure_calls() -> Iterator[Call]:
+    on_alpha = (
+        "retrieval_probability",
+        "retrieval_error",
+        "retrieval_probability_normal",
+        "posterior_entropy",
+        "information",
+        "token_entropy",
+        "token_recovery",
+        "zero_entropy_fraction",
+    )
+    on_unseen = ("posterior_entropy", "token_entropy", "zero_entropy_fraction")
+    for problem in itertools.product(SIZES, LENGTHS, VOCABULARIES):
+        yield erasures.basin_radius, (*problem, 0.5)
+        for kept in KEPT:
+            for name in on_alpha:
+                yield getattr(erasures, name), (*problem, kept)
+            yield partial(erasures.token_recovery, decoder="argmax"), (*problem, kept)
+            if problem[1] < 4096:
+                for name in on_unseen:
+                    yield partial(getattr(erasures, name), split="test"), (*problem, kept)
+    exponents = (erasures.random_coding_exponent, erasures.strong_converse_exponent)
+    for exponent in exponents:
+        for load, vocab, kept in itertools.product((0.0, 1e-6, 0.69, 100.0), VOCABULARIES, KEPT):
+            yield exponent, (load, vocab, kept)
 
 
 def linear_calls() -> Iterator[Call]:
@@ -98,7 +126,9 @@ def numbers(result: Any) -> list[float]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("calls", [channel_calls, empirical_calls, linear_calls, memory_calls])
+@pytest.mark.parametrize(
+    "calls", [channel_calls, empirical_calls, erasure_calls, linear_calls, memory_calls]
+)
 def test_corners_give_numbers_or_say_that_there_is_none(calls):
     seen = 0
     for function, arguments in calls():
