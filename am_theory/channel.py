@@ -30,7 +30,8 @@ from am_theory._arrays import (
     namespace,
     xlogy,
 )
-from am_theory.channels import Absorbing, Channel, Hybrid, Uniform, channel_iv, laws_iv, tokens_iv
+from am_theory.channels import Absorbing, Channel, Hybrid, Uniform, laws_iv, tokens_iv
+from am_theory.channels import channel_iv as channel_iv
 from am_theory.information import (
     capacity,
     corruption_rate,
@@ -38,6 +39,7 @@ from am_theory.information import (
     inverse_temperature,
     mutual_information,
     prior_loss,
+    visible_alpha,
 )
 from am_theory.nelbo import nelbo_rate, nelbo_rate_small_noise
 from am_theory.schedules import (
@@ -72,6 +74,7 @@ __all__ = [
     "nelbo_rate_small_noise",
     "posterior",
     "prior_loss",
+    "visible_alpha",
     "xlogy",
 ]
 

@@ -26,6 +26,7 @@ __all__ = [
     "inverse_temperature",
     "mutual_information",
     "prior_loss",
+    "visible_alpha",
 ]
 
 MIN_RESAMPLE = 1e-12  # floor of 1 - alpha wherever it divides
@@ -42,6 +43,30 @@ def _kept_if_visible(xp: Any, alpha: Array, channel: Channel) -> tuple[Array, Ar
     """Visible fraction 1 - m, and kept fraction r among visible tokens."""
     seen = 1 - channel.rates(alpha).mask
     return seen, xp.minimum(alpha / xp.where(seen > 0, seen, 1.0), 1.0)
+
+
+def visible_alpha(alpha: Array, vocab_size: int | Channel) -> Array:
+    """Return the probability that a token which is not masked is its own, r = a / (1 - m).
+
+    A masked site says nothing and a visible one what the uniform channel at kept fraction r says
+    of it, so that every law of the uniform theory carries over to the visible sites. Parameters,
+    shape and errors as `corruption_rate`; `alpha` itself for the uniform channel, 1 for erasures.
+
+    Unit: dimensionless, probability.
+
+    Source: the channel as an erasure, then the uniform channel; tests/am_theory/test_channels.py.
+
+    >>> from am_theory.channels import Hybrid
+    >>> round(visible_alpha(0.7, Hybrid(4, 0.1)), 8)
+    0.89057813
+    """
+    channel = channel_iv(vocab_size)
+    xp, alpha, is_bare = alpha_iv(alpha)
+    if channel.mask_id is None:
+        return finish(xp, alpha, is_bare)
+    if not channel.redraws:
+        return finish(xp, xp.ones_like(alpha), is_bare)
+    return finish(xp, _kept_if_visible(xp, alpha, channel)[1], is_bare)
 
 
 def corruption_rate(alpha: Array, vocab_size: int | Channel) -> Array:

@@ -25,7 +25,10 @@ class Denoiser(Protocol):
     `log_loo(x_t, t)` takes tokens (batch, L) and a noise level, a scalar or
     (batch,), in [0, 1]; it returns log p(x_0^i = v | x_t without site i), shape
     (batch, L, V), each row normalized, -inf allowed.
-    `seq_len` is None for a model that takes any length.
+    `seq_len` is None for a model that takes any length. A model of another noise than the
+    uniform has an attribute `channel`, a record of `am_theory.channels`: masked sites then hold
+    the token V, and under a channel that does not redraw the rows of visible sites are the point
+    mass on their token (`certain_where_visible`).
     """
 
     @property
@@ -40,12 +43,37 @@ class Denoiser(Protocol):
     def log_loo(self, x_t: Any, t: Any) -> Any: ...
 
 
+def channel_of(denoiser: Any) -> channel.Channel:
+    """The channel that a denoiser undoes: its attribute `channel`, uniform where it has none.
+
+    Raises ValueError where that has another number of values than the denoiser.
+    """
+    found: channel.Channel = channel.channel_iv(
+        getattr(denoiser, "channel", None), int(denoiser.vocab_size)
+    )
+    return found
+
+
+def certain_where_visible(log_law: Any, x_t: Any, noise: channel.Channel) -> Any:
+    """Laws (..., V) with the point mass on x_t wherever the channel leaves no doubt: at visible
+    tokens of one that does not redraw. Those rows of `log_loo` are a convention, no leave-one-out
+    law: that takes a pass with the site masked."""
+    if noise.redraws:
+        return log_law
+    xp = log_law.__array_namespace__()
+    own = xp.arange(log_law.shape[-1]) == x_t[..., None]
+    fact = xp.where(own, xp.zeros_like(log_law), -xp.inf)
+    return xp.where((x_t != noise.mask_id)[..., None], fact, log_law)
+
+
 def log_full(denoiser: Denoiser, x_t: Any, t: Any) -> Any:
     """Token posterior log p(x_0^i | x_t), shape (batch, L, V), of any denoiser.
 
     full_v is proportional to loo_v times the channel's likelihood of x_t^i given v.
     """
-    return channel.full_from_loo(denoiser.log_loo(x_t, t), x_t, denoiser.schedule.alpha(t))
+    return channel.full_from_loo(
+        denoiser.log_loo(x_t, t), x_t, denoiser.schedule.alpha(t), channel_of(denoiser)
+    )
 
 
 def contract_problems(denoiser: Any, seed: int = 0) -> list[str]:
@@ -60,8 +88,14 @@ def contract_problems(denoiser: Any, seed: int = 0) -> list[str]:
     vocab_size, seq_len = denoiser.vocab_size, denoiser.seq_len or 6
     if not isinstance(vocab_size, int | np.integer) or vocab_size < 2:
         return [f"`vocab_size` must be an integer of at least 2; got {vocab_size!r}."]
+    try:
+        noise = channel_of(denoiser)
+    except ValueError as error:
+        return [str(error)]
     rng = np.random.default_rng(seed)
     x_t = rng.integers(vocab_size, size=(4, seq_len))
+    if noise.mask_id is not None:
+        x_t = np.where(rng.random(x_t.shape) < 0.5, noise.mask_id, x_t)
     levels = np.array([0.1, 0.3, 0.6, 0.9], dtype=np.float32)
     try:
         batched = np.asarray(denoiser.log_loo(x_t, levels), dtype=np.float64)
@@ -94,7 +128,15 @@ def contract_problems(denoiser: Any, seed: int = 0) -> list[str]:
         problems.append("the same input gives different laws: switch dropout off.")
     if np.abs(np.exp(alone[0]) - np.exp(batched[1])).max() > 1e-3:
         problems.append("a sequence's law depends on the other sequences of its batch.")
-    problems += _own_token_problems(denoiser, x_t, int(vocab_size))
+    if noise.redraws:
+        clean = np.where(x_t == noise.mask_id, 0, x_t)
+        return problems + _own_token_problems(denoiser, clean, int(vocab_size))
+    law = certain_where_visible(batched, x_t, noise)
+    if np.abs(np.exp(law) - np.exp(batched)).max() > 1e-3:
+        problems.append(
+            "its channel leaves no doubt of a visible token, but the law of one is not the point "
+            "mass on it: pass the laws through models.denoiser.certain_where_visible."
+        )
     return problems
 
 

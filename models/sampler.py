@@ -9,7 +9,9 @@ array over the vocabulary:
     draw uniformly       with weight  (1 - alpha_t/alpha_s) (1 - alpha_s)
     draw from x_theta    with weight  alpha_s - alpha_t
 
-all over N. `reverse_law` is the dense form, kept as the oracle of the mixture.
+all over N. Where the channel masks, a token goes to the mask too, and a masked one is not its own
+(`_masking_step`). `reverse_law` is the dense form, kept as the oracle of the mixture. Masks are
+undone by confidence in `models.unmasking`.
 """
 
 from __future__ import annotations
@@ -25,17 +27,13 @@ from jaxtyping import Array
 from numpy.typing import ArrayLike
 
 from am_theory import channel
+from am_theory.channel import Channel
 from models import thinning
-from models.denoiser import Denoiser
-from models.tokens import Tokens, check_tokens
+from models.denoiser import Denoiser, channel_of
+from models.noise import noise
+from models.tokens import Tokens, check_tokens, token_dtype
 
-
-def noise(rng: np.random.Generator, x_0: Tokens, alpha: float, vocab_size: int) -> Tokens:
-    """Forward channel: keep each token with probability alpha, else redraw uniformly
-    (the redrawn token may be the same). x_0 and the result (batch, L)."""
-    keep = rng.random(x_0.shape) < alpha
-    redrawn = rng.integers(vocab_size, size=x_0.shape).astype(x_0.dtype)
-    return np.where(keep, x_0, redrawn)
+MOST_KEPT = 0.01  # of the tokens at t = 1, for generation from masks
 
 
 def _take(law: Any, tokens: Any, xp: Any) -> Any:
@@ -50,19 +48,32 @@ def _invert(law: Any, uniforms: Any, xp: Any) -> Any:
     return xp.sum(xp.astype(cumulative <= target[..., None], xp.int32), axis=-1)
 
 
-def reverse_law(log_x_theta: Any, x_t: Any, alpha_t: Any, alpha_s: Any) -> Any:
-    """Dense form of the reverse kernel p(x_s^i | x_t), (batch, L, V), rows sum to 1."""
+def reverse_law(
+    log_x_theta: Any, x_t: Any, alpha_t: Any, alpha_s: Any, kind: Channel | None = None
+) -> Any:
+    """Dense form of the reverse kernel p(x_s^i | x_t), (batch, L, V), rows sum to 1; with a last
+    column for the mask where the channel `kind` (None: uniform) has one."""
     xp = log_x_theta.__array_namespace__()
-    return channel.posterior(xp.exp(log_x_theta), x_t, alpha_s, alpha_t)
+    return channel.posterior(xp.exp(log_x_theta), x_t, alpha_s, alpha_t, kind)
 
 
-def reverse_step(uniforms: Any, log_x_theta: Any, x_t: Any, alpha_t: Any, alpha_s: Any) -> Any:
+def reverse_step(
+    uniforms: Any,
+    log_x_theta: Any,
+    x_t: Any,
+    alpha_t: Any,
+    alpha_s: Any,
+    kind: Channel | None = None,
+) -> Any:
     """One draw of x_s given x_t, in mixture form, for NumPy and JAX arrays.
 
     uniforms (3, batch, L) in [0, 1); log_x_theta (batch, L, V), the `loo` law at x_t;
-    alpha_t < alpha_s scalars. Returns tokens (batch, L). Where N = 0 (alpha_t = 1 and a token
-    that x_theta forbids) the token stays, as in the dense form.
+    alpha_t < alpha_s scalars; channel `kind`, None for the uniform one. Returns tokens (batch, L).
+    Where N = 0 (a visible token that x_theta forbids, and no redraws) the token stays, as in the
+    dense form.
     """
+    if kind is not None and kind.mask_id is not None:
+        return _masking_step(uniforms, log_x_theta, x_t, alpha_t, alpha_s, kind)
     xp = log_x_theta.__array_namespace__()
     x_theta = xp.exp(log_x_theta)
     vocab_size = x_theta.shape[-1]
@@ -75,6 +86,31 @@ def reverse_step(uniforms: Any, log_x_theta: Any, x_t: Any, alpha_t: Any, alpha_
     from_model = xp.astype(_invert(x_theta, uniforms[1], xp), x_t.dtype)
     uniform = xp.astype(xp.floor(uniforms[2] * vocab_size), x_t.dtype)
     moved = xp.where(level < stay + fresh, uniform, from_model)
+    return xp.where((level < stay) | (total <= 0), x_t, moved)
+
+
+def _masking_step(
+    uniforms: Any, log_x_theta: Any, x_t: Any, alpha_t: Any, alpha_s: Any, kind: Channel
+) -> Any:
+    """`reverse_step` of a channel with a mask: stay with weight r (alpha_s x_theta[x_t] + b), b
+    being u_s / V at a value and m_s at the mask; else, with rho the noise that comes in at x_t
+    between s and t, draw uniformly (rho u_s), mask (rho m_s) or draw from x_theta (rho alpha_s)."""
+    xp = log_x_theta.__array_namespace__()
+    x_theta, size = xp.exp(log_x_theta), log_x_theta.shape[-1]
+    before, step = kind.rates(alpha_s), kind.step(alpha_s, alpha_t)
+    masked = x_t == kind.mask_id
+    own = xp.where(masked, 0.0, _take(x_theta, xp.where(masked, 0, x_t), xp))
+    base = xp.where(masked, before.mask, before.redraw / size)
+    influx = xp.where(masked, step.mask, step.redraw / size)
+    stay = step.keep * (alpha_s * own + base)
+    fresh, lost = influx * before.redraw, influx * before.mask
+    total = stay + fresh + lost + influx * alpha_s
+    level = uniforms[0] * total
+    from_model = xp.astype(_invert(x_theta, uniforms[1], xp), x_t.dtype)
+    uniform = xp.astype(xp.floor(uniforms[2] * size), x_t.dtype)
+    mask = xp.full_like(x_t, kind.mask_id)
+    moved = xp.where(level < stay + fresh, uniform, from_model)
+    moved = xp.where((level >= stay + fresh) & (level < stay + fresh + lost), mask, moved)
     return xp.where((level < stay) | (total <= 0), x_t, moved)
 
 
@@ -92,15 +128,17 @@ def ancestral(
     Compiled as one loop for JAX denoisers, plain for numba ones, and by thinning for networks
     whose readout or whose number of steps is large; the law is the same.
     """
-    tokens = check_tokens(x_t, denoiser.vocab_size, denoiser.seq_len)
+    kind = channel_of(denoiser)
+    tokens = check_tokens(x_t, denoiser.vocab_size, denoiser.seq_len, mask_id=kind.mask_id)
     n = steps_from(t, n_steps)
-    if hasattr(denoiser, "head") and thinning.pays(denoiser.vocab_size, tokens.shape[1], n):
+    thins = kind.mask_id is None and hasattr(denoiser, "head")
+    if thins and thinning.pays(denoiser.vocab_size, tokens.shape[1], n):
         grid = thinning.Grid.uniform(denoiser.schedule, t, n)
         return thinning.ancestral_thinned(denoiser, rng, tokens, grid)
     if isinstance(denoiser, eqx.Module):
         key = jax.random.key(int(rng.integers(2**31)))
         final = _ancestral_jax(
-            denoiser, key, jnp.asarray(tokens, jnp.int32), jnp.float32(t), jnp.int32(n)
+            denoiser, key, jnp.asarray(tokens, jnp.int32), jnp.float32(t), jnp.int32(n), kind
         )  # arrays, so that another t or n does not compile again
         return np.asarray(final).astype(tokens.dtype)
     for k in range(n):
@@ -109,18 +147,21 @@ def ancestral(
         law = denoiser.log_loo(tokens, level)
         uniforms = rng.random((3, *tokens.shape))
         alpha_t = float(denoiser.schedule.alpha(level))
-        tokens = reverse_step(uniforms, law, tokens, alpha_t, alpha_s)
+        tokens = reverse_step(uniforms, law, tokens, alpha_t, alpha_s, kind)
     return tokens
 
 
 @eqx.filter_jit
-def _ancestral_jax(denoiser: Any, key: Array, x_t: Array, t: Array, n: Array) -> Array:
+def _ancestral_jax(
+    denoiser: Any, key: Array, x_t: Array, t: Array, n: Array, kind: Channel
+) -> Array:
     def body(k: Array, tokens: Array) -> Array:
         level, below = t * (1 - k / n), t * (1 - (k + 1) / n)
         alpha_s = jnp.where(k == n - 1, 1.0, denoiser.schedule.alpha(below))
         uniforms = jax.random.uniform(jax.random.fold_in(key, k), (3, *tokens.shape))
         law = denoiser.log_loo(tokens, level)
-        return reverse_step(uniforms, law, tokens, denoiser.schedule.alpha(level), alpha_s)
+        alpha_t = denoiser.schedule.alpha(level)
+        return reverse_step(uniforms, law, tokens, alpha_t, alpha_s, kind)
 
     return jax.lax.fori_loop(0, n, body, x_t)
 
@@ -128,8 +169,22 @@ def _ancestral_jax(denoiser: Any, key: Array, x_t: Array, t: Array, n: Array) ->
 def generate(
     denoiser: Denoiser, rng: np.random.Generator, n: int, seq_len: int, n_steps: int
 ) -> Tokens:
-    """`n` sequences (n, L) from pure noise at t = 1 by `n_steps` ancestral steps."""
+    """`n` sequences (n, L) from pure noise at t = 1 by `n_steps` ancestral steps.
+
+    Pure noise is the channel's output at t = 1 on uniform tokens; all masks where it does not
+    redraw. Raises ValueError for a schedule that then leaves more than a hundredth of the tokens.
+    """
     start = rng.integers(denoiser.vocab_size, size=(n, seq_len))
+    kind = channel_of(denoiser)
+    if kind.mask_id is not None:
+        kept = float(denoiser.schedule.alpha(1.0))
+        if kept > MOST_KEPT:
+            raise ValueError(
+                f"The schedule keeps {kept:.3g} of the tokens at t = 1; to generate from masks it "
+                f"must keep at most {MOST_KEPT}. Use a smaller `eps`."
+            )
+        tokens = start.astype(token_dtype(denoiser.vocab_size))
+        start = noise(rng, tokens, kept if kind.redraws else 0.0, kind).astype(np.int64)
     return ancestral(denoiser, rng, start, 1.0, n_steps)
 
 

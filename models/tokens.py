@@ -23,9 +23,14 @@ def is_tracer(x: object) -> bool:
 
 
 def check_tokens(
-    x: object, vocab_size: int, seq_len: int | None = None, name: str = "x_t"
+    x: object,
+    vocab_size: int,
+    seq_len: int | None = None,
+    name: str = "x_t",
+    mask_id: int | None = None,
 ) -> Tokens:
-    """Concrete tokens as a C-contiguous (batch, L) array of the smallest unsigned type.
+    """Concrete tokens as a C-contiguous (batch, L) array of the smallest unsigned type; `mask_id`,
+    V where the channel masks, is allowed too.
 
     Raises TokenRangeError with the argument, what came and what is allowed;
     NumbaInsideJitError for a JAX tracer.
@@ -51,13 +56,21 @@ def check_tokens(
             f"`{name}` has sequences of length {tokens.shape[1]}; this model takes length "
             f"{seq_len}. Cut the text into windows of {seq_len}."
         )
-    if tokens.size and (int(tokens.min()) < 0 or int(tokens.max()) >= vocab_size):
-        bad = tokens.min() if tokens.min() < 0 else tokens.max()
+    ids = vocab_size if mask_id is None else vocab_size + 1
+    if tokens.size and (int(tokens.min()) < 0 or int(tokens.max()) >= ids):
+        bad = int(tokens.min() if tokens.min() < 0 else tokens.max())
+        allowed, advice = f"0 to {vocab_size - 1}", "Map the text to the model's vocabulary first."
+        if mask_id is not None:
+            allowed += f" and the mask {mask_id}"
+            if bad == ids:
+                advice = "`vocab_size` never counts the mask; does it here?"
+        elif bad == vocab_size:
+            advice = "If it is a mask, the denoiser needs a channel that has one."
         raise TokenRangeError(
-            f"`{name}` holds the token {bad}; allowed are 0 to {vocab_size - 1} "
-            f"(vocab_size={vocab_size}). Map the text to the model's vocabulary first."
+            f"`{name}` holds the token {bad}; allowed are {allowed} "
+            f"(vocab_size={vocab_size}). {advice}"
         )
-    return np.ascontiguousarray(tokens, dtype=token_dtype(vocab_size))
+    return np.ascontiguousarray(tokens, dtype=token_dtype(ids))
 
 
 def check_level(t: object, batch: int) -> NDArray[np.float64]:

@@ -204,7 +204,8 @@ def _take_logs(full: Floats, own: Ints, factor: float, loo: Floats) -> None:
             else:
                 full[i, v] = -np.inf
                 loo[i, v] = -np.inf
-        loo[i, own[i]] += np.log(factor)
+        if own[i] < full.shape[1]:  # a masked site has no token of its own
+            loo[i, own[i]] += np.log(factor)
 
 
 @njit(nogil=True, cache=True)
@@ -224,10 +225,11 @@ def empirical_pass(
 ) -> tuple[NDArray[Any], ...]:
     """One pass over the store for every query.
 
-    x_t (B, L); queries, the same as (B, words, planes), planes (words, planes, K) and kind as
-    `_hamming_kernels` takes them; beta (B,), uniforms (B, 2) in [0, 1), true_index (B,), -1 for
-    none; codes (K, groups), the patterns as `pack_sites` gives them; counts (K,), how often each is
-    stored, empty where each is once. With `marginals` false, both laws are left empty.
+    x_t (B, L), V at masked sites, which match no pattern; queries, the same as (B, words, planes),
+    planes (words, planes, K) and kind as `_hamming_kernels` takes them; beta (B,), uniforms (B, 2)
+    in [0, 1), true_index (B,), -1 for none; codes (K, groups), the patterns as `pack_sites` gives
+    them; counts (K,), how often each is stored, empty where each is once. With `marginals` false,
+    both laws are left empty.
 
     Returns log full (B, L, V), marginals of the posterior over patterns, log loo (B, L, V), the
     same with the own site of a token left out, draw (B,),
@@ -256,6 +258,8 @@ def empirical_pass(
         nearest = least(distance)
         reach = (NEGLIGIBLE + beta[b] + np.log(total)) / max(beta[b], 1e-300)
         n_kept: int = min(seq_len - nearest, int(min(reach, 1e9))) + 1
+        if np.exp(-beta[b]) == 0.0:  # erasures: the nearest alone count
+            n_kept = 1
         kept = _kept(distance, nearest + n_kept - 1)
         weight = np.exp(-beta[b] * np.arange(n_kept))
         histogram = _histogram(kept, distance, counts, nearest, n_kept)

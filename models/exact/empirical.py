@@ -1,8 +1,10 @@
 """The empirical-score optimal denoiser over K stored sequences: a dense associative memory.
 
 P(mu | x_t) = exp(beta m_mu) / sum_nu exp(beta m_nu) with m_mu the number of sites where
-x_t equals pattern mu and beta = log(1 + V alpha / (1 - alpha)). Sources: Ambrogioni 2024
-(arXiv:2309.17290); Demircigil et al. 2017 (arXiv:1702.01929) for the memory.
+x_t equals pattern mu and beta = log(1 + V a / u), u the redrawn fraction; a masked site matches no
+pattern. Where a channel does not redraw, beta is infinite: the stored sequences that agree with all
+visible tokens, or with most of them where none agrees with all, are equally likely. Sources:
+Ambrogioni 2024 (arXiv:2309.17290); Demircigil et al. 2017 (arXiv:1702.01929) for the memory.
 """
 
 from __future__ import annotations
@@ -16,8 +18,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import xlogy
 
-from am_theory import channel
+from am_theory.channel import Channel, LogLinear, channel_iv, inverse_temperature
+from models.denoiser import certain_where_visible
 from models.exact import _kernels
 from models.exact.hamming import HammingStore
 from models.exact.mapped import check_file, check_unchanged
@@ -27,6 +31,7 @@ from models.tokens import Tokens, check_level, check_tokens, check_vocabulary
 
 Floats = NDArray[np.float64]
 CHUNK = 4096  # queries whose (chunk, L, V) marginals are held at once
+ERASED = 1e4  # for an infinite inverse temperature: exp(-ERASED) is 0 in every precision
 
 
 @dataclass(frozen=True)
@@ -52,8 +57,9 @@ class EmpiricalDenoiser:
     """Exact denoiser of the uniform law over `patterns` (K, L); duplicates count double.
 
     `counts` (K,) says how often each pattern occurs, once where it is left out; `merged` finds
-    it. Numba on the CPU, float64; `jax()` gives the twin in single precision, without any
-    pruning, for use inside jax.jit. Patterns may be memory-mapped (`open_patterns`).
+    it. `channel` is uniform where it is left out. Numba on the CPU, float64; `jax()` gives the
+    twin in single precision, without any pruning, for use inside jax.jit. Patterns may be
+    memory-mapped (`open_patterns`).
 
     Cost of a query: the distances to all patterns (`HammingStore`), then L / 2 to L additions
     for every pattern whose weight matters. No (K, L, V) array is ever made. Patterns left out
@@ -64,13 +70,16 @@ class EmpiricalDenoiser:
         self,
         patterns: ArrayLike,
         vocab_size: int,
-        schedule: Any = channel.LogLinear(),
+        schedule: Any = LogLinear(),
         counts: ArrayLike | None = None,
+        channel: Channel | None = None,
     ) -> None:
         self.vocab_size = check_vocabulary(vocab_size)
+        self.channel = channel_iv(channel, self.vocab_size)
         self._file = check_file(patterns)
         self.patterns = check_tokens(patterns, vocab_size, name="patterns")
-        self._store = HammingStore.of(self.patterns, self.vocab_size)
+        ids = self.vocab_size + (self.channel.mask_id is not None)
+        self._store = HammingStore.of(self.patterns, ids)
         self._codes = _kernels.pack_sites(self.patterns, self.vocab_size)
         self.seq_len = self.patterns.shape[1]
         self.schedule = schedule
@@ -79,12 +88,26 @@ class EmpiricalDenoiser:
 
     @classmethod
     def merged(
-        cls, patterns: ArrayLike, vocab_size: int, schedule: Any = channel.LogLinear()
+        cls,
+        patterns: ArrayLike,
+        vocab_size: int,
+        schedule: Any = LogLinear(),
+        channel: Channel | None = None,
     ) -> EmpiricalDenoiser:
         """The same denoiser with every sequence held once and counted, in sorted order."""
         tokens = check_tokens(patterns, check_vocabulary(vocab_size), name="patterns")
         distinct, counts = np.unique(tokens, axis=0, return_counts=True)
-        return cls(distinct, vocab_size, schedule, counts)
+        return cls(distinct, vocab_size, schedule, counts, channel)
+
+    def _inputs(self, x_t: ArrayLike, t: ArrayLike) -> tuple[Tokens, Floats]:
+        """Checked tokens (batch, L), V for masks, and the alpha of each row (batch,)."""
+        tokens = check_tokens(x_t, self.vocab_size, self.seq_len, mask_id=self.channel.mask_id)
+        return tokens, np.asarray(self.schedule.alpha(check_level(t, len(tokens))))
+
+    def _beta(self, alpha: Floats) -> Floats:
+        if not self.channel.redraws:
+            return np.full(np.shape(alpha), ERASED)
+        return np.asarray(inverse_temperature(alpha, self.channel))
 
     def _pass(
         self,
@@ -95,8 +118,7 @@ class EmpiricalDenoiser:
         marginals: bool,
     ) -> tuple[NDArray[Any], ...]:
         check_unchanged(self._file)
-        beta = np.asarray(channel.inverse_temperature(alpha, self.vocab_size))
-        beta = np.broadcast_to(beta, (len(tokens),)).copy()
+        beta = np.broadcast_to(self._beta(alpha), (len(tokens),)).copy()
         store = self._store
         result: tuple[NDArray[Any], ...] = _kernels.in_parallel(
             _kernels.empirical_pass,
@@ -126,8 +148,7 @@ class EmpiricalDenoiser:
 
         `true_index` (batch,) asks for the weight of one pattern per query (-1: none).
         """
-        tokens = check_tokens(x_t, self.vocab_size, self.seq_len)
-        alpha = np.asarray(self.schedule.alpha(check_level(t, len(tokens))))
+        tokens, alpha = self._inputs(x_t, t)
         wanted = np.asarray(np.full(len(tokens), -1) if true_index is None else true_index)
         if wanted.shape != (len(tokens),) or wanted.dtype.kind not in "iu":
             raise ValueError(
@@ -142,13 +163,15 @@ class EmpiricalDenoiser:
         log_full, log_loo, draw, best, weight, entropy, _, matches = self._pass(
             tokens, alpha, rng.random((len(tokens), 2)), wanted.astype(np.int64), True
         )
+        log_full, log_loo = (
+            certain_where_visible(law, tokens, self.channel) for law in (log_full, log_loo)
+        )
         return EmpiricalPosterior(log_loo, log_full, best, draw, weight, entropy, matches)
 
     def weights(self, x_t: ArrayLike, t: ArrayLike) -> Floats:
         """P(mu | x_t) of every stored sequence, (batch, K); memory 8 batch K bytes."""
-        tokens = check_tokens(x_t, self.vocab_size, self.seq_len)
-        alpha = np.asarray(self.schedule.alpha(check_level(t, len(tokens))))
-        beta = np.asarray(channel.inverse_temperature(alpha, self.vocab_size))
+        tokens, alpha = self._inputs(x_t, t)
+        beta = self._beta(alpha)
         refuse_beyond_memory(
             32.0 * len(tokens) * len(self.patterns),
             f"the weights of {len(self.patterns)} sequences for {len(tokens)} queries",
@@ -163,33 +186,39 @@ class EmpiricalDenoiser:
 
     def log_loo(self, x_t: ArrayLike, t: ArrayLike) -> Floats:
         """Leave-one-out law log p(x_0^i | x_t without i), (batch, L, V), -inf allowed."""
-        tokens = check_tokens(x_t, self.vocab_size, self.seq_len)
-        alpha = np.asarray(self.schedule.alpha(check_level(t, len(tokens))))
-        out = np.empty((*tokens.shape, self.vocab_size))
+        tokens, alpha = self._inputs(x_t, t)
+        out: Floats = np.empty((*tokens.shape, self.vocab_size))
         for start in range(0, len(tokens), CHUNK):
             part = slice(start, start + CHUNK)
             n = len(tokens[part])
             none = np.full(n, -1)
-            out[part] = self._pass(tokens[part], alpha[part], np.zeros((n, 2)), none, True)[1]
+            law = self._pass(tokens[part], alpha[part], np.zeros((n, 2)), none, True)[1]
+            out[part] = certain_where_visible(law, tokens[part], self.channel)
         return out
 
     def posterior_draw(self, rng: np.random.Generator, x_t: ArrayLike, t: ArrayLike) -> Tokens:
         """One draw of P(mu | x_t) per query, as sequences (batch, L)."""
-        tokens = check_tokens(x_t, self.vocab_size, self.seq_len)
-        alpha = np.asarray(self.schedule.alpha(check_level(t, len(tokens))))
+        tokens, alpha = self._inputs(x_t, t)
         none = np.full(len(tokens), -1)
         draw = self._pass(tokens, alpha, rng.random((len(tokens), 2)), none, False)[2]
         return self.patterns[draw]
 
     def log_prob_noisy(self, x_t: ArrayLike, t: ArrayLike) -> Floats:
-        """log p_t(x_t) in nats, (batch,): L log((1 - alpha)/V) - log K + log sum exp(beta m)."""
-        tokens = check_tokens(x_t, self.vocab_size, self.seq_len)
-        alpha = np.asarray(self.schedule.alpha(check_level(t, len(tokens))))
+        """log p_t(x_t) in nats, (batch,): n log(u / V) + (L - n) log m - log K + log sum
+        exp(beta m) with n visible tokens."""
+        tokens, alpha = self._inputs(x_t, t)
         none = np.full(len(tokens), -1)
-        log_z = self._pass(tokens, alpha, np.zeros((len(tokens), 2)), none, False)[6]
-        floor = np.log(np.maximum(1 - alpha, 1e-12) / self.vocab_size)
-        total: Floats = self.seq_len * floor - np.log(self.train_size) + log_z
-        return total
+        found = self._pass(tokens, alpha, np.zeros((len(tokens), 2)), none, False)
+        log_z, matches = found[6], found[7]
+        rates = self.channel.rates(alpha)
+        visible = (tokens < self.vocab_size).sum(1)
+        masking = xlogy(self.seq_len - visible, rates.mask) - np.log(self.train_size)
+        if self.channel.redraws:
+            floor = np.log(np.maximum(rates.redraw, 1e-12) / self.vocab_size)
+            total: Floats = visible * floor + masking + log_z
+            return total
+        fits = xlogy(visible, alpha) + masking + log_z - ERASED * matches
+        return np.where(matches == visible, fits, -np.inf)
 
     def nearest(
         self, outputs: ArrayLike, queries: ArrayLike
@@ -234,6 +263,7 @@ class EmpiricalDenoiser:
             self.vocab_size,
             self.seq_len,
             self.schedule,
+            self.channel,
         )
 
 
@@ -245,12 +275,14 @@ class EmpiricalJax(eqx.Module):
     vocab_size: int = eqx.field(static=True)
     seq_len: int = eqx.field(static=True)
     schedule: Any = eqx.field(static=True)
+    channel: Channel = eqx.field(static=True)
 
     def log_loo(self, x_t: Int[Array, "batch L"], t: Any) -> Float[Array, "batch L V"]:
         """Leave-one-out law, (batch, L, V): site i weighs patterns by the other sites only."""
         x_t = jnp.asarray(x_t)
         # Of a concrete t the inverse temperature is computed in float64, before it is rounded.
-        beta = channel.inverse_temperature(self.schedule.alpha(t), self.vocab_size)
+        alpha = self.schedule.alpha(t)
+        beta = inverse_temperature(alpha, self.channel) if self.channel.redraws else ERASED
         beta = jnp.broadcast_to(jnp.asarray(beta), x_t.shape[:1])[:, None]
         columns = (x_t.T, self.patterns.T)
 
@@ -264,6 +296,8 @@ class EmpiricalJax(eqx.Module):
         def site(_: None, column: tuple[Array, Array]) -> tuple[None, Array]:
             query, stored = column
             others = matches - (query[:, None] == stored[None, :])
+            if not self.channel.redraws:  # of large products nothing would be left for counts
+                others = others - others.max(axis=1, keepdims=True)
             logits = beta * others
             if self.log_counts is not None:
                 logits = logits + self.log_counts
@@ -272,7 +306,7 @@ class EmpiricalJax(eqx.Module):
             return None, jnp.log(matmul(weights, onehot))
 
         _, log_law = jax.lax.scan(site, None, columns)
-        return jnp.moveaxis(log_law, 0, 1)
+        return certain_where_visible(jnp.moveaxis(log_law, 0, 1), x_t, self.channel)
 
 
 def _counts_iv(counts: ArrayLike, n_patterns: int) -> Floats:

@@ -102,7 +102,7 @@ def start_index(n_steps: int, start_t: float, clamp: bool = True, dtype: Any = n
 def corrupt(x_0: Ids, alpha: ArrayLike, uniforms: Floats, fresh: Ids) -> Ids:
     """Forward channel: `fresh` where uniforms < 1 - alpha, else x_0, all (batch, L).
 
-    The law is that of `sampler.noise`, which keeps a token where uniforms < alpha.
+    The law is that of `models.noise.noise`, which keeps a token where uniforms < alpha.
     """
     return np.where(uniforms < 1 - np.asarray(alpha), fresh, x_0)
 

@@ -21,8 +21,13 @@ LOW = 1e-90  # of an entry of a law; LOW**3 is still a number
 
 @njit(cache=True)
 def _evidence(token: int, alpha: float, emission: Floats, out: Floats) -> None:
-    """out[h] = probability of the noisy `token` from state h; emission (H, V), (0, V) a chain."""
+    """out[h] = probability of the noisy `token` from state h; emission (H, V), (0, V) a chain. A
+    masked one, V, says nothing."""
     vocab_size = emission.shape[1]
+    if token >= vocab_size:
+        for h in range(out.shape[0]):
+            out[h] = 1.0
+        return
     hidden = emission.shape[0] > 0
     for h in range(out.shape[0]):
         out[h] = (1.0 - alpha) / vocab_size + (alpha * emission[h, token] if hidden else 0.0)

@@ -161,9 +161,11 @@ def scaled_pass(x_t: Ints, alpha: Floats, rules: Ints) -> tuple[NDArray[Any], ..
         for i in range(seq_len):
             for w in range(LANES):
                 b = start + min(w, n_lanes - 1)
+                masked = x_t[b, i] >= n_symbols  # says nothing
                 for a in range(n_symbols):
-                    up[leaves + i, a, w] = (1.0 - alpha[b]) / n_symbols
-                up[leaves + i, x_t[b, i], w] += alpha[b]
+                    up[leaves + i, a, w] = 1.0 if masked else (1.0 - alpha[b]) / n_symbols
+                if not masked:
+                    up[leaves + i, x_t[b, i], w] += alpha[b]
             _scale(up[leaves + i], log_scale, small, floor)
         first, width = leaves, seq_len
         for k in range(depth - 1, -1, -1):
@@ -228,7 +230,8 @@ def _log_upward(x: Ints, alpha: float, rules: Ints) -> Floats:
     up = np.full((n_nodes, n_symbols), -np.inf)
     for i in range(seq_len):
         for a in range(n_symbols):
-            up[first + i, a] = np.log((1.0 - alpha) / n_symbols + alpha * (a == x[i]))
+            told = (1.0 - alpha) / n_symbols + alpha * (a == x[i])
+            up[first + i, a] = 0.0 if x[i] >= n_symbols else np.log(told)
     for k in range(depth - 1, -1, -1):
         width //= branching
         for node in range(width):

@@ -16,15 +16,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from am_theory import channel
+from am_theory.channel import Channel, LogLinear
 from models.exact import _kernels
 from models.sources import _hierarchy_kernels as kernels
 from models.sources.law import (
     EntropyLaw,
     Estimate,
     MutualInformation,
+    NoisyPairs,
     entropy_of,
-    noisy_pairs,
 )
 from models.sources.population import (
     PopulationDenoiser,
@@ -189,12 +189,17 @@ class HierarchySource:
         return self.loo_entropy_estimate().value
 
     def mutual_information(
-        self, alpha: float, rng: np.random.Generator | None = None, n: int = 20_000
+        self,
+        alpha: float,
+        rng: np.random.Generator | None = None,
+        n: int = 20_000,
+        channel: Channel | None = None,
     ) -> MutualInformation:
         """I(x_0; x_t) in nats by Monte Carlo over `n` strings (fixed seed without `rng`)."""
-        x_0, x_t = noisy_pairs(self, alpha, rng, n)
-        log_prob = self._pass(x_t, np.full(n, alpha))[2]
-        return MutualInformation.from_pairs(x_0, x_t, alpha, self.vocab_size, log_prob)
+        pairs = NoisyPairs.draw(self, alpha, rng, n, channel)
+        return MutualInformation.from_pairs(
+            pairs, self.vocab_size, self._pass(pairs.x_t, pairs.alpha)[2]
+        )
 
     def _pass(self, x_t: Tokens, alpha: Floats) -> tuple[Floats, Floats, Floats]:
         """log_loo (B, L, V), log class posterior (B, V), log p(x_t) (B,).
@@ -215,9 +220,11 @@ class HierarchySource:
                     rows[which] -= np.logaddexp.reduce(rows[which], -1, keepdims=True)
         return log_loo, log_class, log_prob
 
-    def population_denoiser(self, schedule: Any = channel.LogLinear()) -> HierarchyDenoiser:
+    def population_denoiser(
+        self, schedule: Any = LogLinear(), channel: Channel | None = None
+    ) -> HierarchyDenoiser:
         """The exact denoiser of this law."""
-        return HierarchyDenoiser(self, schedule)
+        return HierarchyDenoiser(self, schedule, channel)
 
 
 def _logs_of_scaled_pass(*arguments: Any) -> tuple[Floats, Floats, Floats, Floats]:
@@ -262,9 +269,10 @@ class HierarchyDenoiser(PopulationDenoiser):
 
         Raises ValueError where the context has probability zero (possible only at alpha = 1).
         """
-        log_loo, _, _ = self.source._pass(*self._inputs(x_t, t))
+        tokens, alpha = self._inputs(x_t, t)
+        log_loo, _, _ = self.source._pass(tokens, alpha)
         refuse_impossible_context(~np.isfinite(log_loo.max(-1)))
-        return log_loo
+        return self._visible(log_loo, tokens)
 
     def log_class_posterior(self, x_t: ArrayLike, t: ArrayLike) -> Floats:
         """log p(root symbol | x_t), (batch, V). Raises ValueError where x_t is impossible."""
@@ -274,7 +282,9 @@ class HierarchyDenoiser(PopulationDenoiser):
 
     def log_prob_noisy(self, x_t: ArrayLike, t: ArrayLike) -> Floats:
         """log p(x_t) in nats, (batch,)."""
-        return self.source._pass(*self._inputs(x_t, t))[2]
+        tokens, alpha = self._inputs(x_t, t, certain=True)
+        log_prob: Floats = self.source._pass(tokens, alpha)[2] + self._masking(tokens, t)
+        return log_prob
 
     def posterior_draw(self, rng: np.random.Generator, x_t: ArrayLike, t: ArrayLike) -> Tokens:
         """One exact joint draw of p(x_0 | x_t) per row, (batch, L)."""
@@ -284,10 +294,10 @@ class HierarchyDenoiser(PopulationDenoiser):
             kernels.posterior_trees, len(tokens), [tokens, alpha, uniforms], [self.source.rules]
         )
         refuse_impossible_tokens(trees < 0)
-        return trees[:, -self.seq_len :].astype(tokens.dtype)
+        return trees[:, -self.seq_len :].astype(token_dtype(self.vocab_size))
 
     def jax(self) -> HierarchyJax:
         """The same denoiser as a JAX module, usable inside jit."""
         from models.sources.jax_twins import HierarchyJax
 
-        return HierarchyJax(self.source.rules, self.schedule)
+        return HierarchyJax(self.source.rules, self.schedule, self.channel)

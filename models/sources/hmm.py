@@ -14,14 +14,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from am_theory import channel
+from am_theory.channel import Channel, LogLinear
 from models.sources.law import (
     EntropyLaw,
     Estimate,
     MutualInformation,
+    NoisyPairs,
     draw_rows,
     entropy_of,
-    noisy_pairs,
 )
 from models.sources.markov import MarkovDenoiser, MarkovSource, smooth
 from models.tokens import Tokens, check_tokens, check_vocabulary, token_dtype
@@ -138,13 +138,20 @@ class HiddenMarkovSource:
         return self.loo_entropy_estimate().value
 
     def mutual_information(
-        self, alpha: float, rng: np.random.Generator | None = None, n: int = 20_000
+        self,
+        alpha: float,
+        rng: np.random.Generator | None = None,
+        n: int = 20_000,
+        channel: Channel | None = None,
     ) -> MutualInformation:
         """I(x_0; x_t) in nats by Monte Carlo over `n` sequences (fixed seed without `rng`)."""
-        x_0, x_t = noisy_pairs(self, alpha, rng, n)
-        log_prob = smooth(self, x_t, np.full(n, alpha))[1]
-        return MutualInformation.from_pairs(x_0, x_t, alpha, self.vocab_size, log_prob)
+        pairs = NoisyPairs.draw(self, alpha, rng, n, channel)
+        return MutualInformation.from_pairs(
+            pairs, self.vocab_size, smooth(self, pairs.x_t, pairs.alpha)[1]
+        )
 
-    def population_denoiser(self, schedule: Any = channel.LogLinear()) -> MarkovDenoiser:
+    def population_denoiser(
+        self, schedule: Any = LogLinear(), channel: Channel | None = None
+    ) -> MarkovDenoiser:
         """The exact denoiser of this law: forward-backward over the states."""
-        return MarkovDenoiser(self, schedule)
+        return MarkovDenoiser(self, schedule, channel)

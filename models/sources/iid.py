@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from am_theory import channel
+from am_theory.channel import Channel, LogLinear, kernel, likelihood
 from models.sources.law import EntropyLaw, MutualInformation, draw_rows, entropy_of
 from models.sources.population import PopulationDenoiser, refuse_impossible_tokens
-from models.tokens import Tokens, check_tokens, check_vocabulary, token_dtype
+from models.tokens import Tokens, check_level, check_tokens, check_vocabulary, token_dtype
 
 Floats = NDArray[np.float64]
 
@@ -69,18 +69,22 @@ class IidSource:
         return self.loo_entropy(), 0.0
 
     def mutual_information(
-        self, alpha: float, rng: np.random.Generator | None = None, n: int = 0
+        self,
+        alpha: float,
+        rng: np.random.Generator | None = None,
+        n: int = 0,
+        channel: Channel | None = None,
     ) -> MutualInformation:
         """I(x_0; x_t) in nats a sequence, exact: L times that of one token."""
-        joint = self.probs[:, None] * (
-            alpha * np.eye(self.vocab_size) + (1 - alpha) / self.vocab_size
-        )
+        joint = self.probs[:, None] * kernel(alpha, channel or self.vocab_size)
         one = entropy_of(self.probs) + entropy_of(joint.sum(0)) - entropy_of(joint.ravel())
         return MutualInformation(float(self.seq_len * one), 0.0)
 
-    def population_denoiser(self, schedule: Any = channel.LogLinear()) -> IidDenoiser:
+    def population_denoiser(
+        self, schedule: Any = LogLinear(), channel: Channel | None = None
+    ) -> IidDenoiser:
         """The exact denoiser of this law."""
-        return IidDenoiser(self, schedule)
+        return IidDenoiser(self, schedule, channel)
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,24 +96,25 @@ class IidDenoiser(PopulationDenoiser):
         tokens, _ = self._inputs(x_t, t)
         with np.errstate(divide="ignore"):
             row = np.log(self.source.probs)
-        return np.broadcast_to(row, (*tokens.shape, self.vocab_size)).copy()
+        law = np.broadcast_to(row, (*tokens.shape, self.vocab_size)).copy()
+        return self._visible(law, tokens)
 
-    def _full(self, tokens: Tokens, alpha: Floats) -> Floats:
-        alpha = alpha[:, None, None]
-        likelihood = np.repeat((1 - alpha) / self.vocab_size, self.seq_len, axis=1)
-        law = np.repeat(likelihood, self.vocab_size, axis=2)
-        own = np.arange(self.vocab_size) == tokens[..., None]
-        return (law + alpha * own) * self.source.probs
+    def _full(self, x_t: ArrayLike, t: ArrayLike) -> Floats:
+        tokens, _ = self._inputs(x_t, t)
+        alpha = self.schedule.alpha(check_level(t, len(tokens)))
+        told: Floats = likelihood(tokens, alpha, self.channel)
+        return told * self.source.probs
 
     def log_prob_noisy(self, x_t: ArrayLike, t: ArrayLike) -> Floats:
         """log p(x_t) in nats, (batch,)."""
         with np.errstate(divide="ignore"):
-            total: Floats = np.log(self._full(*self._inputs(x_t, t)).sum(-1)).sum(1)
+            total: Floats = np.log(self._full(x_t, t).sum(-1)).sum(1)
         return total
 
     def posterior_draw(self, rng: np.random.Generator, x_t: ArrayLike, t: ArrayLike) -> Tokens:
         """One exact joint draw of p(x_0 | x_t) per row, (batch, L): sites are independent."""
-        tokens, alpha = self._inputs(x_t, t)
-        rows = self._full(tokens, alpha).reshape(-1, self.vocab_size)
+        law = self._full(x_t, t)
+        rows = law.reshape(-1, self.vocab_size)
         refuse_impossible_tokens(rows.sum(1) == 0)
-        return draw_rows(rows, rng.random(len(rows))).reshape(tokens.shape).astype(tokens.dtype)
+        drawn = draw_rows(rows, rng.random(len(rows))).reshape(law.shape[:2])
+        return drawn.astype(token_dtype(self.vocab_size))

@@ -13,13 +13,20 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from am_theory import channel
+from am_theory.channel import Channel, inverse_temperature
+from models.denoiser import certain_where_visible
 from models.networks.products import matmul
 
+# log of what a visible token that contradicts a law costs, where the channel does not redraw
+CONTRADICTION = 27.0
 
-def _betas(schedule: Any, t: Any, vocab_size: int, batch: int) -> Array:
-    """beta (batch,) = log of the channel's likelihood ratio; in float64 of a concrete t."""
-    beta = channel.inverse_temperature(schedule.alpha(t), vocab_size)
+
+def _betas(schedule: Any, t: Any, noise: Channel, batch: int) -> Array:
+    """beta (batch,) = log of the channel's likelihood ratio at visible tokens; in float64 of a
+    concrete t."""
+    if not noise.redraws:
+        return jnp.full((batch,), CONTRADICTION)
+    beta = inverse_temperature(schedule.alpha(t), noise)
     return jnp.broadcast_to(jnp.asarray(beta), (batch,))
 
 
@@ -39,12 +46,13 @@ class HierarchyJax(eqx.Module):
     vocab_size: int = eqx.field(static=True)
     seq_len: int = eqx.field(static=True)
     schedule: Any = eqx.field(static=True)
+    channel: Channel = eqx.field(static=True)
 
-    def __init__(self, rules: np.ndarray, schedule: Any) -> None:
+    def __init__(self, rules: np.ndarray, schedule: Any, noise: Channel) -> None:
         self.rules = jnp.asarray(rules, jnp.int32)
         self.vocab_size = rules.shape[1]
         self.seq_len = rules.shape[3] ** rules.shape[0]
-        self.schedule = schedule
+        self.schedule, self.channel = schedule, noise
 
     def _families(self, message: Array, rule: Array) -> list[Array]:
         """Message of child j at rule[..., j], each (batch, parents, v m)."""
@@ -54,7 +62,7 @@ class HierarchyJax(eqx.Module):
 
     def _upward(self, x_t: Array, t: Any) -> list[Array]:
         """Log messages (batch, s**k, v) of every level k, leaves first, up to constants."""
-        beta = _betas(self.schedule, t, self.vocab_size, len(x_t))[:, None, None]
+        beta = _betas(self.schedule, t, self.channel, len(x_t))[:, None, None]
         message = jnp.where(x_t[..., None] == jnp.arange(self.vocab_size), 0, -beta)
         levels = [message]
         for rule in self.rules[::-1]:
@@ -79,7 +87,7 @@ class HierarchyJax(eqx.Module):
                 part = sum(family[:j] + family[j + 1 :], parent)
                 children.append(_log_sum_into(part, rule[..., j].ravel(), self.vocab_size))
             down = jnp.stack(children, axis=2).reshape(below.shape)
-        return jax.nn.log_softmax(down, axis=-1)
+        return certain_where_visible(jax.nn.log_softmax(down, axis=-1), x_t, self.channel)
 
     def log_class_posterior(self, x_t: Int[Array, "batch L"], t: Any) -> Float[Array, "batch V"]:
         """log p(root symbol | x_t), (batch, V)."""
@@ -99,24 +107,31 @@ class SmootherJax(eqx.Module):
     vocab_size: int = eqx.field(static=True)
     seq_len: int = eqx.field(static=True)
     schedule: Any = eqx.field(static=True)
+    channel: Channel = eqx.field(static=True)
 
-    def __init__(self, source: Any, schedule: Any) -> None:
+    def __init__(self, source: Any, schedule: Any, noise: Channel) -> None:
         with np.errstate(divide="ignore"):
             self.log_initial = jnp.asarray(np.log(source.initial))
             self.log_transition = jnp.asarray(np.log(source.transition))
         hidden = len(source.emission) > 0
         self.emission = jnp.asarray(source.emission if hidden else np.eye(source.vocab_size))
         self.vocab_size, self.seq_len = source.vocab_size, source.seq_len
-        self.schedule = schedule
+        self.schedule, self.channel = schedule, noise
 
     def log_loo(self, x_t: Int[Array, "batch L"], t: Any) -> Float[Array, "batch L V"]:
         """Leave-one-out law, (batch, L, V): prediction from the left times that from the right."""
         columns = jnp.asarray(x_t).T
-        beta = _betas(self.schedule, t, self.vocab_size, columns.shape[1])[:, None]
+        beta = _betas(self.schedule, t, self.channel, columns.shape[1])[:, None]
         floor, spread = jnp.exp(-beta), -jnp.expm1(-beta)  # the channel, over its largest entry
 
         def log_evidence(tokens: Array) -> Array:
-            return jnp.log(floor + spread * self.emission.T[tokens])
+            told = floor + spread * self.emission.T[jnp.minimum(tokens, self.vocab_size - 1)]
+            masked = (tokens >= self.vocab_size)[:, None]
+            return (
+                jnp.log(told)
+                if self.channel.mask_id is None
+                else jnp.where(masked, 0.0, jnp.log(told))
+            )
 
         def step(message: Array, tokens: Array, log_matrix: Array) -> tuple[Array, Array]:
             filtered = message + log_evidence(tokens)
@@ -133,4 +148,5 @@ class SmootherJax(eqx.Module):
             reverse=True,
         )
         states = jax.nn.softmax(left + right, axis=-1)
-        return jnp.moveaxis(jnp.log(matmul(states, self.emission)), 0, 1)
+        law = jnp.moveaxis(jnp.log(matmul(states, self.emission)), 0, 1)
+        return certain_where_visible(law, jnp.asarray(x_t), self.channel)

@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import xlogy
 
+from am_theory.channel import Channel, Uniform, visible_alpha
+from models.noise import noise
 from models.tokens import Tokens
 
 Floats = NDArray[np.float64]
@@ -64,15 +66,31 @@ class Estimate:
         return cls(float(weights @ values), error)
 
 
-def noisy_pairs(
-    source: Any, alpha: float, rng: np.random.Generator | None, n: int
-) -> tuple[Tokens, Tokens]:
-    """`n` pairs (x_0, x_t) of a source and the channel, of a fixed seed without `rng`."""
-    rng = np.random.default_rng(0) if rng is None else rng
-    x_0 = source.sample(rng, n)
-    keep = rng.random(x_0.shape) < alpha
-    fresh = rng.integers(source.vocab_size, size=x_0.shape)
-    return x_0, np.where(keep, x_0, fresh).astype(x_0.dtype)
+@dataclass(frozen=True)
+class NoisyPairs:
+    """`n` independent pairs of a source and a channel, of a fixed seed without `rng`.
+
+    x_0, x_t (n, L); alpha (n,), the kept fraction among visible tokens.
+    """
+
+    x_0: Tokens
+    x_t: Tokens
+    alpha: Floats
+
+    @classmethod
+    def draw(
+        cls,
+        source: Any,
+        alpha: float,
+        rng: np.random.Generator | None,
+        n: int,
+        channel: Channel | None,
+    ) -> NoisyPairs:
+        rng = np.random.default_rng(0) if rng is None else rng
+        kind = Uniform(source.vocab_size) if channel is None else channel
+        x_0 = source.sample(rng, n)
+        kept = np.full(n, visible_alpha(alpha, kind))
+        return cls(x_0, noise(rng, x_0, alpha, kind), kept)
 
 
 @dataclass(frozen=True)
@@ -84,16 +102,13 @@ class MutualInformation:
 
     @classmethod
     def from_pairs(
-        cls,
-        x_0: NDArray[np.unsignedinteger],
-        x_t: NDArray[np.unsignedinteger],
-        alpha: float,
-        vocab_size: int,
-        log_prob_noisy: Floats,
+        cls, pairs: NoisyPairs, vocab_size: int, log_prob_noisy: Floats
     ) -> MutualInformation:
-        """Mean of log q(x_t | x_0) - log p(x_t) over independent pairs (n, L)."""
-        agree = (x_0 == x_t).sum(1)
-        unequal = x_0.shape[1] - agree
+        """Mean of log q(x_t | x_0) - log p(x_t); which sites are masked cancels, and
+        `log_prob_noisy` (n,) is of the visible tokens."""
+        alpha = float(pairs.alpha[0])
+        agree = (pairs.x_0 == pairs.x_t).sum(1)
+        unequal = (pairs.x_t < vocab_size).sum(1) - agree
         with np.errstate(divide="ignore"):
             log_keep = np.log(alpha + (1 - alpha) / vocab_size)
             log_change = np.log((1 - alpha) / vocab_size)

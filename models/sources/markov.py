@@ -1,7 +1,8 @@
 """Stationary or started Markov chains of tokens, with their exact denoiser.
 
-Seen through the uniform channel a chain is a hidden Markov model with emission
-e_i(v) = alpha 1[v = x_t^i] + (1 - alpha)/V, so forward-backward gives every law.
+Seen through a channel a chain is a hidden Markov model with emission
+e_i(v) = r 1[v = x_t^i] + (1 - r)/V at visible sites, r the kept fraction among them, and 1 at
+masked ones, so forward-backward gives every law.
 """
 
 from __future__ import annotations
@@ -12,10 +13,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from am_theory import channel
+from am_theory.channel import Channel, LogLinear
 from models.exact import _kernels
 from models.sources import _chain_kernels as kernels
-from models.sources.law import EntropyLaw, MutualInformation, draw_rows, entropy_of, noisy_pairs
+from models.sources.law import EntropyLaw, MutualInformation, NoisyPairs, draw_rows, entropy_of
 from models.sources.population import (
     PopulationDenoiser,
     refuse_impossible_context,
@@ -168,22 +169,29 @@ class MarkovSource:
         return mean, float(squares.sum() / self.seq_len**2 - mean**2)
 
     def mutual_information(
-        self, alpha: float, rng: np.random.Generator | None = None, n: int = 20_000
+        self,
+        alpha: float,
+        rng: np.random.Generator | None = None,
+        n: int = 20_000,
+        channel: Channel | None = None,
     ) -> MutualInformation:
         """I(x_0; x_t) = E[log q(x_t | x_0) - log p(x_t)] in nats, by Monte Carlo over `n`
         independent sequences (of a fixed seed where `rng` is not given)."""
-        x_0, x_t = noisy_pairs(self, alpha, rng, n)
-        log_prob = smooth(self, x_t, np.full(n, alpha))[1]
-        return MutualInformation.from_pairs(x_0, x_t, alpha, self.vocab_size, log_prob)
+        pairs = NoisyPairs.draw(self, alpha, rng, n, channel)
+        return MutualInformation.from_pairs(
+            pairs, self.vocab_size, smooth(self, pairs.x_t, pairs.alpha)[1]
+        )
 
     @property
     def emission(self) -> Floats:
         """No rows: a state is its own token."""
         return np.empty((0, self.vocab_size))
 
-    def population_denoiser(self, schedule: Any = channel.LogLinear()) -> MarkovDenoiser:
+    def population_denoiser(
+        self, schedule: Any = LogLinear(), channel: Channel | None = None
+    ) -> MarkovDenoiser:
         """The exact denoiser of this law."""
-        return MarkovDenoiser(self, schedule)
+        return MarkovDenoiser(self, schedule, channel)
 
 
 class StateChain(Protocol):
@@ -233,13 +241,15 @@ class MarkovDenoiser(PopulationDenoiser):
         Raises ValueError where the context has probability zero (possible only at
         alpha = 1 with forbidden transitions).
         """
-        log_loo, _ = smooth(self.source, *self._inputs(x_t, t))
+        tokens, alpha = self._inputs(x_t, t)
+        log_loo, _ = smooth(self.source, tokens, alpha)
         refuse_impossible_context(np.isnan(log_loo))
-        return log_loo
+        return self._visible(log_loo, tokens)
 
     def log_prob_noisy(self, x_t: ArrayLike, t: ArrayLike) -> Floats:
         """log p(x_t) in nats, (batch,)."""
-        return smooth(self.source, *self._inputs(x_t, t))[1]
+        tokens, alpha = self._inputs(x_t, t, certain=True)
+        return smooth(self.source, tokens, alpha)[1] + self._masking(tokens, t)
 
     def posterior_draw(self, rng: np.random.Generator, x_t: ArrayLike, t: ArrayLike) -> Tokens:
         """One exact joint draw of p(x_0 | x_t) per row, (batch, L)."""
@@ -250,16 +260,16 @@ class MarkovDenoiser(PopulationDenoiser):
         )
         refuse_impossible_tokens(states < 0)
         if len(self.source.emission) == 0:
-            return states.astype(tokens.dtype)
+            return states.astype(token_dtype(self.vocab_size))
         # given its state and its noisy token, a token depends on nothing else
         weight = np.where(np.arange(self.vocab_size) == tokens[..., None], 1.0, 0.0)
         floor = ((1 - alpha) / self.vocab_size)[:, None, None]
         rows = self.source.emission[states] * (alpha[:, None, None] * weight + floor)
         drawn = draw_rows(rows.reshape(-1, self.vocab_size), rng.random(tokens.size))
-        return drawn.reshape(tokens.shape).astype(tokens.dtype)
+        return drawn.reshape(tokens.shape).astype(token_dtype(self.vocab_size))
 
     def jax(self) -> SmootherJax:
         """The same denoiser as a JAX module, usable inside jit."""
         from models.sources.jax_twins import SmootherJax
 
-        return SmootherJax(self.source, self.schedule)
+        return SmootherJax(self.source, self.schedule, self.channel)

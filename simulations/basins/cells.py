@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from am_theory.channel import LogLinear, corruption_rate
 from models.exact.empirical import EmpiricalDenoiser
-from models.sampler import noise
+from models.noise import noise
 from models.streams import stream
 from models.tokens import Tokens
 from simulations.basins.config import PLACE, TRAINED, Config, memories_of

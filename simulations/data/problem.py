@@ -104,7 +104,8 @@ def describe_default_source() -> str:
     """The figures of the module docstring, computed."""
     # Not at the top: the launcher of a sweep imports this module and needs no JAX.
     from models.denoiser import log_full
-    from models.sampler import decode_best_change, noise
+    from models.noise import noise
+    from models.sampler import decode_best_change
 
     source = make_source("markov", 16, 16)
     law_of_entropies = source.loo_entropy_law()

@@ -14,7 +14,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from models.exact.empirical import EmpiricalDenoiser
-from models.sampler import noise
+from models.noise import noise
 from models.streams import stream
 from models.tokens import Tokens
 from simulations.entropy.checks import checks_cell

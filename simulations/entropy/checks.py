@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from am_theory import channel
 from models.exact.empirical import EmpiricalDenoiser
-from models.sampler import noise
+from models.noise import noise
 from models.streams import stream
 from models.tokens import Tokens
 from simulations.data.problem import make_source

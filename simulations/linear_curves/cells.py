@@ -15,7 +15,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from models.networks.linear import LinearDenoiser, fit_draws
-from models.sampler import noise
+from models.noise import noise
 from models.sources import IidSource
 from models.streams import stream
 from simulations.linear_curves.config import SPLITS, Case, LinearConfig, train_sizes

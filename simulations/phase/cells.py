@@ -16,8 +16,9 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from models.exact.empirical import EmpiricalDenoiser
+from models.noise import noise
 from models.relaxation import relax
-from models.sampler import generate, noise
+from models.sampler import generate
 from models.streams import stream
 from models.tokens import Tokens
 from simulations.data.problem import Problem

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from am_theory import channel, empirical
 from models.exact.empirical import EmpiricalDenoiser
-from models.sampler import ancestral, noise
+from models.noise import noise
+from models.sampler import ancestral
 from models.streams import stream
 from simulations.data.problem import make_source
 from simulations.measure.checks import Check, as_dataset, check_mean

@@ -14,7 +14,8 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from am_theory import channel
-from models.sampler import ancestral, noise
+from models.noise import noise
+from models.sampler import ancestral
 from models.sources import HierarchySource, IidSource, MarkovSource
 from models.sources.permutations import permutation_chain
 from models.streams import stream

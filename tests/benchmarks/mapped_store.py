@@ -19,7 +19,7 @@ import numpy as np
 from models.exact import _kernels
 from models.exact.empirical import EmpiricalDenoiser
 from models.exact.mapped import open_patterns
-from models.sampler import noise
+from models.noise import noise
 from tests.benchmarks.timing import interleaved
 
 VOCAB, BATCH, LEVEL = 32, 64, 0.25

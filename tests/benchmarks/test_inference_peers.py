@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from models.denoiser import log_full
-from models.sampler import noise
+from models.noise import noise
 from models.sources import HiddenMarkovSource, HierarchySource
 from tests.benchmarks.timing import interleaved, seconds, show
 from tests.helpers import ROOT

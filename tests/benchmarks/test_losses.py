@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from models.denoiser import log_full
-from models.sampler import ancestral, noise
+from models.noise import noise
+from models.sampler import ancestral
 from models.streams import stream
 from models.training.loss import LOSSES
 from simulations.data.problem import make_problem

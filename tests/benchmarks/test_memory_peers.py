@@ -21,7 +21,7 @@ from models.exact._kernels import in_parallel
 from models.exact.empirical import EmpiricalDenoiser
 from models.exact.hamming import HammingStore
 from models.memories import hopfield
-from models.sampler import noise
+from models.noise import noise
 from tests.benchmarks.timing import interleaved, show
 from tests.helpers import ROOT
 from tests.peers.forms import faiss_index, one_hot, one_hot_bits, product_posterior, torch_posterior

@@ -13,6 +13,7 @@ from am_theory.channel import LogLinear, corruption_rate, full_from_loo
 from models import sampler
 from models.errors import TokenRangeError
 from models.exact.empirical import EmpiricalDenoiser
+from models.noise import noise
 from tests import oracles, strategies
 from tests.helpers import assert_close, shared, within_standard_errors
 from tests.registry import SOURCES
@@ -43,7 +44,7 @@ def agrees(counts: np.ndarray, law: np.ndarray) -> None:
 def test_realised_corruption_rate(alpha, vocab_size):
     rng = generator(1)
     x_0 = rng.integers(vocab_size, size=(5000, 8)).astype(np.uint8)
-    x_t = sampler.noise(rng, x_0, alpha, vocab_size)
+    x_t = noise(rng, x_0, alpha, vocab_size)
     assert x_t.dtype == np.uint8
     changed = (x_t != x_0).mean(axis=1)
     within_standard_errors(changed, corruption_rate(alpha, vocab_size))
@@ -53,7 +54,7 @@ def test_realised_corruption_rate(alpha, vocab_size):
 
 def test_no_noise_keeps_every_token():
     x_0 = generator().integers(4, size=(50, 8))
-    np.testing.assert_array_equal(sampler.noise(generator(), x_0, 1.0, 4), x_0)
+    np.testing.assert_array_equal(noise(generator(), x_0, 1.0, 4), x_0)
 
 
 class Recorded:
@@ -75,7 +76,7 @@ def test_noise_equals_recorded_arrays():
     data = np.load(shared("golden/diffusion.npz"))
     # There a token is redrawn where u < 1 - alpha; here it is kept where u < alpha.
     draws = Recorded(1 - data["qxt_u"], data["qxt_rand_tokens"])
-    found = sampler.noise(draws, data["qxt_x0"], data["qxt_alpha"], 19)
+    found = noise(draws, data["qxt_x0"], data["qxt_alpha"], 19)
     np.testing.assert_array_equal(found, data["qxt_xt"])
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from am_theory import channel
 from models.exact.empirical import EmpiricalDenoiser
-from models.sampler import noise
+from models.noise import noise
 from tests.peers.forms import one_hot, product_posterior, torch_posterior
 
 torch = pytest.importorskip("torch")

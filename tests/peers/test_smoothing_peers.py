@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from models.denoiser import log_full
-from models.sampler import noise
+from models.noise import noise
 from models.sources import HiddenMarkovSource, MarkovSource
 from tests.helpers import assert_close
 from tests.peers.forms import dynamax_smoother, full_law, hmmlearn_smoother

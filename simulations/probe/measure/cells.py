@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from am_theory.channel import inverse_temperature
 from models.exact.hamming import HammingStore
-from models.sampler import ancestral, generate, noise
+from models.noise import noise
+from models.sampler import ancestral, generate
 from models.streams import stream
 from models.tokens import Tokens
 from simulations.measure.counts import Counts, corrupted_count, count_tokens, stratified_levels

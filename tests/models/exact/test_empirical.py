@@ -15,7 +15,7 @@ from models.denoiser import log_full
 from models.errors import NumbaInsideJitError, TokenRangeError
 from models.exact import _hamming_kernels
 from models.exact.empirical import EmpiricalDenoiser
-from models.sampler import noise
+from models.noise import noise
 from models.sources import MarkovSource
 from tests import oracles, strategies
 from tests.helpers import assert_close, within_standard_errors

@@ -15,7 +15,7 @@ from models.errors import TokenRangeError
 from models.networks import linear
 from models.networks.linear import LinearDenoiser, fit_draws
 from models.networks.linear_filter import LinearFilter, encode, encoded_law, token_code
-from models.sampler import noise
+from models.noise import noise
 from tests.helpers import assert_close
 
 

@@ -17,7 +17,7 @@ from rich.console import Console
 
 from am_theory import channel, empirical
 from models.exact.empirical import EmpiricalDenoiser
-from models.sampler import noise
+from models.noise import noise
 from simulations.basins.analysis import bound_checks, exact_checks
 from simulations.basins.cells import error_count, exact_errors, make_queries
 from simulations.basins.config import (

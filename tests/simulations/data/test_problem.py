@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from models.denoiser import log_full
-from models.sampler import decode_best_change, noise
+from models.noise import noise
+from models.sampler import decode_best_change
 from models.sources.permutations import PERMUTATIONS, permutation_chain
 from models.streams import stream
 from simulations.data.problem import make_problem, make_source

@@ -14,7 +14,8 @@ from scipy.stats import norm
 
 from am_theory import channel
 from models.exact.empirical import EmpiricalDenoiser
-from models.sampler import ancestral, noise, reverse_law
+from models.noise import noise
+from models.sampler import ancestral, reverse_law
 from models.sources import IidSource, MarkovSource
 from simulations.console.errors import UserError
 from simulations.entropy.analysis import _collapse, _half_way, analyse, findings, run_and_channel

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from am_theory import channel
-from models.sampler import noise
+from models.noise import noise
 from simulations.measure.counts import (
     corrupted_count,
     count_tokens,

@@ -21,9 +21,10 @@ from am_theory import channel
 from models.denoiser import log_full
 from models.exact.empirical import EmpiricalDenoiser
 from models.networks.mlp import MLPDenoiser
+from models.noise import noise
 from models.released.checkpoint import save_model
 from models.released.paper_protocol import law_of
-from models.sampler import decode_argmax, decode_best_change, noise
+from models.sampler import decode_argmax, decode_best_change
 from models.streams import stream
 from simulations.console.errors import UserError
 from simulations.measure.counts import count_tokens, law_statistics, nelbo_rates
