@@ -11,8 +11,7 @@ the mask's id V. The formulas take NumPy and JAX arrays alike and may be used in
 ``vmap`` and ``grad``. Values are checked on concrete input only. `alpha` is a number, or an array
 whose axes are the leading axes of the tokens, as (batch,). The dtype of the distribution sets that
 of the result; give `alpha` as a Python float or a float64 array to keep 1 - alpha accurate near
-alpha = 1. The training loss is in `am_theory.nelbo` and
-named here too.
+alpha = 1. The loss is in `am_theory.nelbo`.
 """
 
 from __future__ import annotations

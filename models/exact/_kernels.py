@@ -34,6 +34,7 @@ PACKED_BYTES = 2**28  # of tokens, up to which codes of pairs are held
 # factor exp(beta) by which a leave-one-out law can raise them, is below exp(-32): no law
 # moves by more than that in total variation.
 NEGLIGIBLE = 32.0
+ERASED = 1e4  # for an infinite inverse temperature: exp(-ERASED) is 0 in every precision
 GROUP = 8  # queries whose distances to the store are held at once
 SCAN = 256  # patterns looked at together for any that is kept
 GROUP_BYTES = 2**20  # more than two queries are held only below this size

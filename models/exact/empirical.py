@@ -10,13 +10,9 @@ Ambrogioni 2024 (arXiv:2309.17290); Demircigil et al. 2017 (arXiv:1702.01929) fo
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import equinox as eqx
-import jax
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import xlogy
 
@@ -26,12 +22,13 @@ from models.exact import _kernels
 from models.exact.hamming import HammingStore
 from models.exact.mapped import check_file, check_unchanged
 from models.memory_size import refuse_beyond_memory
-from models.networks.products import matmul
 from models.tokens import Tokens, check_level, check_tokens, check_vocabulary
+
+if TYPE_CHECKING:
+    from models.exact.empirical_jax import EmpiricalJax
 
 Floats = NDArray[np.float64]
 CHUNK = 4096  # queries whose (chunk, L, V) marginals are held at once
-ERASED = 1e4  # for an infinite inverse temperature: exp(-ERASED) is 0 in every precision
 
 
 @dataclass(frozen=True)
@@ -106,7 +103,7 @@ class EmpiricalDenoiser:
 
     def _beta(self, alpha: Floats) -> Floats:
         if not self.channel.redraws:
-            return np.full(np.shape(alpha), ERASED)
+            return np.full(np.shape(alpha), _kernels.ERASED)
         return np.asarray(inverse_temperature(alpha, self.channel))
 
     def _pass(
@@ -217,7 +214,7 @@ class EmpiricalDenoiser:
             floor = np.log(np.maximum(rates.redraw, 1e-12) / self.vocab_size)
             total: Floats = visible * floor + masking + log_z
             return total
-        fits = xlogy(visible, alpha) + masking + log_z - ERASED * matches
+        fits = xlogy(visible, alpha) + masking + log_z - _kernels.ERASED * matches
         return np.where(matches == visible, fits, -np.inf)
 
     def nearest(
@@ -257,6 +254,10 @@ class EmpiricalDenoiser:
 
     def jax(self) -> EmpiricalJax:
         """The same denoiser as a JAX module, usable inside jit."""
+        import jax.numpy as jnp
+
+        from models.exact.empirical_jax import EmpiricalJax
+
         return EmpiricalJax(
             jnp.asarray(self.patterns, jnp.int32),
             jnp.log(jnp.asarray(self._counts)) if self._counts.size else None,
@@ -265,48 +266,6 @@ class EmpiricalDenoiser:
             self.schedule,
             self.channel,
         )
-
-
-class EmpiricalJax(eqx.Module):
-    """JAX twin of EmpiricalDenoiser: O(batch K) memory, a scan over sites."""
-
-    patterns: Int[Array, "K L"]
-    log_counts: Float[Array, " K"] | None
-    vocab_size: int = eqx.field(static=True)
-    seq_len: int = eqx.field(static=True)
-    schedule: Any = eqx.field(static=True)
-    channel: Channel = eqx.field(static=True)
-
-    def log_loo(self, x_t: Int[Array, "batch L"], t: Any) -> Float[Array, "batch L V"]:
-        """Leave-one-out law, (batch, L, V): site i weighs patterns by the other sites only."""
-        x_t = jnp.asarray(x_t)
-        # Of a concrete t the inverse temperature is computed in float64, before it is rounded.
-        alpha = self.schedule.alpha(t)
-        beta = inverse_temperature(alpha, self.channel) if self.channel.redraws else ERASED
-        beta = jnp.broadcast_to(jnp.asarray(beta), x_t.shape[:1])[:, None]
-        columns = (x_t.T, self.patterns.T)
-
-        def count(matches: Array, column: tuple[Array, Array]) -> tuple[Array, None]:
-            query, stored = column
-            return matches + (query[:, None] == stored[None, :]), None
-
-        start = jnp.zeros((x_t.shape[0], self.patterns.shape[0]), jnp.int32)
-        matches, _ = jax.lax.scan(count, start, columns)
-
-        def site(_: None, column: tuple[Array, Array]) -> tuple[None, Array]:
-            query, stored = column
-            others = matches - (query[:, None] == stored[None, :])
-            if not self.channel.redraws:  # of large products nothing would be left for counts
-                others = others - others.max(axis=1, keepdims=True)
-            logits = beta * others
-            if self.log_counts is not None:
-                logits = logits + self.log_counts
-            weights = jax.nn.softmax(logits, axis=1)
-            onehot = jax.nn.one_hot(stored, self.vocab_size, dtype=weights.dtype)
-            return None, jnp.log(matmul(weights, onehot))
-
-        _, log_law = jax.lax.scan(site, None, columns)
-        return certain_where_visible(jnp.moveaxis(log_law, 0, 1), x_t, self.channel)
 
 
 def _counts_iv(counts: ArrayLike, n_patterns: int) -> Floats:

@@ -197,15 +197,12 @@ class HierarchySource:
     ) -> MutualInformation:
         """I(x_0; x_t) in nats by Monte Carlo over `n` strings (fixed seed without `rng`)."""
         pairs = NoisyPairs.draw(self, alpha, rng, n, channel)
-        return MutualInformation.from_pairs(
-            pairs, self.vocab_size, self._pass(pairs.x_t, pairs.alpha)[2]
-        )
+        log_prob = self._pass(pairs.x_t, pairs.alpha)[2]
+        return MutualInformation.from_pairs(pairs, self.vocab_size, log_prob)
 
     def _pass(self, x_t: Tokens, alpha: Floats) -> tuple[Floats, Floats, Floats]:
-        """log_loo (B, L, V), log class posterior (B, V), log p(x_t) (B,).
-
-        Rows of an impossible context are NaN.
-        """
+        """log_loo (B, L, V), log class posterior (B, V), log p(x_t) (B,); rows of an impossible
+        context are NaN."""
         log_loo, log_class, log_prob, low = _kernels.in_parallel(
             _logs_of_scaled_pass, len(x_t), [x_t, alpha], [self.rules]
         )
