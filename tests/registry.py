@@ -7,7 +7,8 @@ import jax
 import numpy as np
 import pytest
 
-from am_theory.channel import Linear
+from am_theory.channel import Absorbing, Hybrid, Linear
+from models.denoiser import channel_of
 from models.exact.empirical import EmpiricalDenoiser
 from models.networks.dit import DiT, Shape
 from models.networks.linear import LinearDenoiser
@@ -72,7 +73,7 @@ class Compiled:
 
     def __init__(self, denoiser) -> None:
         self.vocab_size, self.seq_len = denoiser.vocab_size, denoiser.seq_len
-        self.schedule = denoiser.schedule
+        self.schedule, self.channel = denoiser.schedule, channel_of(denoiser)
         self.log_loo = eqx.filter_jit(denoiser.log_loo)
 
 
@@ -93,5 +94,13 @@ DENOISERS = {
     ),
     "mlp": Compiled(MLPDenoiser(jax.random.key(0), 3, 4, width=8)),
     "transformer": Compiled(DiT(jax.random.key(0), 3, Shape(8, 1, 2, 4), 4)),
+    "mlp, masks": Compiled(MLPDenoiser(jax.random.key(0), 3, 4, width=8, channel=Absorbing(3))),
+    "transformer, masks and redraws": Compiled(
+        DiT(jax.random.key(0), 3, Shape(8, 1, 2, 4), 4, channel=Hybrid(3, 0.2))
+    ),
+    "empirical, masks": EmpiricalDenoiser(PATTERNS, 3, channel=Absorbing(3)),
+    "population of chain, masks and redraws": SOURCES["chain"].population_denoiser(
+        Linear(), Hybrid(3, 0.3)
+    ),
     "mlp, no blocks": Compiled(MLPDenoiser(jax.random.key(0), 2, 1, width=4, n_blocks=0)),
 }

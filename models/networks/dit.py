@@ -19,7 +19,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from am_theory import channel
+from am_theory.channel import Channel, LogLinear, channel_iv
+from models.denoiser import certain_where_visible
 from models.networks.dit_layers import SLOWEST, Block, Linear, apply_block, layer_norm, rotary
 from models.networks.products import matmul
 from models.tokens import check_vocabulary
@@ -66,8 +67,11 @@ PRESETS = {
 }
 
 
-def tensor_shapes(vocab_size: int, shape: Shape, n_labels: int = 0) -> dict[str, tuple[int, ...]]:
-    """Shape of every tensor of the network, by its path."""
+def tensor_shapes(
+    vocab_size: int, shape: Shape, n_labels: int = 0, n_masks: int = 0
+) -> dict[str, tuple[int, ...]]:
+    """Shape of every tensor of the network, by its path; a mask has the last row of the embedding,
+    and none of the readout."""
     n, width, cond = shape.n_blocks, shape.width, shape.cond_dim
     layers = {  # leading axes, fan_in, fan_out, bias
         "time_in": ((), 2 * N_FREQUENCIES, cond, True),
@@ -81,7 +85,7 @@ def tensor_shapes(vocab_size: int, shape: Shape, n_labels: int = 0) -> dict[str,
         "readout": ((), width, vocab_size, True),
     }
     shapes: dict[str, tuple[int, ...]] = {
-        "embedding": (vocab_size, width),
+        "embedding": (vocab_size + n_masks, width),
         "blocks.norm1": (n, width),
         "blocks.norm2": (n, width),
         "final_norm": (width,),
@@ -103,8 +107,9 @@ class DiT(eqx.Module):
     logits = W (norm(x) (1 + scale'') + shift'') + b.
 
     `labels` (rows to be added to c as silu(row), one a class and the last for no class) belong to
-    class-conditional networks that were read from elsewhere. Takes any length; `seq_len` says
-    what it was trained on, None for nothing said.
+    class-conditional networks that were read from elsewhere. With `timed` off the network is told
+    sigma = 0 at every level, as masked models that need no level are. Takes any length; `seq_len`
+    says what it was trained on, None for nothing said.
     Parameters: (2 V + (12 n_blocks width + 6 n_blocks cond)) width and smaller ones.
     Multiply-adds of a token: (V + 12 n_blocks width + 2 n_blocks L) width.
     """
@@ -121,6 +126,8 @@ class DiT(eqx.Module):
     seq_len: int | None = eqx.field(static=True)
     schedule: Any = eqx.field(static=True)
     dropout: float = eqx.field(static=True)
+    noise: Channel | None = eqx.field(static=True)
+    timed: bool = eqx.field(static=True)
 
     def __init__(
         self,
@@ -128,8 +135,10 @@ class DiT(eqx.Module):
         vocab_size: int,
         shape: Shape | str = "tiny",
         seq_len: int | None = None,
-        schedule: Any = channel.LogLinear(),
+        schedule: Any = LogLinear(),
         dropout: float = 0.0,
+        channel: Channel | None = None,
+        timed: bool = True,
     ) -> None:
         """Draw the weights as the authors do: uniform within 1 / sqrt(fan_in); norms 1; the
         modulations and the readout 0, so that a new network's law is uniform.
@@ -142,7 +151,7 @@ class DiT(eqx.Module):
             raise ValueError(f"`dropout` must lie in [0, 1); got {dropout}.")
         # Drawn by NumPy: compiling JAX draws would take longer.
         rng = np.random.default_rng(np.asarray(jax.random.key_data(key)))
-        shapes = tensor_shapes(vocab_size, shape)
+        shapes = tensor_shapes(vocab_size, shape, n_masks=n_masks(channel))
 
         def uniform(name: str, fan_in: int) -> Array:
             draws = rng.random(shapes[name], dtype=np.float32)
@@ -175,10 +184,16 @@ class DiT(eqx.Module):
         self.labels = None
         self.n_heads, self.seq_len = shape.n_heads, seq_len
         self.schedule, self.dropout = schedule, dropout
+        self.noise, self.timed = channel, timed
 
     @property
     def vocab_size(self) -> int:
-        return self.embedding.shape[0]
+        return self.embedding.shape[0] - n_masks(self.noise)
+
+    @property
+    def channel(self) -> Channel:
+        """The noise that it undoes."""
+        return channel_iv(self.noise, self.vocab_size)
 
     @property
     def shape(self) -> Shape:
@@ -202,7 +217,8 @@ class DiT(eqx.Module):
         levels in [0, 1]; with a `key`, dropout acts.
         """
         hidden, condition = self.trunk(x_t, t, key)
-        return jax.nn.log_softmax(self.head(hidden, condition[:, None]))
+        law = jax.nn.log_softmax(self.head(hidden, condition[:, None]))
+        return certain_where_visible(law, x_t, self.channel)
 
     def trunk(
         self, x_t: Any, t: Any, key: Array | None = None
@@ -210,7 +226,8 @@ class DiT(eqx.Module):
         """All but the readout: the residual stream, and the embedding of the noise level."""
         x_t = jnp.asarray(x_t)
         level = jnp.broadcast_to(jnp.asarray(t, self.real_dtype), (x_t.shape[0],))
-        return self.trunk_at_sigma(x_t, -jnp.log(self.schedule.alpha(level)), key)
+        sigma = -jnp.log(self.schedule.alpha(level)) if self.timed else jnp.zeros_like(level)
+        return self.trunk_at_sigma(x_t, sigma, key)
 
     @property
     def real_dtype(self) -> Any:
@@ -265,6 +282,11 @@ class DiT(eqx.Module):
             return jnp.where(kept, x / keep, 0)
 
         return drop
+
+
+def n_masks(noise: Channel | None) -> int:
+    """Rows of the embedding beyond those of the values."""
+    return int(noise is not None and noise.mask_id is not None)
 
 
 def preset_shape(shape: Shape | str) -> Shape:

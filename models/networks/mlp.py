@@ -14,7 +14,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from am_theory import channel
+from am_theory.channel import Channel, LogLinear, channel_iv
+from models.denoiser import certain_where_visible
 from models.networks.products import EXACT, matmul
 
 N_FREQUENCIES = 8
@@ -49,7 +50,8 @@ class MLPDenoiser(eqx.Module):
     logits = W_out gelu(norm(h)) + (1 + G(t)) W_pair onehot(x_t).
 
     The last term is a pairwise (Potts) field straight from the input: as t -> 0 the
-    pseudo-likelihood conditionals of any pairwise source have this form.
+    pseudo-likelihood conditionals of any pairwise source have this form. The one-hot row of a mask
+    is 0: an embedding of its own would shift all others by a constant, which the biases can take.
     Parameters: (2 L V + n_blocks width) width + (L V)^2 and the small time maps. A forward
     pass of one sequence costs that many multiply-adds.
     """
@@ -65,6 +67,7 @@ class MLPDenoiser(eqx.Module):
     vocab_size: int = eqx.field(static=True)
     seq_len: int = eqx.field(static=True)
     schedule: Any = eqx.field(static=True)
+    channel: Channel = eqx.field(static=True)
 
     def __init__(
         self,
@@ -73,7 +76,8 @@ class MLPDenoiser(eqx.Module):
         seq_len: int,
         width: int = 256,
         n_blocks: int = 1,
-        schedule: Any = channel.LogLinear(),
+        schedule: Any = LogLinear(),
+        channel: Channel | None = None,
     ) -> None:
         shapes = tensor_shapes(vocab_size, seq_len, width, n_blocks)
         # Drawn by NumPy: compiling a few JAX draws would take longer than a smoke training.
@@ -94,6 +98,7 @@ class MLPDenoiser(eqx.Module):
         self.pair = zeros("pair")
         self.pair_gain = zeros("pair_gain")
         self.vocab_size, self.seq_len, self.schedule = vocab_size, seq_len, schedule
+        self.channel = channel_iv(channel, vocab_size)
 
     def log_loo(
         self, x_t: Int[Array, "batch L"], t: Float[Array, " batch"] | float
@@ -112,7 +117,8 @@ class MLPDenoiser(eqx.Module):
         logits = matmul(jax.nn.gelu(_normalize(hidden)), self.readout) + self.readout_bias
         gain = 1 + matmul(features, self.pair_gain)
         logits = logits + gain * matmul(onehot, self._pair_field())
-        return jax.nn.log_softmax(logits.reshape(batch, self.seq_len, self.vocab_size))
+        law = jax.nn.log_softmax(logits.reshape(batch, self.seq_len, self.vocab_size))
+        return certain_where_visible(law, x_t, self.channel)
 
     def _pair_field(self) -> Array:
         """Pairwise couplings (LV, LV) without self terms: `loo` does not see its own token."""

@@ -21,13 +21,15 @@ import jax.numpy as jnp
 import numpy as np
 from safetensors.numpy import save as serialize_tensors
 
-from am_theory.channel import Cosine, Linear, LogLinear
+from am_theory.channel import Absorbing, Channel, Cosine, Hybrid, Linear, LogLinear, channel_iv
+from models.denoiser import channel_of
 from models.errors import CheckpointError
 from models.networks import dit, mlp
 from models.released.safe_tensors import open_tensors, read_all, sha256_of
 
-FORMAT = 1
+PLAIN, CHANNELED = 1, 2  # formats: of uniform noise; with the channel, which older readers refuse
 SCHEDULES: dict[str, Any] = {"LogLinear": LogLinear, "Linear": Linear, "Cosine": Cosine}
+CHANNELS: dict[str, Any] = {"Absorbing": Absorbing, "Hybrid": Hybrid}
 Extra = Mapping[str, Any]
 Sizes = dict[str, Any]
 
@@ -39,8 +41,8 @@ class Kind:
 
     least: Mapping[str, float]
     sizes: Callable[[Any], Sizes]
-    shapes: Callable[[Sizes], dict[str, tuple[int, ...]]]
-    frame: Callable[[Sizes, Any], Any]
+    shapes: Callable[[Sizes, Channel | None], dict[str, tuple[int, ...]]]
+    frame: Callable[[Sizes, Any, Channel | None], Any]
 
 
 def _mlp_sizes(model: mlp.MLPDenoiser) -> Sizes:
@@ -66,11 +68,12 @@ def _dit_shape(sizes: Sizes) -> dit.Shape:
     return dit.Shape(*(sizes[name] for name in ("width", "n_blocks", "n_heads", "cond_dim")))
 
 
-def _dit_frame(sizes: Sizes, schedule: Any) -> dit.DiT:
+def _dit_frame(sizes: Sizes, schedule: Any, noise: Channel | None) -> dit.DiT:
     heads = sizes["n_heads"]
     smallest = dit.Shape(2 * heads, 1, heads, 1)
     seq_len = sizes["seq_len"] or None
-    frame = dit.DiT(jax.random.key(0), 2, smallest, seq_len, schedule, sizes["dropout"])
+    told = {"channel": noise, "timed": sizes.get("timed", True)}
+    frame = dit.DiT(jax.random.key(0), 2, smallest, seq_len, schedule, sizes["dropout"], **told)
     if not sizes["n_labels"]:
         return frame
     return eqx.tree_at(lambda m: m.labels, frame, jnp.zeros(()), is_leaf=lambda x: x is None)
@@ -80,9 +83,9 @@ KINDS = {
     "MLPDenoiser": Kind(
         {"vocab_size": 1, "seq_len": 1, "width": 1, "n_blocks": 0},
         _mlp_sizes,
-        lambda sizes: mlp.tensor_shapes(**sizes),
-        lambda sizes, schedule: mlp.MLPDenoiser(
-            jax.random.key(0), sizes["vocab_size"], sizes["seq_len"], 1, 0, schedule
+        lambda sizes, noise: mlp.tensor_shapes(**sizes),
+        lambda sizes, schedule, noise: mlp.MLPDenoiser(
+            jax.random.key(0), sizes["vocab_size"], sizes["seq_len"], 1, 0, schedule, noise
         ),
     ),
     "DiT": Kind(
@@ -91,7 +94,9 @@ KINDS = {
             **{"cond_dim": 1, "n_labels": 0, "dropout": 0.0},
         },
         _dit_sizes,
-        lambda sizes: dit.tensor_shapes(sizes["vocab_size"], _dit_shape(sizes), sizes["n_labels"]),
+        lambda sizes, noise: dit.tensor_shapes(
+            sizes["vocab_size"], _dit_shape(sizes), sizes["n_labels"], dit.n_masks(noise)
+        ),
         _dit_frame,
     ),
 }
@@ -120,9 +125,10 @@ def save_model(model: Any, path: str | Path, extra: Extra | None = None) -> None
     tensors = {name: np.asarray(leaf) for name, leaf in named_tensors(model).items()}
     weights = serialize_tensors(tensors)
     header = {
-        "format": FORMAT,
+        "format": PLAIN,
         "model": name,
         **KINDS[name].sizes(model),
+        **_channel_words(model),
         "schedule": {"name": schedule, **dataclasses.asdict(model.schedule)},
         "weights_sha256": hashlib.sha256(weights).hexdigest(),
         "extra": dict(extra or {}),
@@ -133,6 +139,30 @@ def save_model(model: Any, path: str | Path, extra: Extra | None = None) -> None
         raise CheckpointError(f"`extra` must hold plain finite JSON values: {error}.") from error
     replace_file(Path(f"{path}.safetensors"), weights)
     replace_file(Path(f"{path}.json"), text.encode())
+
+
+def _channel_words(model: Any) -> dict[str, Any]:
+    """What a plain description lacks: the channel, and whether a DiT is told the level."""
+    noise, timed = channel_of(model), getattr(model, "timed", True)
+    if noise.mask_id is None and timed:
+        return {}
+    channel = {"name": type(noise).__name__, **dataclasses.asdict(noise)}
+    return {"format": CHANNELED, "channel": channel, "timed": timed}
+
+
+def _channel(header: Mapping[str, Any]) -> Channel | None:
+    """The channel of a description, None for uniform noise; ValueError for one that is unknown."""
+    if header["format"] == PLAIN:
+        return None
+    words = dict(header["channel"])
+    name = words.pop("name")
+    if type(header["timed"]) is not bool:
+        raise ValueError(f"`timed` is {header['timed']!r}")
+    if name == "Uniform":
+        return None
+    if name not in CHANNELS:
+        raise ValueError(f"unknown channel {name!r}; known are Uniform, {', '.join(CHANNELS)}")
+    return channel_iv(CHANNELS[name](**words), header["vocab_size"])
 
 
 def replace_file(target: Path, content: bytes) -> None:
@@ -163,7 +193,8 @@ def load_model(path: str | Path, dtype: Any = None) -> tuple[Any, dict[str, Any]
     tensors = open_tensors(file)
     kind = KINDS[header["model"]]
     sizes = {name: header[name] for name in kind.least}
-    wanted = kind.shapes(sizes)
+    noise = header["channel"]
+    wanted = kind.shapes(sizes, noise)
     found = {name: tensor.shape for name, tensor in tensors.items()}
     if found != wanted:
         name = min(n for n in found | wanted if found.get(n) != wanted.get(n))
@@ -172,7 +203,7 @@ def load_model(path: str | Path, dtype: Any = None) -> tuple[Any, dict[str, Any]
             f"{file} does not fit its .json: tensor `{name}` has shape {has}, expected {needs}."
         )
     try:  # the sizes are bounded by the file, since the shapes agree
-        frame = kind.frame(sizes, header["schedule"])
+        frame = kind.frame({**sizes, "timed": header.get("timed", True)}, header["schedule"], noise)
     except ValueError as error:
         raise CheckpointError(f"{path}.json describes no model: {error}") from error
     arrays, rest = eqx.partition(frame, eqx.is_array)
@@ -193,10 +224,10 @@ def _read_header(file: Path) -> dict[str, Any]:
     content = _read(file)
     try:
         header: dict[str, Any] = json.loads(content)
-        if header["model"] not in KINDS or header["format"] != FORMAT:
+        if header["model"] not in KINDS or header["format"] not in (PLAIN, CHANNELED):
             holds = f"{header['model']!r} in format {header['format']!r}"
             known = " and ".join(KINDS)
-            raise ValueError(f"it holds {holds}; this version reads {known} in format {FORMAT}")
+            raise ValueError(f"it holds {holds}; this version reads {known} in format 1 or 2")
         kind = KINDS[header["model"]]
         for name, least in kind.least.items():
             wanted = (int, float) if isinstance(least, float) else (int,)
@@ -209,6 +240,7 @@ def _read_header(file: Path) -> dict[str, Any]:
         if clock not in SCHEDULES:
             raise ValueError(f"unknown schedule {clock!r}; known are {', '.join(SCHEDULES)}")
         header["schedule"] = SCHEDULES[clock](**schedule)
+        header["channel"] = _channel(header)
         header["extra"] = dict(header["extra"])
     except (ValueError, TypeError, KeyError) as error:
         what = f"{type(error).__name__}: {error}"

@@ -1,12 +1,15 @@
-"""Three training losses whose optimum is the same leave-one-out law.
+"""Three training losses whose optimum is the same leave-one-out law, for every channel.
 
-`nelbo`  the continuous-time NELBO of a uniform-state model (Schiff et al. 2024,
-         arXiv:2412.10193; Sahoo et al. 2025, arXiv:2506.10892); heavy tails as t -> 0.
+`nelbo`  the continuous-time NELBO (Schiff et al. 2024, arXiv:2412.10193; Sahoo et al. 2025,
+         arXiv:2506.10892); heavy tails as t -> 0 where the channel redraws. For erasures alone it
+         is drawn by their number: l masks with l uniform in 1 to L, and the cross-entropy at them
+         over l, exactly the same mean at a small part of the variance (the integral of
+         dt / t over a site-wise mask is the mean over l of L / l).
 `full`   cross-entropy of the token posterior that follows from `loo` by the channel;
          low variance, but as t -> 0 that posterior is a point mass on x_t whatever `loo`
          is, so hardly any gradient reaches `loo` where entropies are read.
-`loo`    cross-entropy of `loo` on resampled sites only: training knows which sites were
-         resampled, and given that, x_t^i says nothing of x_0^i, so the law to be learned
+`loo`    cross-entropy of `loo` on noised sites only, redrawn or masked: training knows which
+         sites were, and given that, x_t^i says nothing of x_0^i, so the law to be learned
          at such a site is exactly p(x_0^i | x_t without i).
 
 Each returns one value per sequence, (batch,), in nats a token.
@@ -22,6 +25,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from am_theory import channel
+from models.denoiser import channel_of
 from models.training.config import LossName
 
 # Noise levels are stratified in u with t = u**power: 1 for uniform levels. The `loo` loss is
@@ -30,9 +34,9 @@ LEVEL_POWER = {"nelbo": 1.0, "full": 1.0, "loo": 2.0}
 SMALLEST_LEVEL = 1e-4  # 1 - alpha keeps three digits in float32
 
 
-def levels(key: Array, batch: int, loss: LossName) -> Float[Array, " batch"]:
-    """One noise level per sequence, stratified over the interval."""
-    return _level_of((jnp.arange(batch) + jax.random.uniform(key, (batch,))) / batch, loss)
+def stratified(key: Array, batch: int) -> Float[Array, " batch"]:
+    """One number in [0, 1) per sequence, stratified over the interval."""
+    return (jnp.arange(batch) + jax.random.uniform(key, (batch,))) / batch
 
 
 def _level_of(uniform: Array, loss: LossName) -> Array:
@@ -50,10 +54,11 @@ def corrupt(
     key: Array,
     x_0: Int[Array, "batch L"],
     alpha: Float[Array, " batch"],
-    vocab_size: int,
+    noise: int | channel.Channel,
     force: bool = False,
 ) -> Corrupted:
-    """Noise x_0 by the channel, knowing which sites were resampled.
+    """Noise x_0 by a channel, or the uniform one of so many values, knowing which sites were
+    resampled: redrawn or masked.
 
     A resampled site weighs 1 / sqrt((1 - alpha) L), between equal weight of every site
     (efficient, but small t hardly counts) and equal weight of every t. With `force`, where
@@ -70,8 +75,41 @@ def corrupt(
     forced = jnp.arange(seq_len) == site
     rare = force & (rate * seq_len < 1)
     weights = jnp.where(rare, forced, resampled / jnp.sqrt(jnp.maximum(rate * seq_len, 1.0)))
-    tokens = jax.random.randint(k_token, x_0.shape, 0, vocab_size)
+    kind = channel.channel_iv(noise)
+    tokens = jax.random.randint(k_token, x_0.shape, 0, kind.vocab_size)
+    if kind.mask_id is not None:
+        share = kind.rates(alpha).mask / jnp.maximum(1 - alpha, 1e-12)
+        lost = jax.random.uniform(jax.random.fold_in(k_token, 1), x_0.shape) < share[:, None]
+        tokens = jnp.where(lost, kind.mask_id, tokens)
     return Corrupted(jnp.where(resampled | (rare & forced), tokens, x_0), weights)
+
+
+def mask_counts(
+    key: Array, x_0: Int[Array, "batch L"], uniforms: Array, schedule: Any, mask_id: int
+) -> tuple[Corrupted, Float[Array, " batch"]]:
+    """l = 1 + floor(u L) random sites masked, of weight L / l each, so that the mean over sites is
+    the cross-entropy over l; and the level at which a share l / L is masked."""
+    seq_len = x_0.shape[1]
+    number = 1 + jnp.floor(uniforms * seq_len)
+    order = jnp.argsort(jax.random.uniform(key, x_0.shape), axis=1)
+    masked = jnp.argsort(order, axis=1) < number[:, None]
+    level = schedule.time_at(jnp.maximum(1 - number / seq_len, schedule.alpha(1.0)))
+    return Corrupted(jnp.where(masked, mask_id, x_0), masked * seq_len / number[:, None]), level
+
+
+def noised(
+    key: Array,
+    x_0: Int[Array, "batch L"],
+    uniforms: Float[Array, " batch"],
+    schedule: Any,
+    noise: channel.Channel,
+    loss: LossName,
+) -> tuple[Corrupted, Float[Array, " batch"]]:
+    """A batch as a loss wants it noised, and its levels, from a uniform number for each level."""
+    if loss == "nelbo" and noise.mask_id is not None and not noise.redraws:
+        return mask_counts(key, x_0, uniforms, schedule, noise.mask_id)
+    t = _level_of(uniforms, loss)
+    return corrupt(key, x_0, schedule.alpha(t), noise, force=loss == "loo"), t
 
 
 def kept_noise(
@@ -81,7 +119,7 @@ def kept_noise(
     copies: int,
     x_0: Int[Array, "batch L"],
     schedule: Any,
-    vocab_size: int,
+    noise: channel.Channel,
     loss: LossName,
 ) -> tuple[Corrupted, Float[Array, " batch"]]:
     """Noisy copy number `copy` of the stored sequence number `row`, and its noise level.
@@ -93,10 +131,9 @@ def kept_noise(
 
     def one(row: Array, copy: Array, tokens: Array) -> tuple[Corrupted, Array]:
         k_level, k_noise = jax.random.split(jax.random.fold_in(jax.random.fold_in(key, row), copy))
-        t = _level_of((copy + jax.random.uniform(k_level, (1,))) / copies, loss)
-        alpha = schedule.alpha(t)
-        noisy = corrupt(k_noise, tokens[None], alpha, vocab_size, force=loss == "loo")
-        return jax.tree.map(lambda a: a[0], (noisy, t))
+        uniforms = (copy + jax.random.uniform(k_level, (1,))) / copies
+        noisy = noised(k_noise, tokens[None], uniforms, schedule, noise, loss)
+        return jax.tree.map(lambda a: a[0], noisy)
 
     return jax.vmap(one)(row, copy, x_0)
 
@@ -115,11 +152,13 @@ def _law(model: Any, noisy: Corrupted, t: Array, key: Array | None) -> Array:
 def nelbo_loss(
     model: Any, noisy: Corrupted, x_0: Array, t: Array, key: Array | None = None
 ) -> Array:
-    """NELBO rate at t, mean over sites; an unbiased NELBO for t uniform in [0, 1]."""
-    schedule = model.schedule
-    rate = channel.nelbo_rate(
-        _law(model, noisy, t, key), noisy.x_t, x_0, schedule.alpha(t), schedule.alpha_rate(t)
-    )
+    """NELBO rate at t, mean over sites; an unbiased NELBO for t uniform in [0, 1]. For erasures
+    the cross-entropy weighted as in `mask_counts`, an unbiased NELBO from all masks."""
+    schedule, noise = model.schedule, channel_of(model)
+    law = _law(model, noisy, t, key)
+    if not noise.redraws:
+        return -jnp.mean(noisy.weights * pick(law, x_0), axis=-1)
+    rate = channel.nelbo_rate(law, noisy.x_t, x_0, schedule.alpha(t), schedule.alpha_rate(t), noise)
     return jnp.mean(rate, axis=-1)
 
 
@@ -127,7 +166,10 @@ def full_loss(
     model: Any, noisy: Corrupted, x_0: Array, t: Array, key: Array | None = None
 ) -> Array:
     """Cross-entropy of the `full` law, mean over sites."""
-    log_full = channel.full_from_loo(_law(model, noisy, t, key), noisy.x_t, model.schedule.alpha(t))
+    alpha = model.schedule.alpha(t)
+    log_full = channel.full_from_loo(
+        _law(model, noisy, t, key), noisy.x_t, alpha, channel_of(model)
+    )
     return -jnp.mean(pick(log_full, x_0), axis=-1)
 
 

@@ -15,9 +15,11 @@ import optax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Int
 
+from am_theory.channel import Channel
+from models.denoiser import channel_of
 from models.training.config import TrainConfig
 from models.training.data import rows_of_step
-from models.training.loss import LOSSES, corrupt, kept_noise, levels
+from models.training.loss import LOSSES, kept_noise, noised, stratified
 
 KEPT = 2**31  # the key of kept noise, apart from those of the steps
 
@@ -61,13 +63,12 @@ def cast(params: Any, config: TrainConfig) -> Any:
 
 
 def fresh_noise(
-    static: Any, config: TrainConfig, vocab_size: int, x_0: Int[Array, "batch L"], key: Array
+    static: Any, config: TrainConfig, noise: Channel, x_0: Int[Array, "batch L"], key: Array
 ) -> tuple[Any, Array]:
     """Noisy tokens of a batch and their levels, drawn for the batch as a whole."""
     k_level, k_noise = jax.random.split(key)
-    t = levels(k_level, config.batch, config.loss)
-    alpha = static.schedule.alpha(t)
-    return corrupt(k_noise, x_0, alpha, vocab_size, force=config.loss == "loo"), t
+    uniforms = stratified(k_level, config.batch)
+    return noised(k_noise, x_0, uniforms, static.schedule, noise, config.loss)
 
 
 def value_and_gradient(
@@ -135,15 +136,15 @@ def run_steps(
             x_0 = jax.lax.with_sharding_constraint(
                 x_0, NamedSharding(mesh, PartitionSpec(*mesh.axis_names))
             )
-        vocab_size = eqx.combine(params, static).vocab_size
+        kind = channel_of(eqx.combine(params, static))
         if config.noise_draws:
             copy = jax.random.randint(
                 jax.random.fold_in(k_loss, 3), (config.batch,), 0, config.noise_draws
             )
-            drawn = (config.noise_draws, x_0, static.schedule, vocab_size, config.loss)
+            drawn = (config.noise_draws, x_0, static.schedule, kind, config.loss)
             noise = kept_noise(jax.random.fold_in(key, KEPT), index, copy, *drawn)
         else:
-            noise = fresh_noise(static, config, vocab_size, x_0, k_loss)
+            noise = fresh_noise(static, config, kind, x_0, k_loss)
         value, grads = value_and_gradient(params, static, config, x_0, noise, k_loss)
         norm = optax.tree.norm(grads)
         updates, opt_state = optimizer.update(grads, opt_state, params)

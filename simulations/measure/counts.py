@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from am_theory import channel
+from models.noise import noise
 from models.sampler import decode_argmax, decode_best_change
 from models.tokens import Tokens
 from simulations.measure.names import ENTROPY_EDGES, EPSILONS, LOG_LOSS_CAP
@@ -93,25 +94,38 @@ def stratified_levels(
 
 
 def noisy_inputs(
-    rng: np.random.Generator, x_0: Tokens, draws: int, start: float, schedule: Any, size: int
+    rng: np.random.Generator,
+    x_0: Tokens,
+    draws: int,
+    start: float,
+    schedule: Any,
+    kind: channel.Channel,
 ) -> tuple[Tokens, Tokens, Floats]:
-    """Noisy copies, clean copies (draws n, L) and levels (draws n,) of x_0 (n, L), V = `size`, at
-    `draws` stratified levels in [start, 1] a sequence: all of one draw, then of the next."""
+    """Noisy copies, clean copies (draws n, L) and levels (draws n,) of x_0 (n, L) under a channel,
+    at `draws` stratified levels in [start, 1] a sequence: all of one draw, then of the next."""
     strata = stratified_levels(rng, start, len(x_0), draws).astype(np.float32)
     t = strata.T.reshape(-1).astype(np.float64)
     clean = np.tile(x_0, (draws, 1))
-    keep = rng.random(clean.shape) < np.asarray(schedule.alpha(t))[:, None]
-    return np.where(keep, clean, rng.integers(size, size=clean.shape).astype(clean.dtype)), clean, t
+    return noise(rng, clean, np.asarray(schedule.alpha(t))[:, None], kind), clean, t
 
 
-def nelbo_rates(log_loo: Any, x_t: Tokens, x_0: Tokens, t: Floats, schedule: Any) -> Floats:
-    """NELBO rate at t per sequence, mean over tokens, (batch,), nats a token per unit of t."""
+def nelbo_rates(
+    log_loo: Any,
+    x_t: Tokens,
+    x_0: Tokens,
+    t: Floats,
+    schedule: Any,
+    kind: channel.Channel | None = None,
+) -> Floats:
+    """NELBO rate at t per sequence, mean over tokens, (batch,), nats a token per unit of t, of the
+    channel `kind` (None: uniform)."""
     rate = channel.nelbo_rate(
         np.asarray(log_loo, dtype=np.float64),
         x_t,
         x_0,
         np.asarray(schedule.alpha(t)),
         np.asarray(schedule.alpha_rate(t)),
+        kind,
     )
     mean: Floats = np.asarray(rate).mean(1)
     return mean

@@ -14,6 +14,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from am_theory import channel
+from am_theory.channel import Uniform
 from models.noise import noise
 from models.sampler import ancestral
 from models.sources import HierarchySource, IidSource, MarkovSource
@@ -82,7 +83,7 @@ def code_length(laws: Any, schedule: Any, x_0: Tokens, draws: int, rng: Any, siz
     x_t (n, L) and t (n,) to (log_loo, log_full).
     """
     n, seq_len = x_0.shape
-    x_t, clean, t = noisy_inputs(rng, x_0, draws, START_LEVEL, schedule, size)
+    x_t, clean, t = noisy_inputs(rng, x_0, draws, START_LEVEL, schedule, Uniform(size))
     rates = nelbo_rates(laws(x_t, t)[0], x_t, clean, t, schedule).reshape(draws, n).mean(0)
     x_t = noise(rng, x_0, float(schedule.alpha(START_LEVEL)), size)
     log_full = np.asarray(laws(x_t, np.full(n, START_LEVEL))[1], dtype=np.float64)

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from am_theory.channel import Linear, LogLinear
+from am_theory.channel import Linear, LogLinear, Uniform
 from models.training.loss import (
     LEVEL_POWER,
     LOSSES,
@@ -19,8 +19,9 @@ from models.training.loss import (
     Corrupted,
     corrupt,
     kept_noise,
-    levels,
+    noised,
     pick,
+    stratified,
 )
 from tests import oracles
 
@@ -173,7 +174,9 @@ def test_weights_of_scored_sites(alpha):
 
 @pytest.mark.parametrize("name", LOSSES)
 def test_levels_are_one_to_a_stratum(name):
-    t = np.asarray(levels(jax.random.key(3), 64, name), dtype=float)
+    uniforms, x_0 = stratified(jax.random.key(3), 64), jnp.zeros((64, 3), int)
+    t = noised(jax.random.key(4), x_0, uniforms, Linear(), Uniform(V), name)[1]
+    t = np.asarray(t, dtype=float)
     assert t.min() >= SMALLEST_LEVEL
     assert t.max() <= 1
     uniform = ((t - SMALLEST_LEVEL) / (1 - SMALLEST_LEVEL)) ** (1 / LEVEL_POWER[name])
@@ -194,7 +197,14 @@ COPIES = 4
 def kept(row, copy, x_0):
     schedule = LogLinear()
     return jax.jit(kept_noise, static_argnums=(3, 5, 6, 7))(
-        jax.random.key(3), jnp.asarray(row), jnp.asarray(copy), COPIES, x_0, schedule, V, "nelbo"
+        jax.random.key(3),
+        jnp.asarray(row),
+        jnp.asarray(copy),
+        COPIES,
+        x_0,
+        schedule,
+        Uniform(V),
+        "nelbo",
     )
 
 
