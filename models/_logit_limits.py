@@ -1,0 +1,89 @@
+"""What a cap on the logits, or few bits for them, leave of the leave-one-out law (private).
+
+`models.conversions` names these functions.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from am_theory.channel import inverse_temperature
+
+Array = Any
+
+
+def logit_cap_entropy_floor(cap: float, vocab_size: int, alpha: Array) -> Array:
+    """Return the least entropy of a law peaked at the visible token, from logits within [-c, c].
+
+    H = log(1 + e) + e / (1 + e) (2 c - beta),   e = (V - 1) exp(beta - 2 c),
+    for a network that puts out the token posterior: loo takes beta from the logit of x_t, and what
+    is left, 2 c - beta above the others, is all that the cap allows.
+
+    Parameters
+    ----------
+    cap : number > 0, the cap c of the logits; 30 in DiffusionGemma.
+    vocab_size : int, V >= 2.
+    alpha : number or array in [0, 1]; probability that a token is kept.
+
+    Returns
+    -------
+    Shape of `alpha`, in [0, log V].
+
+    Raises
+    ------
+    ValueError for an argument out of range.
+
+    Notes
+    -----
+    Where it is not small, the entropy of `loo` on training sequences cannot vanish, whatever the
+    network has memorized.
+
+    Unit: nats per token.
+
+    Source: derived in tests/models/test_conversions.py, from the explicit law.
+
+    >>> round(logit_cap_entropy_floor(15, 262144, 0.5), 4)
+    0.1184
+    """
+    _cap_iv(cap)
+    margin = 2 * cap - np.asarray(inverse_temperature(alpha, vocab_size))
+    log_e = np.log(vocab_size - 1) - margin
+    value = np.logaddexp(0.0, log_e) + margin * np.exp(log_e - np.logaddexp(0.0, log_e))
+    value = np.maximum(value, 0.0)
+    return float(value) if np.ndim(value) == 0 else value
+
+
+def bf16_error(cap: float) -> float:
+    """Return the largest rounding error of a logit within [-c, c] held in bfloat16.
+
+    eta = 2^(floor(log2 c) - 8), half a unit in the last of 8 bits; `loo` and `full` in logs are off
+    by at most 2 eta, at every noise level. Convert after a cast to float32.
+
+    Parameters
+    ----------
+    cap : number > 0, c.
+
+    Returns
+    -------
+    float.
+
+    Raises
+    ------
+    ValueError for a cap that is not above 0.
+
+    Unit: nats.
+
+    Source: IEEE 754 rounding to nearest with the 8 bits of bfloat16.
+
+    >>> bf16_error(30), bf16_error(15)
+    (0.0625, 0.03125)
+    """
+    _cap_iv(cap)
+    return float(2.0 ** (np.floor(np.log2(cap)) - 8))
+
+
+def _cap_iv(cap: float) -> None:
+    if not (np.isfinite(cap) and cap > 0):
+        raise ValueError(f"`cap` must be finite and above 0; got {cap!r}. It bounds the logits.")
