@@ -1,13 +1,16 @@
-"""Analytic predictions for associative memories and uniform-state discrete diffusion models.
+"""Analytic predictions for associative memories and discrete diffusion models.
 
 Formulas only: numbers in, numbers out, with no sampling, no training and no plotting.
 
-- `channel`: noise schedules, the uniform channel, its posterior, information and training loss.
+- `channel`: noise schedules, the uniform, absorbing and hybrid channels, posterior, information,
+  training loss.
 - `empirical`: the optimal denoiser of stored random sequences, at finite size, and Shannon's bound.
 - `erasures`: the same where the channel masks tokens instead of redrawing them.
 - `compare`: kept fractions of the absorbing and the uniform channel that correspond.
 - `hopfield`, `neurodynamics`, `potts`, `dense`, `pseudolikelihood`, `random_features`: memories.
 - `linear`: a learned denoiser solved in closed form. `scaling`: laws for a network's transition.
+- `membership`: what tells a stored sequence from another one, and how well it can be told.
+- `extraction`: how many draws reproduce a sequence, from its source or from a store.
 - `derivations`: proofs by SymPy, with their steps in LaTeX.
 
 `python -m am_theory list` shows every function; README.md beside this file has the table.
@@ -24,8 +27,10 @@ __all__ = [
     "dense",
     "empirical",
     "erasures",
+    "extraction",
     "hopfield",
     "linear",
+    "membership",
     "neurodynamics",
     "potts",
     "pseudolikelihood",
