@@ -38,12 +38,10 @@ def binomial_window(trials: float, hit: float, thin: bool = False) -> tuple[Floa
 
 
 def _log_wide(count: Floats, trials: float, mean: float) -> Floats:
-    """log Bin up to a constant by Stirling's series, whose rest is below 1e-11 in wide laws."""
+    """log Bin up to a constant, by Stirling's series, whose rest is below 1e-11 in wide laws.
+
+    Neither hits nor misses come down to 0 there: both means are at least the variance.
+    """
     missed, off = trials - count, count - mean
-    with np.errstate(divide="ignore"):
-        series = np.log(count * missed) / 2 + (1 / count + 1 / missed) / 12
-    return (
-        -mean * log_excess(off / mean)
-        - (trials - mean) * log_excess(-off / (trials - mean))
-        - (np.where((count > 0) & (missed > 0), series, np.inf))
-    )
+    spread = -mean * log_excess(off / mean) - (trials - mean) * log_excess(-off / (trials - mean))
+    return spread - np.log(count * missed) / 2 - (1 / count + 1 / missed) / 12

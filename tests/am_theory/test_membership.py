@@ -305,7 +305,10 @@ def test_shapes_and_types():
     assert np.isfinite(auc(10**12, 30, 5, 4, 0.5)) and np.isfinite(auc(200, 900, 5, 4, 0.5))
 
 
-@pytest.mark.parametrize("trials, hit", [(7, 0.3), (10**4, 0.02), (10**6, 0.5), (10**5, 1e-6)])
+TRIALS = [(7, 0.3), (10**4, 0.02), (12_000, 0.1), (10**6, 0.5), (10**5, 1e-6)]
+
+
+@pytest.mark.parametrize("trials, hit", TRIALS)
 def test_binomial_window(trials, hit):
     for thin in (False, True):
         count, p = binomial_window(trials, hit, thin)

@@ -11,7 +11,18 @@ from typing import Any
 
 import pytest
 
-from am_theory import channel, dense, empirical, erasures, hopfield, linear, neurodynamics, potts
+from am_theory import (
+    channel,
+    dense,
+    empirical,
+    erasures,
+    extraction,
+    hopfield,
+    linear,
+    membership,
+    neurodynamics,
+    potts,
+)
 from am_theory import pseudolikelihood as pl
 from am_theory import random_features as rf
 
@@ -119,6 +130,27 @@ def memory_calls() -> Iterator[Call]:
         yield rf.unseen_overlap, (load, features)
 
 
+def membership_calls() -> Iterator[Call]:
+    for size, seen, vocab, weight in itertools.product(
+        SIZES, (0, 12, 1000), VOCABULARIES, (1e-6, 0.5, 1 - 1e-6)
+    ):
+        yield membership.d_prime, (size, seen, 8, vocab)
+        if size <= 1e4 * float(vocab) ** min(seen, 60):
+            for hidden in (1, 20):
+                yield membership.auc, (size, seen, hidden, vocab, weight)
+                yield membership.tpr_at_fpr, (size, seen, hidden, vocab, weight)
+
+
+def extraction_calls() -> Iterator[Call]:
+    chains = ([[0.0, 1.0], [1.0, 0.0]], [[EDGE, 1 - EDGE], [0.5, 0.5]])
+    for draws, size, length in itertools.product((1, 10, 1e12), SIZES, (1, 3)):
+        yield extraction.extraction_probability_uniform, (draws, size, length, 4)
+        for chain in chains:
+            yield extraction.extraction_probability, (draws, chain, length, 3)
+            yield extraction.extraction_probability_stored, (draws, size, chain, length, 1)
+            yield extraction.extraction_normal, (draws, chain, length)
+
+
 def numbers(result: Any) -> list[float]:
     fields = dataclasses.fields(result) if dataclasses.is_dataclass(result) else None
     values = [result] if fields is None else [getattr(result, field.name) for field in fields]
@@ -127,7 +159,16 @@ def numbers(result: Any) -> list[float]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "calls", [channel_calls, empirical_calls, erasure_calls, linear_calls, memory_calls]
+    "calls",
+    [
+        channel_calls,
+        empirical_calls,
+        erasure_calls,
+        linear_calls,
+        memory_calls,
+        membership_calls,
+        extraction_calls,
+    ],
 )
 def test_corners_give_numbers_or_say_that_there_is_none(calls):
     seen = 0
