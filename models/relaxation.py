@@ -36,14 +36,16 @@ class Relaxed(NamedTuple):
 
 def likeliest(log_law: ArrayLike, tokens: Tokens) -> Tokens:
     """The likeliest token of each site, (batch, L); a token tied for it stays, of others the
-    smallest is taken. log_law (batch, L, V), -inf allowed.
+    smallest is taken. log_law (batch, L, V), -inf allowed; a masked site (V) takes the likeliest.
 
     >>> likeliest(np.log([[[0.5, 0.5], [0.4, 0.6]]]), np.array([[1, 0]])).tolist()
     [[1, 1]]
     """
     law = np.asarray(log_law)
     tied = law >= law.max(axis=-1, keepdims=True) - TIE
-    stays = np.take_along_axis(tied, tokens[..., None].astype(np.intp), -1)[..., 0]
+    masked = tokens >= law.shape[-1]
+    held = np.where(masked, 0, tokens).astype(np.intp)
+    stays = np.take_along_axis(tied, held[..., None], -1)[..., 0] & ~masked
     return np.where(stays, tokens, tied.argmax(axis=-1).astype(tokens.dtype))
 
 

@@ -13,6 +13,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from am_theory.channel import Channel
 from models.streams import stream
 from models.tokens import Tokens
 from models.training.config import TrainConfig
@@ -34,7 +35,8 @@ WEIGHT_DECAY = 0.02  # keeps the tails of a small network's law from sinking too
 class Network:
     """Kind and size of a network.
 
-    model : mlp, or dit (the paper's transformer). n_heads : of the transformer alone.
+    model : mlp, or dit (the paper's transformer). n_heads : of the transformer alone. noise : the
+    channel that it undoes, None for the uniform one.
     """
 
     vocab_size: int
@@ -43,6 +45,7 @@ class Network:
     n_blocks: int = 1
     n_heads: int = 4
     model: ModelName = "mlp"
+    noise: Channel | None = None
 
     def make(self, key: Any) -> Any:
         """The network, untrained, from a JAX key."""
@@ -50,10 +53,11 @@ class Network:
             from models.networks.dit import DiT, Shape
 
             shape = Shape(self.width, self.n_blocks, self.n_heads, self.width)
-            return DiT(key, self.vocab_size, shape, self.seq_len)
+            return DiT(key, self.vocab_size, shape, self.seq_len, channel=self.noise)
         from models.networks.mlp import MLPDenoiser
 
-        return MLPDenoiser(key, self.vocab_size, self.seq_len, self.width, self.n_blocks)
+        sizes = (self.vocab_size, self.seq_len, self.width, self.n_blocks)
+        return MLPDenoiser(key, *sizes, channel=self.noise)
 
     @property
     def n_parameters(self) -> int:
@@ -62,7 +66,7 @@ class Network:
             from models.networks import dit
 
             shape = dit.Shape(self.width, self.n_blocks, self.n_heads, self.width)
-            tensors = dit.tensor_shapes(self.vocab_size, shape)
+            tensors = dit.tensor_shapes(self.vocab_size, shape, 0, dit.n_masks(self.noise))
         else:
             from models.networks import mlp
 

@@ -36,7 +36,8 @@ from jaxtyping import Array, Float, Int
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import log_softmax
 
-from am_theory import channel
+from am_theory.channel import Channel, LogLinear, channel_iv
+from models.denoiser import certain_where_visible
 from models.memories.multinomial import (
     TOLERANCE,
     coordinates_of,
@@ -160,17 +161,18 @@ class PseudolikelihoodMemory(TokenMemory):
 
 class PairwiseJax(eqx.Module):
     """JAX twin of PseudolikelihoodMemory: log_loo by one product with the couplings, written out
-    over one-hot tokens, (L V, L V), and the biases (L V,)."""
+    over one-hot tokens, (L V, L V), and the biases (L V,). A masked site exerts no field."""
 
     couplings: Float[Array, "LV LV"]
     biases: Float[Array, " LV"]
     vocab_size: int = eqx.field(static=True)
     seq_len: int = eqx.field(static=True)
     schedule: Any = eqx.field(static=True)
+    channel: Channel = eqx.field(static=True)
 
     @classmethod
-    def of(cls, memory: PseudolikelihoodMemory) -> PairwiseJax:
-        """The twin of a memory."""
+    def of(cls, memory: PseudolikelihoodMemory, noise: Channel | None = None) -> PairwiseJax:
+        """The twin of a memory, for a channel (None: uniform)."""
         basis, size = simplex(memory.vocab_size), memory.seq_len * memory.vocab_size
         written = np.einsum("va,iajb,wb->jwiv", basis, memory.weights, basis, optimize=True)
         return cls(
@@ -179,13 +181,15 @@ class PairwiseJax(eqx.Module):
             memory.vocab_size,
             memory.seq_len,
             memory.schedule,
+            channel_iv(noise, memory.vocab_size),
         )
 
     def log_loo(self, x_t: Int[Array, "batch L"], t: Any) -> Float[Array, "batch L V"]:
         """log p(x_i = v | rest), (batch, L, V), whatever the level `t`."""
         tokens = jax.nn.one_hot(jnp.asarray(x_t), self.vocab_size).reshape(len(x_t), -1)
         fields = matmul(tokens, self.couplings) + self.biases
-        return jax.nn.log_softmax(fields.reshape(-1, self.seq_len, self.vocab_size))
+        law = jax.nn.log_softmax(fields.reshape(-1, self.seq_len, self.vocab_size))
+        return certain_where_visible(law, jnp.asarray(x_t), self.channel)
 
 
 def store(
@@ -196,7 +200,7 @@ def store(
     penalty: float = 1e-3,
     tolerance: float = TOLERANCE,
     max_iter: int = 2000,
-    schedule: Any = channel.LogLinear(),
+    schedule: Any = LogLinear(),
 ) -> PseudolikelihoodMemory:
     """A memory of `patterns` (K, L), tokens in [0, vocab_size); duplicates count twice.
 

@@ -118,9 +118,13 @@ def nelbo_rates(
     kind: channel.Channel | None = None,
 ) -> Floats:
     """NELBO rate at t per sequence, mean over tokens, (batch,), nats a token per unit of t, of the
-    channel `kind` (None: uniform)."""
+    channel `kind` (None: uniform). Where a channel does not redraw, a law that rules the truth out
+    costs no more than LOG_LOSS_CAP nats in place of infinitely many."""
+    law = np.asarray(log_loo, dtype=np.float64)
+    if kind is not None and not kind.redraws:
+        law = np.maximum(law, -LOG_LOSS_CAP)
     rate = channel.nelbo_rate(
-        np.asarray(log_loo, dtype=np.float64),
+        law,
         x_t,
         x_0,
         np.asarray(schedule.alpha(t)),

@@ -15,11 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from am_theory import channel
+from models.denoiser import channel_of
 from models.memories import pseudolikelihood
+from models.memories.pseudolikelihood import PairwiseJax
 from models.sampler import ancestral
 from models.streams import stream
-from models.tokens import Tokens
+from models.tokens import Tokens, token_dtype
 from simulations.data.problem import Problem
+from simulations.measure.names import SMALL_LEVEL
 from simulations.phase.config import Config
 from simulations.trained import Laws, train_network
 
@@ -66,8 +69,8 @@ class Plain:
     n_steps: int
 
     def laws(self, x_t: Tokens, t: Floats) -> tuple[Any, Any]:
-        log_loo = self.denoiser.log_loo(x_t, t)
-        return log_loo, channel.full_from_loo(log_loo, x_t, self.denoiser.schedule.alpha(t))
+        log_loo, alpha = self.denoiser.log_loo(x_t, t), self.denoiser.schedule.alpha(t)
+        return log_loo, channel.full_from_loo(log_loo, x_t, alpha, channel_of(self.denoiser))
 
     def restore(self, rng: np.random.Generator, x_t: Tokens, t: float) -> Tokens:
         return ancestral(self.denoiser, rng, x_t, t, self.n_steps)
@@ -80,6 +83,28 @@ class Population(Plain):
     def restore(self, rng: np.random.Generator, x_t: Tokens, t: float) -> Tokens:
         drawn: Tokens = self.denoiser.posterior_draw(rng, x_t, t)
         return drawn
+
+
+def clean_laws(actor: Actor, config: Config, x_0: Tokens) -> Any:
+    """Law of every token given all others as they are, (n, L, V): `loo` at t = 1e-5, or, where no
+    visible site has one, of each site masked alone, at the level at which one of L is."""
+    if config.noise.redraws:
+        return actor.laws(x_0, np.full(len(x_0), SMALL_LEVEL))[0]
+    n, length = x_0.shape
+    out = np.empty((n, length, config.vocab_size))
+    for site in range(length):
+        masked = x_0.astype(token_dtype(config.vocab_size + 1))
+        masked[:, site] = config.vocab_size
+        out[:, site] = np.asarray(actor.laws(masked, np.full(n, 1 / length))[0])[:, site]
+    return out
+
+
+def filled(noise: channel.Channel, x_t: Tokens, output: Tokens) -> Tokens:
+    """A decoded sequence with the visible tokens of x_t, where the channel leaves no doubt of
+    them: no reverse process changes these."""
+    if noise.redraws:
+        return output
+    return np.where(x_t == noise.mask_id, output, x_t).astype(output.dtype)
 
 
 def make_actors(
@@ -114,8 +139,9 @@ def make_actors(
             biases=True,
             schedule=trained.model.schedule,
         )
-        actors["pairwise"] = Network(Laws(memory.jax(), config.queries), config.n_steps, memory)
+        twin = Laws(PairwiseJax.of(memory, config.noise), config.queries)
+        actors["pairwise"] = Network(twin, config.n_steps, memory)
     if problem.source is not None:
-        exact = problem.source.population_denoiser(trained.model.schedule)
+        exact = problem.source.population_denoiser(trained.model.schedule, config.noise)
         actors["population"] = Population(exact, config.n_steps)
     return actors, trained

@@ -311,6 +311,7 @@ def information_line(config: Config) -> dict[float, tuple[float, float]]:
     line = {}
     for t in grid:
         rng = stream(config.root_seed, "information", f"{t:.4f}")
-        found = source.mutual_information(float(schedule.alpha(float(t))), rng, 4000)
+        alpha = float(schedule.alpha(float(t)))
+        found = source.mutual_information(alpha, rng, 4000, config.noise)
         line[float(t)] = (found.value, found.standard_error)
     return line

@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-from numpy.typing import NDArray
 
 from models.exact.empirical import EmpiricalDenoiser
 from models.relaxation import likeliest, relax
@@ -27,7 +26,7 @@ MAPS = ("loo", "full")
 STARTS = ("train", "heldout", "random")
 SWEEPS = 64
 
-Laws = Callable[[Tokens, NDArray[np.float64]], tuple[Any, Any]]
+Law = Callable[[Tokens], Any]
 
 
 def attractor_schema(position: str = "position") -> list[tuple[str, str, Any, str, str]]:
@@ -59,30 +58,27 @@ def draw_cycles(
 def measure_attractors(
     out: xr.Dataset,
     denoiser: str,
-    laws: Laws,
+    law: Law,
+    full: Law,
     starts: dict[str, Tokens],
     cycles: dict[str, Any],
     store: EmpiricalDenoiser,
 ) -> None:
-    """Fill the variables of one denoiser; starts (n, L) and cycles of every split of STARTS."""
+    """Fill the variables of one denoiser; starts (n, L) and cycles of every split of STARTS.
+
+    law, full : from clean tokens (n, L) to the log laws of the two maps, (n, L, V).
+    """
     for split in STARTS:
         x_0 = starts[split]
-
-        def law(tokens: Tokens) -> Any:
-            return laws(tokens, np.full(len(tokens), SMALL_LEVEL))[0]
-
         place = {"denoiser": denoiser, "split_start": split}
-        for name, log_law in (
-            ("loo", law(x_0)),
-            ("full", laws(x_0, np.full(len(x_0), LEVEL_OF_FULL))[1]),
-        ):
+        for name, log_law in (("loo", law(x_0)), ("full", full(x_0))):
             out["kept"].loc[{**place, "map": name}] = (likeliest(log_law, x_0) == x_0).sum(1)
         if split in cycles:
             # of the law of x_t, which is positive: cycles of the memorizer are defined too
             noised = SimpleNamespace(
                 schedule=store.schedule,
                 vocab_size=store.vocab_size,
-                log_loo=lambda tokens, _, law=law: law(tokens),
+                log_loo=lambda tokens, _: law(tokens),
             )
             around = circulation(noisy_law(noised, SMALL_LEVEL), x_0, *cycles[split])
             out["cycle_square"].loc[place], out["odds_square"].loc[place] = around.squares

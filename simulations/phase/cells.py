@@ -42,8 +42,9 @@ from simulations.measure.names import (
     SMALL_LEVEL,
     SPLITS,
 )
-from simulations.phase.actors import Actor, Network, Plain, make_actors
+from simulations.phase.actors import Actor, Network, Plain, clean_laws, filled, make_actors
 from simulations.phase.attractors import (
+    LEVEL_OF_FULL,
     MAPS,
     STARTS,
     attractor_schema,
@@ -111,7 +112,8 @@ def measure(config: Config, train_size: int, seed: int) -> xr.Dataset:
     )
     splits = make_queries(config, problem, train_size, generated)
     schedule = trained.model.schedule
-    store = EmpiricalDenoiser(problem.stored[:train_size], config.vocab_size, schedule)
+    patterns = problem.stored[:train_size]
+    store = EmpiricalDenoiser(patterns, config.vocab_size, schedule, channel=config.noise)
     out = _empty(config)
     bench = Bench(config, out, rng, schedule, actors, store)
     for split, queries in splits.items():
@@ -146,8 +148,10 @@ class Bench:
 
     def level(self, split: str, queries: Queries, t: float) -> None:
         """One split at one level: noise once, then every denoiser on the same inputs."""
-        x_0 = queries.x_0
-        x_t = noise(self.rng, x_0, float(self.schedule.alpha(t)), self.config.vocab_size)
+        x_0, kind = queries.x_0, self.config.noise
+        if t == SMALL_LEVEL and not kind.redraws:
+            return self._masked_alone(split, x_0)
+        x_t = noise(self.rng, x_0, float(self.schedule.alpha(t)), kind)
         with_decoders = t != SMALL_LEVEL
         if with_decoders:
             self.out["corrupted"].loc[{"split": split, "t": t}] = corrupted_count(x_0, x_t)
@@ -156,7 +160,7 @@ class Bench:
             if name == "empirical":
                 posterior = self.store.posterior(x_t, t, self.rng, queries.stored_index)
                 log_loo, log_full = posterior.log_loo, posterior.log_full
-                draw = self.store.patterns[posterior.draw_index]
+                draw = filled(self.config.noise, x_t, self.store.patterns[posterior.draw_index])
                 if with_decoders:
                     self._memory(split, t, queries, x_t, posterior)
             else:
@@ -178,6 +182,22 @@ class Bench:
                 outputs = {"ancestral": draw, **decode(log_full, x_t)}
                 self._outputs({"denoiser": name, "split": split, "t": t}, x_0, x_t, outputs)
 
+    def _masked_alone(self, split: str, x_0: Tokens) -> None:
+        """As `level` at t -> 0 for a channel whose visible sites have no law: each masked alone."""
+        for name, actor in self._everyone().items():
+            log_law = clean_laws(actor, self.config, x_0)
+            statistics = law_statistics(log_law, x_0)
+            for law in LAWS if name in WITH_FULL else LAWS[:1]:  # of a masked site the same
+                place = {"denoiser": name, "law": law, "split": split, "t_entropy": SMALL_LEVEL}
+                for reading in LawStatistics._fields:
+                    self.out[reading].loc[place] = getattr(statistics, reading)
+            place = {"denoiser": name, "split": split}
+            self.out["entropy_histogram"].loc[place] = entropy_histogram(log_law)
+
+    def _everyone(self) -> dict[str, Actor]:
+        """The actors, and the memorizer as one of them."""
+        return {**self.actors, "empirical": Plain(self.store, self.config.n_steps)}
+
     def _outputs(
         self, where: dict[str, Any], x_0: Tokens, x_t: Tokens, outputs: dict[str, Tokens]
     ) -> None:
@@ -192,7 +212,8 @@ class Bench:
     def _memory(self, split: str, t: float, queries: Queries, x_t: Tokens, posterior: Any) -> None:
         """What only the empirical denoiser has: MAP retrieval, true weight, H(mu | x_t)."""
         place = {"split": split, "t": t}
-        counts = count_tokens(queries.x_0, x_t, self.store.patterns[posterior.map_index])
+        nearest = filled(self.config.noise, x_t, self.store.patterns[posterior.map_index])
+        counts = count_tokens(queries.x_0, x_t, nearest)
         self.out["map_recovered"].loc[place] = counts.recovered
         self.out["map_broken"].loc[place] = counts.broken
         self.out["pattern_entropy"].loc[place] = posterior.entropy
@@ -208,8 +229,7 @@ class Bench:
         strata = stratified_levels(rng, config.nelbo_start, n, draws).astype(np.float32)
         level = strata.T.reshape(-1).astype(np.float64)  # all inputs of one draw, then of the next
         x_0 = np.tile(queries.x_0[:n], (draws, 1))
-        keep = rng.random(x_0.shape) < np.asarray(schedule.alpha(level))[:, None]
-        x_t = np.where(keep, x_0, rng.integers(config.vocab_size, size=x_0.shape).astype(x_0.dtype))
+        x_t = noise(rng, x_0, np.asarray(schedule.alpha(level))[:, None], config.noise)
         laws = {
             name: actor.laws(x_t, level)[0]
             for name, actor in self.actors.items()
@@ -217,7 +237,7 @@ class Bench:
         }
         laws["empirical"] = self.store.log_loo(x_t, level)
         for name, log_loo in laws.items():
-            rates = nelbo_rates(log_loo, x_t, x_0, level, schedule).reshape(draws, n)
+            rates = nelbo_rates(log_loo, x_t, x_0, level, schedule, config.noise).reshape(draws, n)
             place = {"denoiser": name, "split_nelbo": split}
             self.out["nelbo"].loc[place] = (1 - config.nelbo_start) * rates.mean(0)
         self.out["nelbo_cluster"].loc[{"split_nelbo": split}] = queries.cluster[:n]
@@ -234,7 +254,7 @@ class Bench:
         noisy = self.out["example_noisy"]
         starts = noisy.values.reshape(-1, self.config.seq_len).astype(self.store.patterns.dtype)
         network = self.actors["trained"]
-        ended = relax(lambda x: network.laws(x, np.full(len(x), SMALL_LEVEL))[0], starts)
+        ended = relax(lambda x: clean_laws(network, self.config, x), starts)
         self.out["example_attractor"][:] = ended.states.reshape(noisy.shape)
 
     def attractors(self, splits: dict[str, Queries]) -> None:
@@ -244,9 +264,15 @@ class Bench:
         for split in STARTS:
             self.out["start_cluster"].loc[{"split_start": split}] = splits[split].cluster[:n]
         cycles = draw_cycles(self.rng, starts, self.config.vocab_size)
-        memory = Plain(self.store, self.config.n_steps)
-        for name, actor in {**self.actors, "empirical": memory}.items():
-            measure_attractors(self.out, name, actor.laws, starts, cycles, self.store)
+        for name, actor in self._everyone().items():
+
+            def law(x: Tokens, actor: Actor = actor) -> Any:
+                return clean_laws(actor, self.config, x)
+
+            def full(x: Tokens, actor: Actor = actor) -> Any:
+                return actor.laws(x, np.full(len(x), LEVEL_OF_FULL))[1]
+
+            measure_attractors(self.out, name, law, full, starts, cycles, self.store)
 
 
 def _empty(config: Config) -> xr.Dataset:

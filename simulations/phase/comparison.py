@@ -163,8 +163,9 @@ class Findings:
 
 
 def trap_line(config: Config, levels: Iterable[float]) -> dict[float, tuple[float, float]]:
-    """Trap onset of the memorizer of samples of the source at noise levels; none for a text."""
-    if config.source == "text":
+    """Trap onset of the memorizer of samples of the source at noise levels; none for a text, nor
+    where a clean sequence is a fact to be kept."""
+    if config.source == "text" or config.channel != "uniform":
         return {}
     source = make_source(config.source, config.vocab_size, config.seq_len)
     schedule = source.population_denoiser().schedule

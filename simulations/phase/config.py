@@ -6,18 +6,20 @@ import dataclasses
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal, get_args
 
 import tyro
 
+from am_theory.channel import Absorbing, Channel, Hybrid, Uniform
 from models.training.config import TrainConfig
-from simulations.console.settings import at_least, increasing_counts, inside, rises
+from simulations.console.settings import at_least, increasing_counts, inside, one_of, rises
 from simulations.data.corpora import TextFile
 from simulations.data.problem import Problem, SourceName
 from simulations.results.cells import Cell
 from simulations.trained import (
     WEIGHT_DECAY,
     ModelName,
+    Network,
     NetworkSettings,
     cells_over,
     network_preset,
@@ -28,6 +30,8 @@ NUMERICS = 4
 PRESETS = ("smoke", "small", "paper")
 SOURCES = ("markov", "iid", "text")
 CHECKS, BIAS = "exact-checks", "step-bias"
+P_UNIFORM = 0.1
+ChannelName = Literal["uniform", "absorbing", "hybrid"]
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,10 @@ class Config(NetworkSettings):
         threshold: of the rate that defines a basin radius.
         tolerance: gap below which train and held-out recovery have converged (K_conv).
         pattern_sets: independent sets of stored sequences in the exact checks.
+        channel: the noise: uniform (a lost token is redrawn), absorbing (it is masked) or hybrid
+            (redrawn at small levels, masked at large ones). Levels t of different channels are not
+            comparable.
+        p_uniform: of the hybrid channel, the share of redrawn tokens at its clock's t = 1/2.
         text: the text of the source `text`.
         gpu: whether networks are trained and measured on GPUs.
     """
@@ -66,6 +74,8 @@ class Config(NetworkSettings):
     threshold: float = 0.5
     tolerance: float = 0.05
     pattern_sets: int = 250
+    channel: ChannelName = "uniform"
+    p_uniform: float = P_UNIFORM
     text: tyro.conf.Suppress[TextFile | None] = None
     gpu: tyro.conf.Suppress[bool] = False
     # At K = 16,384 of the default source the entropies at t -> 0 end 3 % from the law's; with the
@@ -74,8 +84,25 @@ class Config(NetworkSettings):
         default_factory=lambda: TrainConfig(2000, 256, 6e-3, weight_decay=WEIGHT_DECAY)
     )
 
+    @property
+    def noise(self) -> Channel:
+        """The channel as a record."""
+        if self.channel == "hybrid":
+            return Hybrid(self.vocab_size, self.p_uniform)
+        return (Uniform if self.channel == "uniform" else Absorbing)(self.vocab_size)
+
+    @property
+    def network(self) -> Network:
+        """The kind and size of the network, and the noise that it undoes."""
+        return dataclasses.replace(super().network, noise=self.noise)
+
     def problems(self) -> Iterator[str]:
         yield from super().problems()
+        yield from one_of(self, "channel", get_args(ChannelName))
+        if not 0 <= self.p_uniform <= 1:
+            yield f"`p_uniform` must lie in [0, 1]; got {self.p_uniform}."
+        elif self.p_uniform != P_UNIFORM and self.channel != "hybrid":
+            yield f"`p_uniform` belongs to the channel hybrid; the channel is {self.channel}."
         yield from at_least(
             self, queries=1, n_steps=1, generation_steps=1, nelbo_queries=1, nelbo_draws=1, starts=2
         )
@@ -99,7 +126,11 @@ class Config(NetworkSettings):
     def as_dict(self) -> dict[str, Any]:
         """Plain containers of all but the text and the device, for JSON and hashing."""
         plain = dataclasses.asdict(dataclasses.replace(self, text=None))
-        return {key: value for key, value in plain.items() if key not in ("text", "gpu")}
+        unsaid = {"text", "gpu"}  # and of a channel what it does not have
+        unsaid |= {"uniform": {"channel", "p_uniform"}, "absorbing": {"p_uniform"}}.get(
+            self.channel, set()
+        )
+        return {key: value for key, value in plain.items() if key not in unsaid}
 
     def identity(self) -> dict[str, Any]:
         """All that the numbers depend on besides a cell's coordinates."""

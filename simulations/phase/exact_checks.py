@@ -7,6 +7,7 @@ sequences of a chain); the standard error is over sets, and a deviation beyond
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any, Literal
 
 import numpy as np
@@ -22,6 +23,7 @@ from simulations.data.problem import make_source
 from simulations.measure.checks import Check, as_dataset, check_mean
 from simulations.measure.counts import count_tokens, law_statistics, nelbo_rates, stratified_levels
 from simulations.measure.names import SMALL_LEVEL
+from simulations.phase.actors import Plain, clean_laws, filled
 from simulations.phase.config import Config
 
 QUERIES_PER_SET = 32
@@ -29,25 +31,30 @@ QUERIES_PER_SET = 32
 CASES = ((8, 8, 2, 0.5), (50, 12, 3, 0.6), (200, 16, 4, 0.5), (500, 16, 8, 0.7), (16, 16, 16, 0.8))
 
 
+def noise_of(config: Config, vocab_size: int) -> channel.Channel:
+    """The channel of the configuration, of another vocabulary."""
+    return dataclasses.replace(config, vocab_size=vocab_size).noise
+
+
 def memory_checks(
     config: Config, case: tuple[int, int, int, float], rng: np.random.Generator
 ) -> list[Check]:
     """Empirical denoiser on random patterns against the exact finite-size formulas."""
     train_size, seq_len, vocab_size, t = case
-    alpha = float(channel.LogLinear().alpha(t))
-    scale = seq_len * float(channel.corruption_rate(alpha, vocab_size))
+    alpha, kind = float(channel.LogLinear().alpha(t)), noise_of(config, vocab_size)
+    scale = seq_len * float(channel.corruption_rate(alpha, kind))
     sets, n = config.pattern_sets, QUERIES_PER_SET
     place = (train_size, seq_len, vocab_size, alpha)
     found: dict[str, list[float]] = {}
     for _ in range(sets):
         patterns = rng.integers(vocab_size, size=(train_size, seq_len))
-        store = EmpiricalDenoiser(patterns, vocab_size)
+        store = EmpiricalDenoiser(patterns, vocab_size, channel=kind)
         index = rng.integers(train_size, size=n)
         for query in ("train", "test"):
             x_0 = store.patterns[index]
             if query == "test":
                 x_0 = rng.integers(vocab_size, size=x_0.shape).astype(x_0.dtype)
-            x_t = noise(rng, x_0, alpha, vocab_size)
+            x_t = noise(rng, x_0, alpha, kind)
             truth = index if query == "train" else np.full(n, -1)
             post = store.posterior(x_t, t, rng, truth)
             if query == "train":
@@ -55,24 +62,27 @@ def memory_checks(
                 found.setdefault("true weight", []).append(post.true_weight.mean())
             found.setdefault(f"H(mu | x_t) {query}", []).append(post.entropy.mean())
             for rule, chosen in (("map", post.map_index), ("sample", post.draw_index)):
-                counts = count_tokens(x_0, x_t, store.patterns[chosen])
-                hits = (store.patterns[chosen] == x_0).mean()
+                output = filled(kind, x_t, store.patterns[chosen])
+                counts = count_tokens(x_0, x_t, output)
+                hits = (output == x_0).mean()
                 restored = counts.recovered.mean() / scale
                 found.setdefault(f"recovery {rule} all {query}", []).append(hits)
                 found.setdefault(f"recovery {rule} corrupted {query}", []).append(restored)
     exact = {
-        "MAP retrieval": empirical.retrieval_probability(*place),
-        "true weight": empirical.true_weight(*place),
+        "MAP retrieval": empirical.retrieval_probability(*place, channel=kind),
+        "true weight": empirical.true_weight(*place, channel=kind),
     }
     splits: tuple[Literal["train", "test"], ...] = ("train", "test")
     decoders: tuple[Literal["map", "sample"], ...] = ("map", "sample")
     kinds: tuple[Literal["all", "corrupted"], ...] = ("all", "corrupted")
     for split in splits:
-        exact[f"H(mu | x_t) {split}"] = empirical.posterior_entropy(*place, split=split)
+        exact[f"H(mu | x_t) {split}"] = empirical.posterior_entropy(
+            *place, split=split, channel=kind
+        )
         for decoder in decoders:
             for tokens in kinds:
                 exact[f"recovery {decoder} {tokens} {split}"] = empirical.token_recovery(
-                    *place, decoder=decoder, tokens=tokens, split=split
+                    *place, decoder=decoder, tokens=tokens, split=split, channel=kind
                 )
     label = f"iid K={train_size} L={seq_len} V={vocab_size} t={t:g}: "
     return [check_mean(label + name, np.array(found[name]), exact[name]) for name in sorted(found)]
@@ -81,7 +91,8 @@ def memory_checks(
 def population_checks(config: Config, rng: np.random.Generator) -> list[Check]:
     """Identities of the exact population denoiser of the default kind of chain."""
     source = make_source("markov", config.vocab_size, config.seq_len)
-    denoiser = source.population_denoiser()
+    kind = config.noise
+    denoiser = source.population_denoiser(channel=kind)
     vocab_size, sets, n = config.vocab_size, config.pattern_sets, QUERIES_PER_SET
     schedule = denoiser.schedule
 
@@ -93,8 +104,8 @@ def population_checks(config: Config, rng: np.random.Generator) -> list[Check]:
     checks = []
     for t in (0.25, 0.6):
         alpha = float(schedule.alpha(t))
-        x_t = noise(rng, x_0, alpha, vocab_size)
-        law = np.exp(channel.full_from_loo(denoiser.log_loo(x_t, t), x_t, alpha))
+        x_t = noise(rng, x_0, alpha, kind)
+        law = np.exp(channel.full_from_loo(denoiser.log_loo(x_t, t), x_t, alpha, kind))
         own = np.take_along_axis(law, x_0[..., None].astype(int), -1)[..., 0]
         purity = (law**2).sum(-1)
         draw = denoiser.posterior_draw(rng, x_t, t) == x_0
@@ -107,8 +118,9 @@ def population_checks(config: Config, rng: np.random.Generator) -> list[Check]:
                 label + "argmax recovery = max p", mean_by_set(best), mean_by_set(law.max(-1))
             ),
         ]
-    x_t = noise(rng, x_0, float(schedule.alpha(SMALL_LEVEL)), vocab_size)
-    small = law_statistics(denoiser.log_loo(x_t, SMALL_LEVEL), x_0)
+    x_t = noise(rng, x_0, float(schedule.alpha(SMALL_LEVEL)), kind)
+    alone = clean_laws(Plain(denoiser, config.n_steps), config, x_t if kind.redraws else x_0)
+    small = law_statistics(alone, x_0)
     label = f"chain V={vocab_size} L={config.seq_len} t={SMALL_LEVEL:g}: "
     entropy, loss = mean_by_set(small.entropy), mean_by_set(small.log_loss)
     checks += [
@@ -126,12 +138,12 @@ def _nelbo_check(
     t = stratified_levels(rng, start, len(x_0), 8)
     total = np.zeros(len(x_0))
     for level in t.T:
-        keep = rng.random(x_0.shape) < np.asarray(schedule.alpha(level))[:, None]
-        x_t = np.where(keep, x_0, rng.integers(config.vocab_size, size=x_0.shape)).astype(x_0.dtype)
-        total += nelbo_rates(denoiser.log_loo(x_t, level), x_t, x_0, level, schedule)
+        x_t = noise(rng, x_0, np.asarray(schedule.alpha(level))[:, None], config.noise)
+        law = denoiser.log_loo(x_t, level)
+        total += nelbo_rates(law, x_t, x_0, level, schedule, config.noise)
     per_set = ((1 - start) * config.seq_len * total / 8).reshape(config.pattern_sets, -1).mean(1)
     ends = [
-        source.mutual_information(float(schedule.alpha(level)), rng, 20_000)
+        source.mutual_information(float(schedule.alpha(level)), rng, 20_000, config.noise)
         for level in (start, 1.0)
     ]
     exact = ends[0].value - ends[1].value
@@ -157,19 +169,20 @@ def step_bias(config: Config) -> xr.Dataset:
     """
     problem = config.problem_of(0)
     rng = stream(config.root_seed, "step bias")
-    store = EmpiricalDenoiser(problem.stored[:64], config.vocab_size)
+    store = EmpiricalDenoiser(problem.stored[:64], config.vocab_size, channel=config.noise)
     cases: dict[str, tuple[Any, Any]] = {
         "empirical": (store, store.patterns[np.arange(config.queries) % len(store.patterns)])
     }
     if problem.source is not None:
-        cases["population"] = (problem.source.population_denoiser(), problem.held_out)
+        law = problem.source.population_denoiser(channel=config.noise)
+        cases["population"] = (law, problem.held_out)
     levels = [t for t in config.levels if t in (0.25, 0.5)] or [config.levels[-1]]
     rows = []
     for name, (denoiser, x_0) in cases.items():
         for t in levels:
-            x_t = noise(rng, x_0, float(denoiser.schedule.alpha(t)), config.vocab_size)
+            x_t = noise(rng, x_0, float(denoiser.schedule.alpha(t)), config.noise)
             steps = ancestral(denoiser, rng, x_t, t, config.n_steps)
-            exact = denoiser.posterior_draw(rng, x_t, t)
+            exact = filled(config.noise, x_t, denoiser.posterior_draw(rng, x_t, t))
             for measure in ("token recovery, all", "exact match"):
                 pair = [
                     (out == x_0).mean(1) if measure.startswith("token") else (out == x_0).all(1)

@@ -3,11 +3,12 @@
     python simulations/phase_diagram.py --preset smoke
     python simulations/phase_diagram.py --source text --text book.txt
     python simulations/phase_diagram.py --model dit
+    python simulations/phase_diagram.py --channel absorbing
 
-Trains one small uniform-state diffusion model for every training-set size K and seed, measures
+Trains one small discrete diffusion model for every training-set size K and seed, measures
 it next to the two exact denoisers that bound it, and writes data, a report and a figure to
-results/phase_diagram/<source>-<preset>/ (the transformer's: <source>-dit-<preset>). Interrupted
-runs resume.
+results/phase_diagram/<source>-<preset>/ (the transformer's: <source>-dit-<preset>; of masked noise:
+<source>-absorbing-<preset>). Interrupted runs resume.
 """
 
 from __future__ import annotations
@@ -41,9 +42,14 @@ def settle(arguments: Any) -> Config:
 
 
 def folder(config: Config, preset: str) -> str:
-    """Name of the results folder: the source, the transformer where it is trained, the preset."""
-    model = "" if config.model == "mlp" else f"-{config.model}"
-    return f"{config.source}{model}-{preset}"
+    """Name of the results folder: the source, the transformer where it is trained, the channel
+    where it is not uniform, the preset."""
+    words: list[str] = [config.source]
+    words += [config.model] * (config.model != "mlp")
+    if config.channel != "uniform":
+        share = f"{config.p_uniform:g}" if config.channel == "hybrid" else ""
+        words.append(config.channel + share)
+    return "-".join([*words, preset])
 
 
 def merge(out: Path, config: Config) -> xr.Dataset:
