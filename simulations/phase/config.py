@@ -92,6 +92,27 @@ class Config(NetworkSettings):
         return (Uniform if self.channel == "uniform" else Absorbing)(self.vocab_size)
 
     @property
+    def fate(self) -> str:
+        """What becomes of a token that is lost, in words."""
+        hybrid = f"masked or redrawn at random (hybrid, p_uniform {self.p_uniform:g})"
+        return {"uniform": "redrawn at random", "absorbing": "masked", "hybrid": hybrid}[
+            self.channel
+        ]
+
+    @property
+    def chance(self) -> float:
+        """Recovery of a corrupted token by a uniform guess: where there are masks one of V values,
+        else one of those that the token does not show."""
+        return 1 / (self.vocab_size - (self.channel == "uniform"))
+
+    @property
+    def about(self) -> str:
+        """The data, and the noise where it is not the uniform one, for a heading."""
+        sizes = f"source {self.source}, V = {self.vocab_size}, L = {self.seq_len}"
+        noise = {"uniform": "", "absorbing": ", masked noise", "hybrid": ", hybrid noise"}
+        return sizes + noise[self.channel]
+
+    @property
     def network(self) -> Network:
         """The kind and size of the network, and the noise that it undoes."""
         return dataclasses.replace(super().network, noise=self.noise)

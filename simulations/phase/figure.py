@@ -35,8 +35,7 @@ def draw(axes: Any, findings: Findings) -> tuple[str, str]:
     config = findings.analysis.config
     order = findings.orders.orders.get(("trained", "recovery", headline_level(findings)))
     found = "Memory is lost later than the law is found" if _overlap(order) else "Two transitions"
-    about = f"source {config.source}, V = {config.vocab_size}, L = {config.seq_len}"
-    return f"{found}: {about}", _caption(findings)
+    return f"{found}: {config.about}", _caption(findings)
 
 
 def _overlap(order: Order | None) -> bool:
@@ -63,7 +62,7 @@ def _caption(findings: Findings) -> str:
     )
     return wrapped(
         f"Sequences of L = {config.seq_len} of V = {config.vocab_size} tokens; t: noise level, "
-        "about the share of tokens that are redrawn at random. Exact, nothing fitted: grey, the "
+        f"about the share of tokens that are {config.fate}. Exact, nothing fitted: grey, the "
         f"optimal memorizer, Bayes' rule over the same K sequences; {law}. Measured: markers, with "
         f"95 % intervals (bootstrap over {units}; some are smaller than the markers). Network: "
         f"{findings.trained_words}.",
@@ -155,7 +154,7 @@ def _recovery(axis: Any, findings: Findings) -> None:
     if "population" in analysis.denoisers:
         law = analysis.rate(name, "population", "ancestral", "heldout").estimate[:, i].mean()
         axis.axhline(law, **LAW)
-    axis.axhline(1 / (analysis.config.vocab_size - 1), color="0.6", lw=1, ls=":")
+    axis.axhline(analysis.config.chance, color="0.6", lw=1, ls=":")
     for split, colour, marker in (("train", TRAIN, "o"), ("heldout", HELD_OUT, "s")):
         rate = analysis.rate(name, "trained", "ancestral", split)
         points(axis, sizes, rate, i, color=colour, marker=marker, ms=6)

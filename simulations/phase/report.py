@@ -73,9 +73,9 @@ def _definitions(findings: Findings) -> list[str]:
         "`summary.json`."
     )
     lines = [
-        f"Source `{config.source}`, V = {config.vocab_size}, L = {config.seq_len}; "
-        f"{config.queries} corrupted inputs per split and noise level; {config.seeds} seed(s). "
-        + findings.notes,
+        f"Source `{config.source}`, V = {config.vocab_size}, L = {config.seq_len}; a token that "
+        f"the channel does not keep is {config.fate}; {config.queries} corrupted inputs per split "
+        f"and noise level; {config.seeds} seed(s). " + findings.notes,
         f"Two ends, exact: the optimal memorizer of the same K sequences, and {law}. Memory "
         "fraction M = (R_train - R_law) / (R_memorizer - R_law) on training inputs. "
         "Generalization fraction G = (R_held - R_memorizer) / (R_law - R_memorizer) on held-out "
@@ -105,6 +105,16 @@ def _definitions(findings: Findings) -> list[str]:
         "seed alone.",
         f"Intervals: 95 %, {config.replicates} bootstrap replicates over {units}",
     ]
+    if not config.noise.redraws:
+        lines.insert(
+            5,
+            "A visible token of this channel is a fact: no decoder changes it, `full` is the point "
+            "mass on it, and it has no `loo` law. Laws at t = 1e-5 are those of each site masked "
+            "alone, one pass a site. Where no stored sequence agrees with what is visible, the "
+            "memorizer's law is that of the sequences that agree most, the limit of a little "
+            f"uniform noise; in its NELBO a token so ruled out costs {LOG_LOSS_CAP:g} nats. t is "
+            "not the t of another channel: compare at equal corrupted fraction or information.",
+        )
     return ["## What is measured", "", *(f"- {line}" for line in lines), ""]
 
 

@@ -466,7 +466,8 @@ function tokenRow(label, tokens, clean, noisy, kind) {
     if (kind === "noisy" && !same) [mark, word] = ["changed", "changed by the noise"];
     else if (kind === "restored" && same && changed) [mark, word] = ["right", "restored"];
     else if (kind !== "noisy" && !same) [mark, word] = ["wrong", "wrong"];
-    const box = make("span", { class: `tok ${mark}` }, String(token));
+    const box = make("span", { class: `tok ${mark}` },
+      token < about.vocab_size ? String(token) : "▒");
     if (word) {
       box.title = `${word}; clean: ${clean[i]}`;
       box.append(make("span", { class: "away" }, ` (${word})`));
@@ -510,7 +511,7 @@ function drawExamples() {
   const own = denoisers.find((one) => one.name === "trained") ?? denoiser();
   byId("examples-note").textContent =
     `Seed 0, K = ${K}, t = ${levels[state.t]}; tokens are numbers from 0 to ${
-      about.vocab_size - 1}. `
+      about.vocab_size - 1}${about.channel === "uniform" ? "" : ", ▒ a mask"}. `
     + (state.d === own.name ? "" : `Always of the ${own.title}, whatever denoiser is chosen. `)
     + "Nearest stored: the training sequence nearest to the restored one. Attractor: where "
     + "replacing every token by the likeliest, again and again, ends from the corrupted sequence.";

@@ -26,6 +26,7 @@ from simulations.measure.order import Ratio
 from simulations.measure.transition import Curve, Estimate
 from simulations.phase.analysis import SUMMARY_EPSILON, Analysis, Rate
 from simulations.phase.cells import RESTORED
+from simulations.phase.config import Config
 from simulations.phase.order import ACTORS, READINGS, Orders, rate_of
 
 DIGITS = 4  # significant ones, of every number in the page
@@ -79,7 +80,7 @@ def run_in_words(about: dict[str, Any]) -> str:
     return (
         f"source {about['source']}, V = {about['vocab_size']} tokens, sequences of "
         f"L = {about['seq_len']}, K from {sizes[0]:,} to {sizes[-1]:,}, "
-        f"{seeds} seed{'s' if seeds > 1 else ''}"
+        f"{seeds} seed{'s' if seeds > 1 else ''}; a token that is lost is {about['fate']}"
     )
 
 
@@ -104,6 +105,8 @@ def explorer_data(analysis: Analysis, orders: Orders) -> dict[str, Any]:
             "levels": list(config.levels),
             "seeds": config.seeds,
             "queries": config.queries,
+            "channel": config.channel,
+            "fate": config.fate,
             "relative": "population" not in analysis.denoisers,
             "small_level": SMALL_LEVEL,
             "epsilon": SUMMARY_EPSILON,
@@ -114,7 +117,7 @@ def explorer_data(analysis: Analysis, orders: Orders) -> dict[str, Any]:
                 "name": reading,
                 "unit": UNITS.get(reading, ""),
                 "levels": levels_of(analysis, reading),
-                "chance": _digits(_chance(reading, config.vocab_size)),
+                "chance": _digits(_chance(reading, config)),
             }
             for reading in READINGS
         ],
@@ -155,12 +158,12 @@ def _denoiser(analysis: Analysis, name: str) -> dict[str, Any]:
     }
 
 
-def _chance(reading: str, vocab_size: int) -> float:
-    """The reading of a uniform guess: of another token, where one is known to be wrong."""
+def _chance(reading: str, config: Config) -> float:
+    """The reading of a uniform guess."""
     if reading in UNITS:
-        return math.log(vocab_size)
-    other = 1 / (vocab_size - 1)
-    uniform = {"recovery": other, "best change": other, "single-token recovery": 1 / vocab_size}
+        return math.log(config.vocab_size)
+    other, any_token = config.chance, 1 / config.vocab_size
+    uniform = {"recovery": other, "best change": other, "single-token recovery": any_token}
     return uniform.get(reading, math.nan)
 
 

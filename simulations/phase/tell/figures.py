@@ -30,10 +30,7 @@ def draw_readings(axes: Any, findings: Findings) -> tuple[str, str]:
     _vanishing_panel(axes[1, 1], analysis)
     _energy_panel(axes[1, 2], analysis)
     config = analysis.config
-    heading = (
-        f"The other readings: source {config.source}, V = {config.vocab_size}, L = {config.seq_len}"
-    )
-    return heading, _caption(findings)
+    return f"The other readings: {config.about}", _caption(findings)
 
 
 def _caption(findings: Findings) -> str:
