@@ -1,8 +1,9 @@
 """Proofs of the identities that the formulas of this library rest on, with steps in LaTeX.
 
-Each function proves one statement when it is called, by SymPy, raises `DerivationError` if an
-identity does not hold, and returns a `Derivation`: a title and the steps as LaTeX paragraphs for an
-appendix. `ALL` names them. Importing this package loads SymPy; nothing else in the library does.
+Each function proves one statement when it is called, by SymPy or by enumeration, raises
+`DerivationError` if an identity does not hold, and returns a `Derivation`: a title and the steps as
+LaTeX paragraphs for an appendix. `ALL` names them. Importing this package loads SymPy; nothing else
+in the library does.
 
 >>> from am_theory.derivations import ALL
 >>> print(ALL["channel.posterior"]().title)
@@ -14,10 +15,27 @@ from __future__ import annotations
 from collections.abc import Callable
 from types import ModuleType
 
-from am_theory.derivations import channel, hopfield, linear, memory
+from am_theory.derivations import (
+    channel,
+    channels,
+    hopfield,
+    linear,
+    memory,
+    small_noise,
+)
 from am_theory.derivations._proof import Derivation, DerivationError
 
-__all__ = ["ALL", "Derivation", "DerivationError", "channel", "hopfield", "linear", "memory"]
+__all__ = [
+    "ALL",
+    "Derivation",
+    "DerivationError",
+    "channel",
+    "channels",
+    "hopfield",
+    "linear",
+    "memory",
+    "small_noise",
+]
 
 
 def _registry(*modules: ModuleType) -> dict[str, Callable[[], Derivation]]:
@@ -28,4 +46,6 @@ def _registry(*modules: ModuleType) -> dict[str, Callable[[], Derivation]]:
     }
 
 
-ALL: dict[str, Callable[[], Derivation]] = _registry(channel, memory, hopfield, linear)
+ALL: dict[str, Callable[[], Derivation]] = _registry(
+    channel, channels, small_noise, memory, hopfield, linear
+)

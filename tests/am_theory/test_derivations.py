@@ -11,15 +11,21 @@ import numpy as np
 import pytest
 import sympy as sp
 
-from am_theory.channel import capacity, inverse_temperature, nelbo_rate_small_noise
+from am_theory.channel import (
+    capacity,
+    inverse_temperature,
+    nelbo_rate_small_noise,
+)
 from am_theory.derivations import (
     ALL,
     Derivation,
     DerivationError,
     channel,
+    channels,
     hopfield,
     linear,
     memory,
+    small_noise,
 )
 from am_theory.derivations._proof import equation, require, require_equal, vanishes
 from tests.helpers import assert_close, assert_digits
@@ -41,6 +47,11 @@ REQUIRED = {
     "channel.nelbo_uniform",
     "channel.nelbo_information",
     "channel.nelbo_small_noise",
+    "channels.garbling",
+    "channels.hybrid_rates",
+    "channels.one_kernel",
+    "channels.reverse_step",
+    "small_noise.loo_entropy",
     "memory.nishimori",
     "memory.condensation",
     "memory.one_step_capacity",
@@ -56,6 +67,7 @@ REQUIRED = {
     "linear.errors_on_an_iid_source",
     "linear.limits",
 }
+NUMERIC = {"hopfield.ags_capacity", "small_noise.loo_entropy"}
 
 
 def test_registry_holds_every_derivation():
@@ -76,7 +88,7 @@ def test_a_derivation_has_a_title_and_sound_latex(proved, name):
         assert step.count(r"\left") == step.count(r"\right")
     with pytest.raises(dataclasses.FrozenInstanceError):
         result.title = ""
-    assert bool(result.numeric) == (name == "hopfield.ags_capacity")
+    assert bool(result.numeric) == (name in NUMERIC)
 
 
 def test_titles_differ(proved):
@@ -96,6 +108,14 @@ def wrong_kernel(alpha, same, size):
     return alpha * int(same) + (1 - alpha) / (size - 1) * (1 - int(same))
 
 
+def wrong_redraw(rates, z, x, size=channels.V):
+    """Redraws among the other values only."""
+    if z == channels.MASK:
+        return rates.mask + rates.keep * int(x == z)
+    return rates.keep * int(z == x) + rates.redraw / (size - 1) * int(z != x)
+
+
+POSITIVE = {name: small_noise.LAWS["all sequences"] for name in small_noise.LAWS}
 STABLE = channel._stable_sum
 SABOTAGE = [
     (channel, "kernel", wrong_kernel, "posterior"),
@@ -105,6 +125,14 @@ SABOTAGE = [
     (channel, "ODDS", channel.a / (1 - channel.a), "nelbo_published_form"),
     (channel, "ODDS", channel.a / (1 - channel.a), "nelbo_minimiser"),
     (channel, "_stable_sum", lambda *args: STABLE(*args) + 1, "nelbo_published_form"),
+    (channels, "kernel", wrong_redraw, "one_kernel"),
+    (channels, "kernel", wrong_redraw, "reverse_step"),
+    (channels, "kernel", wrong_redraw, "garbling"),
+    (channels, "step", lambda before, after: after, "one_kernel"),
+    (channels, "step", lambda before, after: after, "reverse_step"),
+    (channels, "filled", lambda rates, z, k: sp.Integer(int(z == k)), "garbling"),
+    (channels, "HYBRID", channels.Rates(*channels.HYBRID[::-1]), "hybrid_rates"),
+    (small_noise, "LAWS", POSITIVE, "loo_entropy"),
     (memory, "BETA", sp.log(1 + memory.a / (1 - memory.a)), "nishimori"),
     (memory, "BETA", 2 * memory.BETA, "memorizer_loss"),
     (memory, "TILTED", sp.exp(memory.b) / (sp.exp(memory.b) + memory.V), "condensation"),
