@@ -20,6 +20,7 @@ from am_theory.derivations import (
     channels,
     hopfield,
     linear,
+    loss,
     memory,
     small_noise,
 )
@@ -33,6 +34,7 @@ __all__ = [
     "channels",
     "hopfield",
     "linear",
+    "loss",
     "memory",
     "small_noise",
 ]
@@ -47,5 +49,5 @@ def _registry(*modules: ModuleType) -> dict[str, Callable[[], Derivation]]:
 
 
 ALL: dict[str, Callable[[], Derivation]] = _registry(
-    channel, channels, small_noise, memory, hopfield, linear
+    channel, channels, loss, small_noise, memory, hopfield, linear
 )

@@ -12,8 +12,10 @@ import pytest
 import sympy as sp
 
 from am_theory.channel import (
+    Hybrid,
     capacity,
     inverse_temperature,
+    nelbo_rate,
     nelbo_rate_small_noise,
 )
 from am_theory.derivations import (
@@ -24,6 +26,7 @@ from am_theory.derivations import (
     channels,
     hopfield,
     linear,
+    loss,
     memory,
     small_noise,
 )
@@ -51,6 +54,10 @@ REQUIRED = {
     "channels.hybrid_rates",
     "channels.one_kernel",
     "channels.reverse_step",
+    "loss.absorbing",
+    "loss.information_rate",
+    "loss.masked_count",
+    "loss.rate_forms",
     "small_noise.loo_entropy",
     "memory.nishimori",
     "memory.condensation",
@@ -116,6 +123,7 @@ def wrong_redraw(rates, z, x, size=channels.V):
 
 
 POSITIVE = {name: small_noise.LAWS["all sequences"] for name in small_noise.LAWS}
+SYMBOLS = loss._symbols
 STABLE = channel._stable_sum
 SABOTAGE = [
     (channel, "kernel", wrong_kernel, "posterior"),
@@ -132,6 +140,11 @@ SABOTAGE = [
     (channels, "step", lambda before, after: after, "reverse_step"),
     (channels, "filled", lambda rates, z, k: sp.Integer(int(z == k)), "garbling"),
     (channels, "HYBRID", channels.Rates(*channels.HYBRID[::-1]), "hybrid_rates"),
+    (loss, "term", lambda true, model: model - true, "rate_forms"),
+    (loss, "term", lambda true, model: true * sp.log(true / model), "absorbing"),
+    (loss, "FRESH", sp.Rational(1, 2), "absorbing"),
+    (loss, "chance", lambda seen, sites: loss.a**seen, "information_rate"),
+    (loss, "_symbols", lambda *args: SYMBOLS(*args) | {frozenset(): loss.V}, "masked_count"),
     (small_noise, "LAWS", POSITIVE, "loo_entropy"),
     (memory, "BETA", sp.log(1 + memory.a / (1 - memory.a)), "nishimori"),
     (memory, "BETA", 2 * memory.BETA, "memorizer_loss"),
@@ -236,6 +249,25 @@ def test_symbols_stand_for_what_the_library_computes():
     )
     value = nelbo_rate_small_noise(np.log([0.5, 0.3, 0.2]), 0, 1 - 1e-6)
     assert_close(float(value), float(limit), rtol=1e-6)
+
+
+def test_proved_rates_and_losses_are_those_of_the_hybrid_channel():
+    """At p = 0.2, B = 1 / 2, and s = 1 / 2, with V = 3."""
+    point = {channels.B: sp.Rational(1, 2), channels.s: sp.Rational(1, 2)}
+    keep, redraw, masked = (float(x.subs(point)) for x in channels.HYBRID)
+    hybrid, fresh = Hybrid(3, 0.2), float(loss.FRESH.subs(point))
+    assert_close(np.array(hybrid.rates(keep)), [keep, redraw, masked, fresh])
+    assert_close(hybrid.time_at(keep), 0.2)
+    law = np.array([0.5, 0.3, 0.2])
+    true = np.array([keep + redraw / 3, redraw / 3, redraw / 3, masked])
+    model = np.array([*(keep * law + redraw / 3), masked])
+    for z in range(4):
+        influx = fresh / (3 * keep) if z < 3 else (1 - fresh) / keep
+        found = influx * sum(
+            float(loss.term(sp.Float(true[y] / true[z]), sp.Float(model[y] / model[z])))
+            for y in set(range(4)) - {z}
+        )
+        assert_close(float(nelbo_rate(np.log(law), z, 0, keep, -1.0, hybrid)), found, rtol=1e-10)
 
 
 def test_error_of_few_sequences_approaches_one_from_the_proved_side():
