@@ -18,6 +18,7 @@ from types import ModuleType
 from am_theory.derivations import (
     channel,
     channels,
+    erasures,
     hopfield,
     linear,
     loss,
@@ -32,6 +33,7 @@ __all__ = [
     "DerivationError",
     "channel",
     "channels",
+    "erasures",
     "hopfield",
     "linear",
     "loss",
@@ -49,5 +51,5 @@ def _registry(*modules: ModuleType) -> dict[str, Callable[[], Derivation]]:
 
 
 ALL: dict[str, Callable[[], Derivation]] = _registry(
-    channel, channels, loss, small_noise, memory, hopfield, linear
+    channel, channels, loss, small_noise, memory, erasures, hopfield, linear
 )

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import subprocess
 import sys
 import time
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -24,6 +26,7 @@ from am_theory.derivations import (
     DerivationError,
     channel,
     channels,
+    erasures,
     hopfield,
     linear,
     loss,
@@ -31,6 +34,7 @@ from am_theory.derivations import (
     small_noise,
 )
 from am_theory.derivations._proof import equation, require, require_equal, vanishes
+from am_theory.erasures import retrieval_probability, token_entropy
 from tests.helpers import assert_close, assert_digits
 
 
@@ -59,6 +63,10 @@ REQUIRED = {
     "loss.masked_count",
     "loss.rate_forms",
     "small_noise.loo_entropy",
+    "erasures.decoders",
+    "erasures.fitting_sequences",
+    "erasures.parallel_reveal",
+    "erasures.token_entropy",
     "memory.nishimori",
     "memory.condensation",
     "memory.one_step_capacity",
@@ -122,6 +130,21 @@ def wrong_redraw(rates, z, x, size=channels.V):
     return rates.keep * int(z == x) + rates.redraw / (size - 1) * int(z != x)
 
 
+def fit_all_but_one(store, seen, query):
+    """One visible token is not looked at."""
+    return FIT(store, frozenset(sorted(seen)[1:]), query)
+
+
+def at_once(fit, length):
+    """All tokens drawn at once, each from its own law."""
+    found = Counter()
+    for choice in itertools.product(fit, repeat=length):
+        found[tuple(x[i] for i, x in enumerate(choice))] += sp.Rational(1, len(fit) ** length)
+    return found
+
+
+FIT = erasures._fit
+LAW = erasures._fitting_law
 POSITIVE = {name: small_noise.LAWS["all sequences"] for name in small_noise.LAWS}
 SYMBOLS = loss._symbols
 STABLE = channel._stable_sum
@@ -146,6 +169,14 @@ SABOTAGE = [
     (loss, "chance", lambda seen, sites: loss.a**seen, "information_rate"),
     (loss, "_symbols", lambda *args: SYMBOLS(*args) | {frozenset(): loss.V}, "masked_count"),
     (small_noise, "LAWS", POSITIVE, "loo_entropy"),
+    (erasures, "mean_inverse", lambda size, fits: 1 / (1 + (size - 1) * fits), "fitting_sequences"),
+    (erasures, "mean_inverse", lambda size, fits: 1 / (1 + (size - 1) * fits), "decoders"),
+    (erasures, "_fitting_law", lambda size, fits: LAW(size + 1, fits), "fitting_sequences"),
+    (erasures, "_fitting_law", lambda size, fits: LAW(size + 1, fits), "token_entropy"),
+    (erasures, "_fit", fit_all_but_one, "fitting_sequences"),
+    (erasures, "_fit", fit_all_but_one, "decoders"),
+    (erasures, "_fit", fit_all_but_one, "token_entropy"),
+    (erasures, "DECODERS", {"all at once": at_once}, "decoders"),
     (memory, "BETA", sp.log(1 + memory.a / (1 - memory.a)), "nishimori"),
     (memory, "BETA", 2 * memory.BETA, "memorizer_loss"),
     (memory, "TILTED", sp.exp(memory.b) / (sp.exp(memory.b) + memory.V), "condensation"),
@@ -268,6 +299,17 @@ def test_proved_rates_and_losses_are_those_of_the_hybrid_channel():
             for y in set(range(4)) - {z}
         )
         assert_close(float(nelbo_rate(np.log(law), z, 0, keep, -1.0, hybrid)), found, rtol=1e-10)
+
+
+def test_proved_mean_of_the_fitting_sequences_is_the_retrieval_probability():
+    terms = (
+        w * erasures.mean_inverse(20, sp.Rational(1, 4**n))
+        for n, w in enumerate(erasures._binomial(6))
+    )
+    exact = sum(terms).subs(erasures.a, sp.Rational(3, 10))
+    assert_close(retrieval_probability(20, 6, 4, 0.3), float(exact))
+    unsure = [sum(p * sp.log(m) for m, p in LAW(20, sp.Rational(1, 4**n))) for n in (2, 3)]
+    assert_close(token_entropy(20, 3, 4, 1.0), float((unsure[0] - unsure[1]).evalf(30)))
 
 
 def test_error_of_few_sequences_approaches_one_from_the_proved_side():
