@@ -46,6 +46,7 @@ from simulations.sweep.pool import (
     process_pool,
     run_tasks,
 )
+from simulations.sweep.programs import refusal
 from simulations.sweep.threads import single_thread_environment
 from simulations.sweep.worker import CellReport, Compute, Task, checkpoint_path
 
@@ -128,6 +129,9 @@ def run_sweep(
             with Reporter(
                 console or Console(), {cell.name: costs[cell.name] for cell in todo}, workers
             ) as reporter:
+                unsafe = refusal() if todo else None
+                if unsafe is not None:
+                    reporter.say(unsafe)
                 for name, message in found.damaged.items():
                     reporter.say(message)
                     with suppress(OSError):

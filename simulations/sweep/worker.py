@@ -29,6 +29,7 @@ from simulations.results.manifest import Entry, entry_of
 from simulations.results.provenance import code_version, now, provenance
 from simulations.sweep.checkpoint import checkpointed
 from simulations.sweep.lock import is_held_by
+from simulations.sweep.programs import programs_kept
 from simulations.sweep.threads import several_threads
 
 Compute = Callable[[dict[str, Any]], xr.Dataset]
@@ -113,10 +114,10 @@ def run_cell(task: Task, recipe: bytes | None = None) -> CellReport:
     started = time.perf_counter()
     start = _provenance() | {"start_time": now()}
     try:
-        compute = _computation(task.recipe, recipe)
-        if compute is None:
-            return CellReport(task.name, asks=True, worker=worker)
-        with checkpointed(_checkpoints(task)):
+        with programs_kept(), checkpointed(_checkpoints(task)):
+            compute = _computation(task.recipe, recipe)
+            if compute is None:
+                return CellReport(task.name, asks=True, worker=worker)
             ds = compute(dict(task.coordinates))
         if not isinstance(ds, xr.Dataset):
             raise TypeError(f"a cell returns an xarray.Dataset; got {type(ds).__name__}")
