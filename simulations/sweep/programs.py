@@ -15,7 +15,6 @@ import atexit
 import hashlib
 import os
 import shutil
-import stat
 import sys
 import tempfile
 import threading
@@ -23,62 +22,16 @@ import time
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from importlib.metadata import version
 from pathlib import Path
 from typing import IO
+
+from simulations.sweep.own_folder import UnsafeFolder, own_folder, surroundings
 
 SWITCH = "AM_COMPILED"
 BOUND = 128 * 2**20  # bytes of all programs kept; the oldest go first
 SHORTEST = 0.1  # seconds of compilation that are worth a file
 
-_ENVIRONMENT = ("XLA_FLAGS", "NPROC", "OMP_NUM_THREADS", "JAX_ENABLE_X64")
-_CPU = ("model name", "flags", "Features", "CPU part", "stepping", "cpu family", "model")
 _HOUR = 3600.0  # after which a file half written, or a folder without a lock, is nobody's
-
-
-class UnsafeFolder(OSError):
-    """The folder of compiled programs may be written to by others, or is theirs."""
-
-
-def folder() -> Path:
-    """Where programs are kept, whether it is there or not."""
-    chosen = os.environ.get("XDG_CACHE_HOME", "")
-    base = Path(chosen) if os.path.isabs(chosen) else Path.home() / ".cache"
-    return base / "am-theory" / "compiled"
-
-
-def own_folder() -> Path:
-    """`folder()`, made if missing. Raises UnsafeFolder unless nobody else can write to it."""
-    path = folder()
-    ours, base = path.parent, path.parent.parent
-    base.mkdir(parents=True, exist_ok=True, mode=0o700)
-    for place in (ours, path):
-        with suppress(FileExistsError):
-            place.mkdir(mode=0o700)
-    for place, closed in ((base.resolve(), 0o022), (ours, 0o022), (path, 0o077)):
-        found = place.lstat()
-        sticky = place not in (ours, path) and found.st_mode & stat.S_ISVTX
-        if not stat.S_ISDIR(found.st_mode):
-            raise UnsafeFolder(f"{place} is no folder")
-        if found.st_uid != os.getuid() and (place in (ours, path) or found.st_uid != 0):
-            raise UnsafeFolder(f"{place} belongs to another user")
-        if found.st_mode & closed and not sticky:
-            raise UnsafeFolder(f"others may write to {place} or read it")
-    return path
-
-
-def surroundings() -> str | None:
-    """A name for all that a compiled program depends on besides itself; None: not known here."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        cores = len(os.sched_getaffinity(0))
-    except (OSError, AttributeError):
-        return None
-    cpu = sorted({line for line in lines if line.split(":")[0].strip() in _CPU})
-    chosen = [f"{name}={os.environ.get(name)}" for name in _ENVIRONMENT]
-    packages = [f"{name} {version(name)}" for name in ("jax", "jaxlib")]
-    whole = "\n".join([*cpu, *chosen, *packages, f"{cores} cores", sys.version])
-    return hashlib.sha256(whole.encode()).hexdigest()[:16]
 
 
 def seal(name: str, content: bytes) -> str:
@@ -238,13 +191,17 @@ def programs_kept() -> Iterator[None]:
 
 
 def refusal() -> str | None:
-    """The sentence that says why programs are not kept though they could be, or None."""
+    """The sentence that says that the folder is not safe to keep programs in, or None."""
     if not _wanted() or surroundings() is None:
         return None
-    try:
-        own_folder()
-    except OSError as error:
-        return f"compiled programs are not kept: {error} (say {SWITCH}=off if that is meant)"
+    with suppress(OSError):  # a folder that cannot be made is no danger
+        try:
+            own_folder()
+        except UnsafeFolder as error:
+            return (
+                f"compiled programs are not kept: {error}; give the folder to its user alone "
+                f"(chmod 700), or set {SWITCH}=off"
+            )
     return None
 
 

@@ -12,8 +12,10 @@ from typing import Any
 
 import pytest
 
+from simulations.sweep import own_folder as place_module
 from simulations.sweep import programs as module
-from simulations.sweep.programs import Programs, folder, own_folder, refusal, seal
+from simulations.sweep.own_folder import folder, own_folder, surroundings
+from simulations.sweep.programs import Programs, refusal, seal
 from simulations.sweep.threads import single_thread_settings
 from tests.helpers import ROOT
 from tests.simulations.sweep.test_sweep import swept
@@ -235,8 +237,8 @@ def test_a_folder_open_to_others_is_refused(cache: Path, place: str, mode: int) 
     opened = {"": cache, "am-theory": folder().parent, "compiled": folder()}[place]
     opened.chmod(mode)
     assert refusal() == (
-        f"compiled programs are not kept: others may write to {opened} or read it "
-        "(say AM_COMPILED=off if that is meant)"
+        f"compiled programs are not kept: others may write to {opened} or read it; "
+        "give the folder to its user alone (chmod 700), or set AM_COMPILED=off"
     )
     _, said = swept(cache.parent / "run")
     assert said.count("others may write") == 1
@@ -246,7 +248,7 @@ def test_a_folder_open_to_others_is_refused(cache: Path, place: str, mode: int) 
 def test_a_folder_of_another_user_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     own_folder()
     user = os.getuid()
-    monkeypatch.setattr(module.os, "getuid", lambda: user + 1)
+    monkeypatch.setattr(place_module.os, "getuid", lambda: user + 1)
     assert "belongs to another user" in str(refusal())
 
 
@@ -258,6 +260,21 @@ def test_a_link_and_a_file_are_refused(cache: Path) -> None:
     folder().unlink()
     folder().touch()
     assert "is no folder" in str(refusal())
+
+
+def test_a_folder_that_cannot_be_made_is_no_hindrance(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JAX_PLATFORMS", "cpu")
+    cache.touch()
+    with module.programs_kept():
+        assert module._programs is None
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setattr(module, "_asked", False)
+    monkeypatch.setattr("os.path.expanduser", lambda path: path)
+    with module.programs_kept():
+        assert module._programs is None
+    assert refusal() is None and not Path("~").exists()
 
 
 # whether at all
@@ -285,11 +302,11 @@ def test_an_unknown_processor_keeps_nothing(monkeypatch: pytest.MonkeyPatch, cac
 
 def test_a_place_of_its_own_for_every_setting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("XLA_FLAGS", raising=False)
-    names = {module.surroundings()}
+    names = {surroundings()}
     monkeypatch.setenv("XLA_FLAGS", "--xla_cpu_enable_fast_math=false")
-    names.add(module.surroundings())
-    monkeypatch.setattr(module, "version", lambda name: "0")
-    names.add(module.surroundings())
-    monkeypatch.setattr(module.Path, "read_text", lambda path: "model name : another")
-    names.add(module.surroundings())
+    names.add(surroundings())
+    monkeypatch.setattr(place_module, "version", lambda name: "0")
+    names.add(surroundings())
+    monkeypatch.setattr(Path, "read_text", lambda path: "model name : another")
+    names.add(surroundings())
     assert len(names) == 4
