@@ -1,7 +1,6 @@
 """The basins command: its parts on tiny cases, and the whole at a tiny size."""
 
 import dataclasses
-import io
 import json
 import re
 import subprocess
@@ -13,7 +12,6 @@ import pytest
 import xarray as xr
 from hypothesis import given
 from hypothesis import strategies as st
-from rich.console import Console
 
 from am_theory import channel, empirical
 from models.exact.empirical import EmpiricalDenoiser
@@ -31,7 +29,7 @@ from simulations.basins.config import (
     preset,
 )
 from simulations.basins.memories import BUILDERS
-from simulations.basins.study import STUDY, merge
+from simulations.basins.study import merge
 from simulations.basins.theory import exact_rate, exponential_rate, many_neurons
 from simulations.measure.radius import basin_radius
 from simulations.results.files import read_dataset
@@ -41,7 +39,6 @@ SHAPE = (
     "--preset smoke --binary-len 16 --token-len 12 --train-sizes 4 20 --sets 30 "
     "--queries-per-set 4 --levels 0.05 0.3 0.6 --error-levels 0.3 --replicates 200 --workers 1"
 ).split()
-TINY = [*SHAPE, "--trained-sizes"]
 CONFIG = dataclasses.replace(
     preset("smoke"),
     binary_len=16,
@@ -57,12 +54,8 @@ CONFIG = dataclasses.replace(
 
 
 @pytest.fixture(scope="module")
-def tiny(tmp_path_factory):
-    out = tmp_path_factory.mktemp("basins") / "run"
-    printed = io.StringIO()
-    status = STUDY.execute([*TINY, "--check", "--out", str(out)], Console(file=printed))
-    assert status == 0, printed.getvalue()
-    return out
+def tiny(tiny_run):
+    return tiny_run("basins")
 
 
 @given(st.integers(0, 2**32), st.integers(1, 9), st.sampled_from([2, 3, 8]), st.integers(0, 9))

@@ -37,12 +37,9 @@ from simulations.measure.names import LAWS
 from simulations.phase import config as main_job
 from tests import oracles
 from tests.helpers import assert_drawn, within_standard_errors
+from tests.simulations.registry import STUDIES
 
-WORDS = (
-    "--preset smoke --train-sizes 4 16 64 --seeds 2 --sequences 24 --n-steps 8 --levels 0.125 0.25 "
-    "0.5 0.75 --histogram-levels 0.25 --width 8 --steps 10 --check-sequences 200 --replicates 100 "
-    "--workers 1"
-).split()
+WORDS = ["--preset", "smoke", *STUDIES["entropy"].tiny.split(), "--workers", "1"]
 CHAIN = MarkovSource(oracles.CHAIN, 4, oracles.CHAIN_START)
 
 
@@ -286,7 +283,9 @@ def test_the_half_way_level_and_the_collapse_are_interpolated():
 
 
 @pytest.fixture(scope="module", params=["markov", "iid"])
-def tiny(request, tmp_path_factory):
+def tiny(request, tiny_run, tmp_path_factory):
+    if request.param == "markov":
+        return request.param, tiny_run("entropy")
     out = tmp_path_factory.mktemp("entropy") / request.param
     words = [*WORDS, "--source", request.param, "--check", "--out", str(out)]
     assert STUDY.execute(words, Console(quiet=True)) == 0

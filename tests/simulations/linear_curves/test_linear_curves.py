@@ -22,12 +22,9 @@ from simulations.linear_curves.config import (
 from simulations.linear_curves.report import by_size, families, finite_size
 from simulations.linear_curves.study import STUDY, merge
 from tests.helpers import within_standard_errors
+from tests.simulations.registry import STUDIES
 
-WORDS = (
-    "--preset smoke --cases 3 4 0.5 3 8 0.5 2 5 0.7 --ratios 0.5 2.0 --seeds 3 --queries 16 "
-    "--draws-case 2 6 0.5 --draws-ratios 0.5 1.0 --ridges 0.1 --draws 1 2 --flow-case 2 6 0.5 "
-    "--flow-sizes 4 12 --times 0.5 2.0 --replicates 100 --workers 1"
-).split()
+WORDS = ["--preset", "smoke", *STUDIES["linear_curves"].tiny.split(), "--workers", "1"]
 
 
 @pytest.fixture(scope="module")
@@ -36,10 +33,8 @@ def config():
 
 
 @pytest.fixture(scope="module")
-def tiny(tmp_path_factory):
-    out = tmp_path_factory.mktemp("tiny") / "run"
-    assert STUDY.execute([*WORDS, "--check", "--out", str(out)], Console(quiet=True)) == 0
-    return out
+def tiny(tiny_run):
+    return tiny_run("linear_curves")
 
 
 @pytest.mark.slow

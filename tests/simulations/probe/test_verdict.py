@@ -45,6 +45,7 @@ from simulations.probe.judge.verdict import (
 from simulations.probe.measure.measures import measure
 from simulations.results.files import read_dataset
 from tests.helpers import ROOT, assert_drawn
+from tests.simulations.registry import STUDIES
 
 SMALL = 1e-5
 LEVELS = (0.25, 0.5)
@@ -565,16 +566,15 @@ def test_models_are_all_different_and_test_models_have_sources_of_their_own():
 
 
 @pytest.mark.slow
-def test_the_command_at_its_smallest_installs_its_table_where_asked(tmp_path, monkeypatch):
-    out, installed = tmp_path / "run", tmp_path / TABLE.name
-    words = (
-        "--preset smoke --calibrate iid --test iid --train-sizes 4 2048 --steps 300 "
-        f"--sequences 32 --n-steps 8 --workers 1 --out {out}"
-    ).split()
+def test_the_command_at_its_smallest_installs_its_table_where_asked(
+    tiny_run, tmp_path, monkeypatch
+):
+    out, installed = tiny_run(STUDY.name), tmp_path / TABLE.name
+    words = ["--preset", "smoke", *STUDIES[STUDY.name].tiny.split(), "--out", str(out)]
     monkeypatch.setattr("simulations.probe.calibration.study.TABLE", installed)
-    fits = _fitted.cache_info().misses
+    _fitted.cache_clear()
     assert STUDY.execute(words, Console(quiet=True)) == 0
-    assert _fitted.cache_info().misses == fits + len(LAWS)  # for merging and analysing together
+    assert _fitted.cache_info().misses == len(LAWS)  # for merging and analysing together
     assert not installed.exists()
     assert STUDY.execute([*words, "--install"], Console(quiet=True)) == 0
     assert installed.read_bytes() == (out / TABLE.name).read_bytes()
