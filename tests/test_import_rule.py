@@ -24,7 +24,12 @@ ALLOWED = {
 }
 FLOORS = ("console", "measure data", "results", "sweep", "plots", "trained study")
 # a study may stand on another one where that is what it measures
-ON = {("scaling", "linear_curves"), ("engine_scale", "phase"), ("basins", "theory")}
+ON = {
+    ("scaling", "linear_curves"),
+    ("engine_scale", "phase"),
+    ("basins", "theory"),
+    ("channels", "phase"),
+}
 FULL = 16  # modules in a folder, but for am_theory
 LONG = 300  # lines of a module that needs no reason
 

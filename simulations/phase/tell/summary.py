@@ -136,6 +136,12 @@ def _tail(findings: Findings) -> Iterator[str]:
     tail = findings.orders.tails.get(("trained", t))
     if tail is None:
         return
+    if not tail.low > 0:
+        yield (
+            f"From K = {tail.from_size:,.0f} on, no gap of train and held-out recovery is left at "
+            f"t = {t:g} that could be told from 0: it is too small for a law d_eff / K."
+        )
+        return
     slope = f"{tail.slope:.2f} [{number(tail.slope_low, 2)}, {number(tail.slope_high, 2)}]"
     words = {
         "agree": "which allows for the -1 of a law d_eff / K",
