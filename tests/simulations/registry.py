@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from simulations.basins.study import STUDY as BASINS
 from simulations.capacity.study import STUDY as CAPACITY
+from simulations.channels.study import STUDY as CHANNELS
 from simulations.entropy.study import STUDY as ENTROPY
 from simulations.linear_curves.study import STUDY as LINEAR
 from simulations.novelty.study import STUDY as NOVELTY
@@ -47,6 +48,21 @@ STUDIES = {
                 ("--threshold 1.5", "`threshold` must lie in (0, 1)"),
                 ("--steps 0", "`steps` and `batch` must be at least 1"),
                 ("--seeds zero", "seeds"),
+                ("--channel masked", "absorbing"),
+                ("--channel hybrid --p-uniform 1.5", "`p_uniform` must lie in [0, 1]; got 1.5"),
+                ("--p-uniform 0.3", "belongs to the channel hybrid; the channel is uniform"),
+            ),
+        ),
+        Case(
+            CHANNELS,
+            "--train-sizes 4 64 --levels 0.3 --queries 32 --n-steps 4 --generation-steps 4 "
+            "--starts 4 --information-draws 100 --pattern-sets 200 --replicates 200 --width 16 "
+            "--steps 20",
+            (
+                ("--source text", "source"),
+                ("--p-uniform 0", "between the other two channels; got 0"),
+                ("--levels 0.5 1.0", "must be below 1"),
+                ("--information-draws 10", "`information_draws` must be at least 100"),
             ),
         ),
         Case(
