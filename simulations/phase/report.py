@@ -79,9 +79,9 @@ def _definitions(findings: Findings) -> list[str]:
         f"Two ends, exact: the optimal memorizer of the same K sequences, and {law}. Memory "
         "fraction M = (R_train - R_law) / (R_memorizer - R_law) on training inputs. "
         "Generalization fraction G = (R_held - R_memorizer) / (R_law - R_memorizer) on held-out "
-        "inputs, with the memorizer's own held-out curve, which rises with K. K_M: the last passage "
-        "of 1/2, K_G: the first, linear in log K. A fraction is undefined where its two ends are "
-        "within two standard errors.",
+        "inputs, with the memorizer's own held-out curve, which rises with K. K_M: the last "
+        "passage of 1/2, K_G: the first, linear in log K. A fraction is undefined where its two "
+        "ends are within two standard errors.",
         "Corrupted recovery: of the tokens that the channel changed, those restored (pooled "
         "ratio). All-token recovery: of all tokens, those right. Single-token recovery: the mean "
         "of `loo` on the true token at t = 1e-5, the limit of corrupted recovery as t -> 0.",
