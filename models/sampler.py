@@ -131,8 +131,9 @@ def ancestral(
     kind = channel_of(denoiser)
     tokens = check_tokens(x_t, denoiser.vocab_size, denoiser.seq_len, mask_id=kind.mask_id)
     n = steps_from(t, n_steps)
-    thins = kind.mask_id is None and hasattr(denoiser, "head")
-    if thins and thinning.pays(denoiser.vocab_size, tokens.shape[1], n):
+    erasures = not kind.redraws
+    thins = hasattr(denoiser, "head") and (kind.mask_id is None or erasures)
+    if thins and thinning.pays(denoiser.vocab_size, tokens.shape[1], n, erasures):
         grid = thinning.Grid.uniform(denoiser.schedule, t, n)
         return thinning.ancestral_thinned(denoiser, rng, tokens, grid)
     if isinstance(denoiser, eqx.Module):

@@ -14,6 +14,10 @@ probability (1 - alpha_t) / N. The law is that of the plain reverse step, exactl
   the network depends on time: each sequence goes from one of its own candidates to the next;
 * the readout over the vocabulary is computed for candidates alone, a block of rows at a time,
   so that no array (batch, L, V) is ever made.
+
+Under erasures alone nothing depends on the network but the values: a masked token is revealed in
+the step from alpha_t to alpha_s with probability (alpha_s - alpha_t) / (1 - alpha_t), once, so that
+when is drawn first, and every candidate moves.
 """
 
 from __future__ import annotations
@@ -29,6 +33,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 from numpy.typing import NDArray
 
+from models.denoiser import channel_of
 from models.tokens import Tokens
 
 LOGITS = 1 << 22  # of the readout at a time: 16 MiB, which the allocator keeps
@@ -36,10 +41,10 @@ LOGITS_OF_A_GPU = 1 << 28  # which waits for each call
 TOKENS = 1 << 16  # of a batch of the trunk
 
 
-def pays(vocab_size: int, seq_len: int, n_steps: int) -> bool:
+def pays(vocab_size: int, seq_len: int, n_steps: int, erasures: bool = False) -> bool:
     """Whether thinning is faster than plain steps: for a large readout, or where many steps move
-    nothing (timings in BENCHMARKS.md)."""
-    return vocab_size >= 512 or n_steps > 4 * seq_len
+    nothing (timings in BENCHMARKS.md); under erasures a token moves once."""
+    return vocab_size >= 512 or n_steps > (seq_len if erasures else 4 * seq_len)
 
 
 def candidate_probability(alpha_t: float, alpha_s: float) -> float:
@@ -85,6 +90,22 @@ def draw_events(rng: np.random.Generator, grid: Grid, batch: int, seq_len: int) 
         sequence, site = np.nonzero(rng.random((batch, seq_len), dtype=np.float32) < p)
         found.append(np.stack([sequence, np.full(len(site), k), site]))
     sequence, step, site = np.concatenate(found, axis=1)
+    return _in_rounds(sequence, step, site, batch)
+
+
+def draw_reveals(rng: np.random.Generator, grid: Grid, masked: NDArray[np.bool_]) -> Events:
+    """When each masked token (batch, L) is revealed: a token masked at the first level still is
+    after a step to alpha_s with probability (1 - alpha_s) / (1 - alpha_t) of the first alpha_t."""
+    sequence, site = np.nonzero(masked)
+    still = (1 - grid.alpha_s) / (1 - grid.alpha_t[0])  # falls to 0
+    step = np.searchsorted(-still, -rng.random(len(site)), side="left")
+    return _in_rounds(sequence, np.minimum(step, len(still) - 1), site, len(masked))
+
+
+def _in_rounds(
+    sequence: NDArray[np.int64], step: NDArray[np.int64], site: NDArray[np.int64], batch: int
+) -> Events:
+    """Candidates in rounds, from their sequences, steps and sites."""
     order = np.lexsort((site, step, sequence))
     sequence, step, site = sequence[order], step[order], site[order]
     fresh = np.ones(len(sequence), bool)  # the first candidate of its sequence and step
@@ -130,6 +151,20 @@ def _move(
     return jnp.where(moves, new, token)
 
 
+@eqx.filter_jit
+def _reveal(
+    model: Any,
+    hidden: Float[Array, "batch L width"],
+    condition: Float[Array, "batch cond"],
+    sequence: Int[Array, " rows"],
+    site: Int[Array, " rows"],
+    uniforms: Float[Array, " rows"],
+) -> Int[Array, " rows"]:
+    """Values of masked sites."""
+    logits = model.head(hidden[sequence, site], condition[sequence])
+    return grouped_draw(logits, jnp.zeros_like(site), uniforms)[2]
+
+
 def grouped_draw(
     logits: Float[Array, "rows V"], token: Int[Array, " rows"], uniforms: Float[Array, " rows"]
 ) -> tuple[Array, Array, Array]:
@@ -168,7 +203,8 @@ def _inverse(weights: Array, target: Array) -> tuple[Array, Array]:
 def ancestral_thinned(
     model: Any, rng: np.random.Generator, x_t: Tokens, grid: Grid, batch: int | None = None
 ) -> Tokens:
-    """Reverse process of a network with `trunk` and `head` over a grid, tokens (n, L).
+    """Reverse process of a network with `trunk` and `head` over a grid, tokens (n, L), of uniform
+    noise or of erasures.
 
     `batch` sequences at a time, by default as many as hold 65,536 tokens. Memory beyond the
     weights: activations of the trunk, and a few arrays of 4 million logits (268 million on a GPU).
@@ -181,8 +217,13 @@ def ancestral_thinned(
 
 
 def _run_batch(model: Any, rng: np.random.Generator, x_t: Tokens, grid: Grid) -> Tokens:
-    tokens = x_t.copy()
-    events = draw_events(rng, grid, *tokens.shape)
+    tokens, kind = x_t.copy(), channel_of(model)
+    reveals = not kind.redraws
+    events = (
+        draw_reveals(rng, grid, tokens == kind.mask_id)
+        if reveals
+        else draw_events(rng, grid, *tokens.shape)
+    )
     block = rows_at_a_time(model.vocab_size, tokens.size, jax.default_backend())
     for j, steps in enumerate(events.step):
         hidden, condition = _trunk(
@@ -192,6 +233,12 @@ def _run_batch(model: Any, rng: np.random.Generator, x_t: Tokens, grid: Grid) ->
             sequence, site = events.sequence[rows], events.site[rows]
             missing = block - len(site)
             columns = [np.pad(a, (0, missing)) for a in (sequence, site, tokens[sequence, site])]
+            if reveals:
+                uniforms = jnp.asarray(rng.random(block, dtype=np.float32))
+                rows_at, sites_at = (jnp.asarray(a, jnp.int32) for a in columns[:2])
+                new = _reveal(model, hidden, condition, rows_at, sites_at, uniforms)
+                tokens[sequence, site] = np.asarray(new)[: len(site)]
+                continue
             step = steps[columns[0]]
             alphas = [a[step].astype(np.float32) for a in (grid.alpha_t, grid.alpha_s)]
             uniforms = rng.random((3, block), dtype=np.float32)

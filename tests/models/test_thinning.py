@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from am_theory.channel import Cosine, LogLinear
+from am_theory.channel import Absorbing, Cosine, Hybrid, LogLinear
 from models import sampler, thinning
 from models.networks.dit import DiT, Shape
 from models.sampler import ancestral, reverse_law
@@ -19,9 +19,9 @@ from tests import oracles
 from tests.helpers import assert_close
 
 
-def network(vocab_size=3, seq_len=3, seed=0) -> DiT:
+def network(vocab_size=3, seq_len=3, seed=0, noise=None) -> DiT:
     """A network far from its start: every weight moved, so that its law is not uniform."""
-    model = DiT(jax.random.key(seed), vocab_size, Shape(8, 2, 2, 8), seq_len)
+    model = DiT(jax.random.key(seed), vocab_size, Shape(8, 2, 2, 8), seq_len, channel=noise)
     rng = np.random.default_rng(seed)
     arrays, rest = eqx.partition(model, eqx.is_array)
     moved = jax.tree.map(lambda a: a + 0.7 * rng.normal(size=a.shape).astype(np.float32), arrays)
@@ -158,6 +158,39 @@ def test_ancestral_takes_thinning_where_it_pays(monkeypatch):
     ancestral(model, np.random.default_rng(0), x_t, 0.5, 10)
     assert calls == [50]
     assert sampler.steps_from(0.5, 10) == 5
+
+
+@pytest.mark.parametrize("steps", [3, 40])
+def test_masks_are_revealed_as_by_the_plain_process(steps):
+    """From sequences with visible tokens, which stay: the law of the whole output."""
+    model = network(noise=Absorbing(3))
+    x_t = np.tile(np.array([3, 1, 3], np.uint8), (20_000, 1))
+    grid = Grid.uniform(LogLinear(), 0.8, steps)
+    thinned = ancestral_thinned(model, np.random.default_rng(0), x_t, grid)
+    assert (thinned[:, 1] == 1).all() and thinned.max() < 3
+    states = oracles.all_sequences(4, 3)
+    law = (states == x_t[0]).all(1).astype(float)
+    for t, alpha_t, alpha_s in zip(grid.t, grid.alpha_t, grid.alpha_s, strict=True):
+        log_loo = np.asarray(model.log_loo(states, t), float)
+        rows = reverse_law(log_loo, states, alpha_t, alpha_s, Absorbing(3))
+        jump = np.prod([rows[:, i][:, states[:, i]] for i in range(3)], axis=0)
+        law = law @ jump
+    share = np.bincount(oracles.sequence_index(thinned, 4), minlength=64) / len(thinned)
+    assert_close(share, law, atol=5 * np.sqrt(0.25 / len(thinned)))
+
+
+def test_masks_are_thinned_where_that_pays(monkeypatch):
+    calls = []
+    whole = thinning.ancestral_thinned
+    monkeypatch.setattr(thinning, "ancestral_thinned", lambda *a: calls.append(1) or whole(*a))
+    model, rng = network(noise=Absorbing(3)), np.random.default_rng(0)
+    x_t = np.full((4, 3), 3)
+    ancestral(model, rng, x_t, 1.0, 3)
+    assert not calls
+    ancestral(model, rng, x_t, 1.0, 4)
+    assert calls
+    ancestral(network(noise=Hybrid(3, 0.1)), rng, x_t, 1.0, 99)
+    assert len(calls) == 1  # a hybrid token may move more than once, and not by this law
 
 
 def test_batches_and_padding_do_not_matter_to_the_shape():
