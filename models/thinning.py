@@ -234,9 +234,9 @@ def _run_batch(model: Any, rng: np.random.Generator, x_t: Tokens, grid: Grid) ->
             missing = block - len(site)
             columns = [np.pad(a, (0, missing)) for a in (sequence, site, tokens[sequence, site])]
             if reveals:
-                uniforms = jnp.asarray(rng.random(block, dtype=np.float32))
+                levels = jnp.asarray(rng.random(block, dtype=np.float32))
                 rows_at, sites_at = (jnp.asarray(a, jnp.int32) for a in columns[:2])
-                new = _reveal(model, hidden, condition, rows_at, sites_at, uniforms)
+                new = _reveal(model, hidden, condition, rows_at, sites_at, levels)
                 tokens[sequence, site] = np.asarray(new)[: len(site)]
                 continue
             step = steps[columns[0]]

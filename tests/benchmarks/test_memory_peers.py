@@ -124,6 +124,44 @@ def test_empirical_posterior_against_products(patterns, t):
     show(f"empirical denoiser, {SIZES}, t = {t}", times, name)
 
 
+@pytest.mark.parametrize("t", [0.5, 0.9, 0.95])
+def test_sequences_that_fit_what_is_visible_against_masked_search(patterns, t):
+    """Erasures: FAISS finds the nearest, masked sites being empty groups of bits."""
+    rng = np.random.default_rng(3)
+    kind = channel.Absorbing(VOCAB)
+    memory = EmpiricalDenoiser(patterns, VOCAB, channel=kind)
+    store, index = HammingStore.of(patterns, VOCAB + 1), faiss_index(patterns, VOCAB)
+    alpha = float(memory.schedule.alpha(t))
+    x_t = noise(rng, patterns[:BATCH], alpha, kind)
+    masked = (x_t == VOCAB).sum(1)
+    query = one_hot(np.where(x_t == VOCAB, 0, x_t), VOCAB) * np.repeat(x_t < VOCAB, VOCAB, axis=1)
+    stored = one_hot(patterns, VOCAB)
+    bits = np.packbits(query.astype(bool), axis=1)
+
+    def fits():
+        """Plain NumPy: all agreements by one product, then the sequences that fit."""
+        matches = query @ stored.T
+        return matches >= (SEQ_LEN - masked)[:, None] - 0.5
+
+    found = memory.posterior(x_t, t, rng)
+    number = fits().sum(1)
+    np.testing.assert_allclose(found.entropy, np.log(number), atol=1e-9)
+    doubled, _ = index.search(bits, 1)
+    np.testing.assert_array_equal(doubled[:, 0], masked)  # a stored bit at each masked site
+    plain, y_t = EmpiricalDenoiser(patterns, VOCAB), noise(rng, patterns[:BATCH], 0.75, VOCAB)
+    name = "posterior under erasures (numba, from tokens)"
+    times = interleaved(
+        {
+            name: lambda: memory.posterior(x_t, t, rng),
+            "its Hamming stage alone: all distances": lambda: store.distances(x_t),
+            "posterior under uniform noise, t = 0.25": lambda: plain.posterior(y_t, 0.25, rng),
+            "FAISS, the nearest alone, from packed one-hot bits": lambda: index.search(bits, 1),
+            "NumPy/BLAS, which fit, one product": fits,
+        }
+    )
+    show(f"sequences that fit, {SIZES}, t = {t}, {number.mean():.1f} of them", times, name)
+
+
 def mapped_stores(repeats, files):
     """What `mapped_store.py` says of the files, in a fresh process."""
     script = Path(__file__).with_name("mapped_store.py")
