@@ -27,7 +27,7 @@ LANES = (
         "capacity",
         "linear",
     ),
-    ("plateaus", "trajectory", "scaling", "novelty", "calibration", "hopfield"),
+    ("plateaus", "trajectory", "scaling", "novelty", "channels", "calibration", "hopfield"),
 )
 FIGURES = tuple(name for lane in LANES for name in lane)
 GALLERY = ("transition", "basins", "trajectory", "scaling")

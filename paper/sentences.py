@@ -211,6 +211,15 @@ CLAIMS = (
         lambda n: n["law.draws.peak"].high < -0.5 and n["law.draws.peak"].low > -1,
     ),
     Claim(
+        "channels",
+        "under masks the same two sizes are found, and they are not the same numbers",
+        lambda n: (
+            n["channels.absorbing.KM"].low > 0
+            and n["channels.absorbing.KG"].low > 0
+            and not n["channels.ratio.KM"].low <= 1 <= n["channels.ratio.KM"].high
+        ),
+    ),
+    Claim(
         "trajectory",
         "full says next to nothing at the smallest noise",
         lambda n: (

@@ -18,6 +18,7 @@ import xarray as xr
 
 from simulations.basins.study import STUDY as BASINS
 from simulations.capacity.study import STUDY as CAPACITY
+from simulations.channels.study import STUDY as CHANNELS
 from simulations.entropy.study import STUDY as ENTROPY
 from simulations.linear_curves.study import STUDY as LINEAR
 from simulations.novelty.study import STUDY as NOVELTY
@@ -96,6 +97,7 @@ RUNS = {
             words=("iid", "mlp"),
             options=("--source", "iid"),
         ),
+        Run("channels", CHANNELS, "channels/{preset}"),
         Run("calibration", CALIBRATION, "probe_calibration/{preset}"),
         Run("entropy", ENTROPY, "entropy/{preset}"),
         Run("scaling", SCALING, "scaling/{preset}", larger="medium"),

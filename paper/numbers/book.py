@@ -21,6 +21,7 @@ from paper.numbers.memories import basin_numbers, capacity_numbers, linear_numbe
 from paper.numbers.networks import phase_numbers
 from paper.numbers.readings import (
     calibration_numbers,
+    channel_numbers,
     deviation_numbers,
     entropy_numbers,
     method_numbers,
@@ -38,6 +39,7 @@ PARTS = (
     basin_numbers,
     capacity_numbers,
     linear_numbers,
+    channel_numbers,
     entropy_numbers,
     novelty_numbers,
     calibration_numbers,

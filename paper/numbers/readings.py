@@ -64,6 +64,41 @@ def _separation(
     ]
 
 
+def channel_numbers(results: Results) -> list[Number]:
+    """Sizes of the transition under each kind of noise at equal information, and their ratios."""
+    run = results.open("channels")
+    summary, add = run.summary, adder("channels", run.command)
+    level = summary["headline_level"]
+    predictions = summary["predictions"]
+    told = summary["information"]["uniform"][level]
+    held = sum(one["verdict"] == "supported" for one in predictions)
+    found = [
+        add("seeds", plain(summary["seeds"], 0), "seeds"),
+        add("information", plain(told, 2), "I(x_0; x_t) of the headline level, nats a token"),
+        add("law", plain(summary["law_entropy"], 3), "entropy of the source, nats a token"),
+        add("supported", plain(held, 0), "predictions on the order of the channels supported"),
+        add("predictions", plain(len(predictions), 0), "predictions on the order of the channels"),
+    ]
+    for channel, sizes in summary["sizes"].items():
+        at = plain(summary["levels"][channel][level], 3)
+        found.append(add(f"{channel}.level", at, f"the level t, {channel}"))
+        for name, key in (
+            ("KG", f"K_G level {level}"),
+            ("KM", f"K_M level {level}"),
+            ("KH", "K_H"),
+        ):
+            text = estimate(sizes.get(key), 0)
+            found.append(add(f"{channel}.{name}", text, f"{key.split()[0]}, {channel} noise"))
+    for name, key in (
+        ("KG", f"K_G level {level}"),
+        ("KM", f"K_M level {level}"),
+        ("KH", "K_H level -1"),
+    ):
+        text = estimate(summary["ratios"].get(key), 2)
+        found.append(add(f"ratio.{name}", text, f"{key.split()[0]}, absorbing over uniform"))
+    return found
+
+
 def novelty_numbers(results: Results) -> list[Number]:
     """Classes of generated sequences: where they pass one half, and what was found."""
     run = results.open("novelty")

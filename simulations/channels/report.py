@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
-from simulations.channels.analysis import Findings, order_at
+from simulations.channels.analysis import Findings, Part, order_at
 from simulations.channels.config import CHANNELS
 from simulations.measure.names import SMALL_LEVEL
 from simulations.measure.order import Ratio
@@ -58,6 +59,10 @@ def report(findings: Findings) -> Report:
         "levels": {name: part.analysis.config.levels for name, part in findings.parts.items()},
         "information": {name: part.told for name, part in findings.parts.items()},
         "corrupted": {name: part.lost for name, part in findings.parts.items()},
+        "seeds": config.seeds,
+        "headline_level": headline_level(findings),
+        "law_entropy": findings.law_entropy,
+        "sizes": {name: _size_summary(part) for name, part in findings.parts.items()},
         "ratios": {
             f"{name} level {level}": dataclasses.asdict(ratio)
             for (name, level), ratio in findings.ratios.items()
@@ -73,6 +78,20 @@ def report(findings: Findings) -> Report:
     closing += [f"{one.verdict}: {one.what}" for one in findings.predictions]
     title = f"Channels: source {config.source}, V = {config.vocab_size}, L = {config.seq_len}"
     return Report(title, lines, summary, closing, checks)
+
+
+def _size_summary(part: Part) -> dict[str, Any]:
+    """K_G and K_M at every level, by its number, and K_H."""
+    found: dict[str, Any] = {}
+    for level in range(len(part.told)):
+        order = order_at(part, level)
+        if order is not None:
+            found[f"K_G level {level}"] = dataclasses.asdict(order.k_generalization)
+            found[f"K_M level {level}"] = dataclasses.asdict(order.k_memory)
+    small = part.orders.orders.get(("trained", "entropy", SMALL_LEVEL))
+    if small is not None:
+        found["K_H"] = dataclasses.asdict(small.k_memory)
+    return found
 
 
 def _others(findings: Findings) -> list[str]:
