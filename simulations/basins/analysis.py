@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from am_theory import empirical
 from models.streams import stream
 from simulations.basins.config import DRAW, MAP, PLACE, Config
-from simulations.basins.theory import exact_rate, many_neurons
+from simulations.basins.theory import erased_bound, erased_rate, exact_rate, many_neurons
 from simulations.measure.bootstrap import bootstrap_ratio, interval
 from simulations.measure.checks import Check
 from simulations.measure.radius import Radius, basin_radius, radius_estimate
@@ -67,18 +67,22 @@ class Point:
 
 @dataclass(frozen=True)
 class BasinsAnalysis:
-    """All that is reported of a run: every point, exact predictions, and bounds."""
+    """All that is reported of a run: every point, the same under erasures, exact predictions, and
+    bounds."""
 
     config: Config
     points: list[Point]
+    erased: list[Point]
     exact: list[Check]
     bounds: list[Check]
 
 
 def analyse(config: Config, data: xr.Dataset, out: Path) -> BasinsAnalysis:
     """Everything that follows from the merged data."""
-    points = [_point(config, cell) for cell in _cells(data)]
-    return BasinsAnalysis(config, points, exact_checks(data), bound_checks(data))
+    points, erased = (
+        [_point(config, cell, erased=kind) for cell in _cells(data)] for kind in (False, True)
+    )
+    return BasinsAnalysis(config, points, erased, exact_checks(data), bound_checks(data))
 
 
 def _cells(data: xr.Dataset) -> list[xr.Dataset]:
@@ -91,9 +95,10 @@ def _place(cell: xr.Dataset) -> tuple[str, int, int, int]:
     return str(cell["memory"].values), vocab_size, seq_len, size
 
 
-def _point(config: Config, cell: xr.Dataset) -> Point:
+def _point(config: Config, cell: xr.Dataset, *, erased: bool) -> Point:
     memory, vocab_size, seq_len, size = place = _place(cell)
-    part = cell.isel(corruption=np.flatnonzero(cell["errors"].values < 0))
+    by_channel = (cell["errors"].values < 0) & (cell["erased"].values == erased)
+    part = cell.isel(corruption=np.flatnonzero(by_channel))
     levels = part["t"].values
     names = ("nearest", "exact", "recovered", "corrupted", "converged", "unchanged")
     columns = {name: part[name].values.T.astype(float) for name in names}
@@ -102,7 +107,7 @@ def _point(config: Config, cell: xr.Dataset) -> Point:
     bottom = np.stack([ones, ones, columns["corrupted"]], -1)
     several = len(np.unique(part["set"])) > 1
     clusters = part["set" if several else "stored_index"].values
-    rng = stream(config.root_seed, "bootstrap", *place)
+    rng = stream(config.root_seed, "bootstrap", *["erased"] * erased, *place)
     estimate, replicates = bootstrap_ratio(rng, top, bottom, clusters, config.replicates)
     low, high = interval(replicates)
     rates, radii, threshold = {}, {}, config.threshold
@@ -115,17 +120,21 @@ def _point(config: Config, cell: xr.Dataset) -> Point:
         what = "exact"
         predicted = float(basin_radius(levels, _exact(memory, part), threshold))
     else:
-        said = many_neurons(memory, [size], vocab_size, seq_len)
+        said = None if erased else many_neurons(memory, [size], vocab_size, seq_len)
         what, predicted = ("", np.nan) if said is None else (said.what, float(said.t[0]))
-    bound = empirical.shannon_radius(size, seq_len, vocab_size, threshold)
+    if erased:
+        shannon, asymptotic = erased_bound(size, vocab_size, seq_len, threshold)
+    else:
+        bound = empirical.shannon_radius(size, seq_len, vocab_size, threshold)
+        shannon, asymptotic = bound.t_map, bound.t_c
     touched = columns["corrupted"] > 0
     return Point(
         *place,
         unit="sets" if several else "sequences of one set",
         rates=rates,
         radii=radii,
-        shannon=bound.t_map,
-        asymptotic=bound.t_c,
+        shannon=float(shannon),
+        asymptotic=float(asymptotic),
         predicted=predicted,
         theory=what,
         capped=float((columns["converged"][touched] == 0).mean()),
@@ -134,7 +143,8 @@ def _point(config: Config, cell: xr.Dataset) -> Point:
 
 
 def exact_checks(data: xr.Dataset) -> list[Check]:
-    """MAP and one posterior draw against the finite-size formulas, at every point and level."""
+    """MAP and one posterior draw against the finite-size formulas, at every point and level, tokens
+    changed or erased."""
     checks = []
     for cell in _cells(data):
         memory = _place(cell)[0]
@@ -146,7 +156,7 @@ def exact_checks(data: xr.Dataset) -> list[Check]:
 
 
 def bound_checks(data: xr.Dataset) -> list[Check]:
-    """No memory passes MAP decoding, at any level of the channel: two inequalities.
+    """No memory passes MAP decoding, at any level of either channel: two inequalities.
 
     With several sets, the rate of `nearest` is at most the exact one of MAP, the set being the
     unit; and on the same queries it is at most that of `lookup`, the unit being the set, or
@@ -171,13 +181,16 @@ def bound_checks(data: xr.Dataset) -> list[Check]:
 def _exact(memory: str, cell: xr.Dataset) -> Floats:
     """The exact rate of a memory at the corruptions of a point."""
     _, vocab_size, seq_len, size = _place(cell)
-    return exact_rate(memory, size, vocab_size, seq_len, cell["t"].values, cell["errors"].values)
+    t, erased = cell["t"].values, cell["erased"].values == 1
+    changed = exact_rate(memory, size, vocab_size, seq_len, t, cell["errors"].values)
+    return np.where(erased, erased_rate(size, vocab_size, seq_len, t), changed)
 
 
 def _name(cell: xr.Dataset, i: Any) -> str:
     memory, vocab_size, _, size = _place(cell)
     t, errors = float(cell["t"][i]), int(cell["errors"][i])
     where = f"t={t:g}" if errors < 0 else f"{errors} errors"
+    where += ", erased" * int(cell["erased"][i])
     return f"{memory}, V={vocab_size} K={size} {where}"
 
 

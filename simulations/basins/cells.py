@@ -1,6 +1,7 @@
 """One cell of the basins: memories of K random sequences, queried at every noise level.
 
 Stored sequences and corruptions depend on (V, L, K) alone, so that all memories see the same.
+Erasures have random streams of their own: without them all other numbers are the same.
 """
 
 from __future__ import annotations
@@ -12,12 +13,13 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from am_theory.channel import LogLinear, corruption_rate
+from am_theory.channel import Absorbing, LogLinear, corruption_rate
 from models.exact.empirical import EmpiricalDenoiser
+from models.memories.retrieval import Retrieval
 from models.noise import noise
 from models.streams import stream
 from models.tokens import Tokens
-from simulations.basins.config import PLACE, TRAINED, Config, memories_of
+from simulations.basins.config import DRAW, MAP, PLACE, TRAINED, Config, memories_of
 from simulations.basins.memories import BUILDERS, Rule, ancestral_rule
 from simulations.measure.counts import corrupted_count, count_tokens
 from simulations.trained import train_network
@@ -46,7 +48,8 @@ def corruptions(config: Config, vocab_size: int, seq_len: int) -> list[tuple[flo
 class Queries:
     """One set of stored sequences and what was made of them, (n, L), all corruptions in turn.
 
-    truth: the stored sequences, of number `index` (per_set,); x_t: corrupted; t (n,).
+    store: of the corruption's channel; truth: the stored sequences, of number `index` (per_set,);
+    x_t: corrupted, V at erased sites; t (n,); lookup (n,): share of MAP decoding that is right.
     """
 
     store: EmpiricalDenoiser
@@ -54,10 +57,11 @@ class Queries:
     truth: Tokens
     x_t: Tokens
     t: NDArray[np.float64]
+    lookup: NDArray[np.float64]
 
 
 def make_queries(config: Config, place: tuple[int, ...], number: int, per_set: int) -> Queries:
-    """Set `number` at a place (V, L, K), the same for every memory."""
+    """Set `number` at a place (V, L, K), the same for every memory; tokens changed."""
     vocab_size, seq_len, train_size = place
     rng = stream(config.root_seed, "stored", *place, number)
     patterns = rng.integers(vocab_size, size=(train_size, seq_len), dtype=np.uint8)
@@ -73,7 +77,28 @@ def make_queries(config: Config, place: tuple[int, ...], number: int, per_set: i
         for t, errors in plan
     ]
     level = np.repeat([t for t, _ in plan], per_set)
-    return Queries(store, index, np.tile(x_0, (len(plan), 1)), np.concatenate(x_t), level)
+    truth, changed = np.tile(x_0, (len(plan), 1)), np.concatenate(x_t)
+    return Queries(store, index, truth, changed, level, store.nearest(changed, truth)[0])
+
+
+def make_erased(
+    config: Config, place: tuple[int, ...], number: int, per_set: int, given: Queries
+) -> Queries:
+    """The same stored sequences as in `given`, tokens erased at each of `erased_levels`."""
+    store, levels = given.store, config.erased_levels
+    channel = Absorbing(store.vocab_size)
+    behind = EmpiricalDenoiser(store.patterns, store.vocab_size, store.schedule, channel=channel)
+    rng = stream(config.root_seed, "erased queries", *place, number, per_set)
+    x_0 = store.patterns[given.index]
+    erased = [noise(rng, x_0, float(store.schedule.alpha(t)), channel) for t in levels]
+    truth, x_t, level = (
+        np.tile(x_0, (len(levels), 1)),
+        np.concatenate(erased),
+        np.repeat(levels, per_set),
+    )
+    own = behind.weights(x_t, level)[np.arange(len(x_t)), np.tile(given.index, len(levels))]
+    lookup = own * np.tile(store.multiplicity(x_0), len(levels))
+    return Queries(behind, given.index, truth, x_t, level, lookup)
 
 
 def compute(config: Config, coordinates: dict[str, Any]) -> xr.Dataset:
@@ -84,32 +109,44 @@ def compute(config: Config, coordinates: dict[str, Any]) -> xr.Dataset:
         sets, per_set = 1, config.queries
     names = [memory.name for memory in memories_of(config, **coordinates)]
     plan = corruptions(config, *place[:2])
-    out = _empty(names, plan, sets, per_set)
+    out = _empty(names, plan, config.erased_levels, sets, per_set)
+    changed, erased = slice(len(plan)), slice(len(plan), None)
     for number in range(sets):
         queries = make_queries(config, place, number, per_set)
+        blanks = make_erased(config, place, number, per_set, queries)
         samples = slice(number * per_set, (number + 1) * per_set)
         out["stored_index"][samples] = queries.index
-        truth, x_t, store = queries.truth, queries.x_t, queries.store
-        corrupted, lookup = corrupted_count(truth, x_t), store.nearest(x_t, truth)[0]
         for m, name in enumerate(names):
-            rule = make_rule(config, name, store)
-            found = rule(stream(config.root_seed, name, *place, number), x_t, queries.t)
-            counts = count_tokens(truth, x_t, found.states)
-            rows = {
-                "corrupted": corrupted,
-                "lookup": lookup,
-                "recovered": counts.recovered,
-                "broken": counts.broken,
-                "nearest": store.nearest(found.states, truth)[0],
-                "exact": (found.states == truth).all(1),
-                "unchanged": (found.states == x_t).all(1),
-                "iterations": found.iterations,
-                "converged": found.converged,
-                "energy": found.energy,
-            }
-            for key, values in rows.items():
-                out[key][m, :, samples] = values.reshape(len(plan), per_set)
+            rule = make_rule(config, name, queries.store)
+            rng = stream(config.root_seed, name, *place, number)
+            _enter(out, m, changed, samples, queries, rule(rng, queries.x_t, queries.t))
+            if name in (MAP, DRAW):
+                rule = make_rule(config, name, blanks.store)
+            rng = stream(config.root_seed, "erased", name, *place, number)
+            _enter(out, m, erased, samples, blanks, rule(rng, blanks.x_t, blanks.t))
     return out
+
+
+def _enter(
+    out: xr.Dataset, m: int, rows: slice, samples: slice, queries: Queries, found: Retrieval
+) -> None:
+    """Enter what memory m made of a set's queries, at the corruptions `rows`."""
+    truth, x_t = queries.truth, queries.x_t
+    counts = count_tokens(truth, x_t, found.states)
+    columns = {
+        "corrupted": corrupted_count(truth, x_t),
+        "lookup": queries.lookup,
+        "recovered": counts.recovered,
+        "broken": counts.broken,
+        "nearest": queries.store.nearest(found.states, truth)[0],
+        "exact": (found.states == truth).all(1),
+        "unchanged": (found.states == x_t).all(1),
+        "iterations": found.iterations,
+        "converged": found.converged,
+        "energy": found.energy,
+    }
+    for key, values in columns.items():
+        out[key][m, rows, samples] = values.reshape(-1, len(queries.index))
 
 
 def make_rule(config: Config, memory: str, store: EmpiricalDenoiser) -> Rule:
@@ -130,9 +167,9 @@ def make_rule(config: Config, memory: str, store: EmpiricalDenoiser) -> Rule:
 
 
 SCHEMA: tuple[tuple[str, Any, str, str], ...] = (
-    ("corrupted", np.int16, "tokens", "tokens that differ from the stored sequence"),
-    ("recovered", np.int16, "tokens", "changed tokens restored"),
-    ("broken", np.int16, "tokens", "unchanged tokens broken"),
+    ("corrupted", np.int16, "tokens", "tokens changed or erased"),
+    ("recovered", np.int16, "tokens", "of them, those restored"),
+    ("broken", np.int16, "tokens", "of the others, those broken"),
     ("nearest", np.float32, "1", "stored sequence nearest to the output is the queried one"),
     ("lookup", np.float32, "1", "the same of the corrupted query itself: MAP decoding"),
     ("exact", np.int8, "1", "output equals the stored sequence"),
@@ -143,11 +180,24 @@ SCHEMA: tuple[tuple[str, Any, str, str], ...] = (
     ("set", np.int32, "1", "set of stored sequences"),
     ("stored_index", np.int32, "1", "which of the K sequences was corrupted"),
     ("errors", np.int16, "tokens", "changed tokens, fixed; -1: by the channel at t"),
+    ("erased", np.int8, "1", "tokens are erased, not changed: the absorbing channel at t"),
 )
-DIMS = {"set": ("sample",), "stored_index": ("sample",), "errors": ("corruption",)}
+DIMS = {
+    "set": ("sample",),
+    "stored_index": ("sample",),
+    "errors": ("corruption",),
+    "erased": ("corruption",),
+}
 
 
-def _empty(names: list[str], plan: list[tuple[float, int]], sets: int, per_set: int) -> xr.Dataset:
+def _empty(
+    names: list[str],
+    plan: list[tuple[float, int]],
+    erased: tuple[float, ...],
+    sets: int,
+    per_set: int,
+) -> xr.Dataset:
+    plan = [*plan, *((t, -1) for t in erased)]
     sizes = {"memory": len(names), "corruption": len(plan), "sample": sets * per_set}
     variables: dict[str, Any] = {}
     for name, dtype, units, long_name in SCHEMA:
@@ -158,4 +208,5 @@ def _empty(names: list[str], plan: list[tuple[float, int]], sets: int, per_set: 
     out = xr.Dataset(variables, {"memory": names, "t": levels})
     out["set"][:] = np.repeat(np.arange(sets), per_set)
     out["errors"][:] = [errors for _, errors in plan]
+    out["erased"][len(plan) - len(erased) :] = 1
     return out

@@ -42,6 +42,16 @@ class Kept:
         return acts & (train_size <= self.most * seq_len * (vocab_size - 1))
 
 
+# What erased sites of a query are to a memory, by its kind: the exact denoiser knows which they
+# are; a memory with fields has them exert none (spins: 0), and each first takes the value that the
+# visible ones favour; a network that knows no mask has them filled at random.
+STARTS: dict[Kind, str] = {
+    "lookup": "known",
+    "sweep": "no field",
+    "fitted": "no field",
+    "trained": "filled at random",
+}
+
 MAP, DRAW, TRAINED = "empirical, MAP", "empirical, one draw", "trained UDDM"
 MEMORIES = (
     Kept("Hopfield", "sweep", tokens=False, most=4),
@@ -72,6 +82,7 @@ class Config(Settings):
         queries_per_set: corrupted sequences per set and noise level.
         levels: noise levels t in (0, 1], increasing.
         error_levels: levels whose mean number of changed tokens is also tried exactly.
+        erased_levels: noise levels t in (0, 1], increasing, at which tokens are erased instead.
         max_iter: most sweeps of a memory.
         n_steps: reverse steps of a trained denoiser on the full interval.
         width: hidden width of the trained denoiser.
@@ -93,6 +104,9 @@ class Config(Settings):
         *(0.02, 0.06, 0.12, 0.18, 0.25, 0.32, 0.4, 0.46, 0.52, 0.58, 0.64, 0.7, 0.78, 0.86, 0.95),
     )
     error_levels: tuple[float, ...] = (0.25, 0.4, 0.58, 0.7)
+    erased_levels: tuple[float, ...] = (
+        *(0.05, 0.2, 0.35, 0.5, 0.6, 0.68, 0.74, 0.8, 0.84, 0.88, 0.91, 0.94, 0.97, 0.99),
+    )
     max_iter: int = 50
     n_steps: int = 32
     width: int = 192
@@ -111,11 +125,11 @@ class Config(Settings):
         yield from increasing_counts(self, "train_sizes", 3)
         for foreign in sorted(set(self.trained_sizes) - set(self.train_sizes)):
             yield f"`trained_sizes` must be among `train_sizes`; {foreign} is not."
-        if len(self.levels) < 2 or not rises(self.levels):
-            yield (
-                f"`levels` must be at least two increasing noise levels; got {list(self.levels)}."
-            )
-        for name in ("levels", "error_levels"):
+        for name in ("levels", "erased_levels"):
+            values = getattr(self, name)
+            if len(values) < 2 or not rises(values):
+                yield f"`{name}` must be at least two increasing noise levels; got {list(values)}."
+        for name in ("levels", "error_levels", "erased_levels"):
             values = getattr(self, name)
             if any(not 0 < t <= 1 for t in values):
                 yield f"`{name}` are noise levels t and must lie in (0, 1]; got {list(values)}."
@@ -125,6 +139,11 @@ class Config(Settings):
     def panels(self) -> tuple[tuple[int, int], ...]:
         """(V, L) of each panel."""
         return (2, self.binary_len), (self.vocab_size, self.token_len)
+
+    @property
+    def corruptions(self) -> int:
+        """Corruptions of a stored sequence, of all kinds and levels."""
+        return len(self.levels) + len(self.error_levels) + len(self.erased_levels)
 
     @property
     def queries(self) -> int:
@@ -167,7 +186,7 @@ def make_cells(config: Config) -> list[Cell]:
 def cost(config: Config, cell: Cell) -> float:
     """Rough seconds of a cell on one core."""
     vocab_size, seq_len, size, trained = cell.coordinates.values()
-    queries = config.queries * (len(config.levels) + len(config.error_levels))
+    queries = config.queries * config.corruptions
     if trained:
         evaluations = 3 * config.training.steps * config.training.batch
         work = config.network(vocab_size, seq_len).work
@@ -183,7 +202,7 @@ def cost(config: Config, cell: Cell) -> float:
 def size(config: Config, cell: Cell) -> float:
     """Rough bytes of a cell's file."""
     memories = len(memories_of(config, **cell.coordinates))
-    return 3e4 + 3.0 * memories * config.queries * (len(config.levels) + len(config.error_levels))
+    return 3e4 + 3.0 * memories * config.queries * config.corruptions
 
 
 PRESETS: dict[str, dict[str, Any]] = {
@@ -198,6 +217,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "queries_per_set": 6,
         "levels": (0.05, 0.15, 0.3, 0.5, 0.7, 0.9),
         "error_levels": (0.3, 0.5),
+        "erased_levels": (0.1, 0.3, 0.5, 0.7, 0.85, 0.95),
         "n_steps": 16,
         "width": 64,
         "training": TrainConfig(250, 64, warmup=50, weight_decay=WEIGHT_DECAY),

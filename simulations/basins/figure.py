@@ -10,8 +10,8 @@ from matplotlib.lines import Line2D
 from am_theory import empirical
 from simulations.basins.analysis import EXACT, BasinsAnalysis, Point
 from simulations.basins.config import DRAW, MAP, MEMORIES, TRAINED, Config
-from simulations.basins.theory import many_neurons
-from simulations.plots import panels
+from simulations.basins.theory import erased_bound, many_neurons
+from simulations.plots import panels, wrapped
 from simulations.theory.radii import REPAIRED, posterior_draw_radius
 
 LOOKS = {
@@ -29,7 +29,9 @@ LINES: dict[str, dict[str, Any]] = {
     MAP: {"color": "k", "lw": 2.2},
     "limit": {"color": "k", "lw": 1.4, "ls": "--"},
     DRAW: {"color": "#6b6b6b", "lw": 1.2},
+    "uniform": {"color": "0.55", "lw": 1.4, "ls": "-."},
 }
+GREY = "0.35"
 IDLE = 0.95  # share of unchanged queries from which a memory is said to change nothing
 ROWS = (
     ("nearest", "memory followed by a lookup"),
@@ -50,7 +52,7 @@ def draw(axes: Any, analysis: BasinsAnalysis) -> tuple[str, str]:
                 place = (memory, vocab_size)
                 found = [p for p in analysis.points if (p.memory, p.vocab_size) == place]
                 if found:
-                    _points(axis, config, found, criterion, aside)
+                    _points(axis, config, config.levels, found, criterion, aside)
             letter = "abcd"[2 * r + c]
             axis.set_title(f"({letter}) V = {vocab_size}, L = {seq_len}: {title}", loc="left")
             _axes(axis, config, seq_len, top=r == 0)
@@ -59,6 +61,47 @@ def draw(axes: Any, analysis: BasinsAnalysis) -> tuple[str, str]:
     legend = {"loc": "outside right center", "labelspacing": 0.9}
     axes[0, 0].figure.legend(handles=_handles(config), **legend)
     return "Basins of attraction against the Shannon limit, random sequences", _caption(config)
+
+
+@panels(1, 2, (12.5, 5.6), heading_size="large", sharey=True)
+def draw_erasures(axes: Any, analysis: BasinsAnalysis) -> tuple[str, str]:
+    """A column a panel: the memory alone under erasures."""
+    config, sizes = analysis.config, _sizes(analysis.config)
+    for axis, letter, (vocab_size, seq_len) in zip(axes[0], "ab", config.panels, strict=True):
+        load = np.log(sizes) / seq_len
+        bound, limit = erased_bound(sizes, vocab_size, seq_len, config.threshold)
+        uniform = empirical.shannon_radius(sizes, seq_len, vocab_size, config.threshold)
+        _theory(axis, {MAP: (load, bound), "limit": (load, limit)}, "exact")
+        axis.plot(load, uniform.t_map, zorder=1, **LINES["uniform"])
+        for aside, memory in enumerate(LOOKS):
+            place = (memory, vocab_size)
+            found = [p for p in analysis.erased if (p.memory, p.vocab_size) == place]
+            if found:
+                _points(axis, config, config.erased_levels, found, "exact", aside)
+        axis.set_title(f"({letter}) V = {vocab_size}, L = {seq_len}: exact match", loc="left")
+        _axes(axis, config, seq_len, top=True)
+        axis.set_xlabel("load ln K / L (nats per token)")
+    axes[0, 0].set_ylabel("basin radius, share of tokens erased")
+    handles = _memory_handles(config) | _end_handles()
+    bounds = {
+        "bound under erasures,\nthis K, L, V (exact)": LINES[MAP],
+        "the same, L to infinity": LINES["limit"],
+        "bound once filled at random:\nthe uniform channel's": LINES["uniform"],
+    }
+    legend = {"loc": "outside right center", "labelspacing": 0.9}
+    axes[0, 0].figure.legend(handles=_lines(bounds | handles), **legend)
+    caption = wrapped(
+        "Radius: largest noise level t (share of erased tokens) at which at least the share "
+        f"{config.threshold:g} of stored sequences comes back exactly. {config.sets} sets of K "
+        f"random sequences, {config.queries} queries a level; bars: 95 %.",
+        "Erased sites exert no field (spins: 0), take the tokens that the visible ones favour, and "
+        f"the usual dynamics follow; {TRAINED}: filled at random. Grey: no rule gets there on "
+        "average; every rule that ends in a stored sequence that fits is on the black line. Filled "
+        "at random, places forgotten, memories have the radii of uniform noise, below the "
+        "dash-dotted line.",
+        width=205,
+    )
+    return "Basins of attraction under erasures, random sequences", caption
 
 
 def _sizes(config: Config) -> Any:
@@ -90,11 +133,18 @@ def _theory(axis: Any, curves: dict[str, tuple[Any, Any]], criterion: str) -> No
             axis.plot(load, t, zorder=1, **style)
 
 
-def _points(axis: Any, config: Config, points: list[Point], criterion: str, number: int) -> None:
+def _points(
+    axis: Any,
+    config: Config,
+    levels: tuple[float, ...],
+    points: list[Point],
+    criterion: str,
+    number: int,
+) -> None:
     """Radii with intervals, open where nothing is changed; censored ones at the end of the levels,
     each memory (its `number`) a little aside."""
     colour, marker = LOOKS[points[0].memory]
-    ends = config.levels[0], config.levels[-1]
+    ends = levels[0], levels[-1]
     load = np.array([np.log(p.train_size) / p.seq_len for p in points])
     found = [p.radii[criterion] for p in points]
     value = np.array([r.value for r in found])
@@ -135,33 +185,47 @@ def _axes(axis: Any, config: Config, seq_len: int, *, top: bool) -> None:
         other.set_xlabel("stored sequences K")
 
 
-def _handles(config: Config) -> list[Any]:
-    grey = "0.35"
-    hollow = {"ls": "", "mfc": "w", "mec": grey}
+def _lines(entries: dict[str, dict[str, Any]]) -> list[Any]:
+    return [Line2D([], [], label=label, **style) for label, style in entries.items()]
+
+
+def _memory_handles(config: Config) -> dict[str, dict[str, Any]]:
     words = {
         "Hopfield": f"Hopfield (V = 2),\nPotts (V = {config.vocab_size})",
         "pseudo-inverse": "pseudo-inverse (V = 2)",
     }
-    memories = {
+    return {
         words.get(name, name): {"color": colour, "lw": 0.6, **_mark(marker)}
         for name, (colour, marker) in LOOKS.items()
         if name != "Potts"
     }
-    entries: dict[str, dict[str, Any]] = {
-        "Shannon bound, this K, L, V\n(exact: MAP decoding)": LINES[MAP],
-        "Shannon bound, L to infinity": LINES["limit"],
-        **memories,
-        "exact theory of one draw": LINES[DRAW],
-        "theory of many neurons,\nin the memory's colour": {"color": grey, "lw": 1.3, "ls": ":"},
-        "open: the memory changes\nnothing, the lookup does all": {
-            **hollow,
-            "marker": "s",
-            "ms": 5,
-        },
-        "beyond the last level": {**hollow, "marker": 6, "ms": 7},
-        "below the first level": {**hollow, "marker": 7, "ms": 7},
+
+
+def _end_handles() -> dict[str, dict[str, Any]]:
+    hollow = {"ls": "", "mfc": "w", "mec": GREY, "ms": 7}
+    return {
+        "beyond the last level": {**hollow, "marker": 6},
+        "below the first level": {**hollow, "marker": 7},
     }
-    return [Line2D([], [], label=label, **style) for label, style in entries.items()]
+
+
+def _handles(config: Config) -> list[Any]:
+    idle = {"ls": "", "mfc": "w", "mec": GREY, "marker": "s", "ms": 5}
+    return _lines(
+        {
+            "Shannon bound, this K, L, V\n(exact: MAP decoding)": LINES[MAP],
+            "Shannon bound, L to infinity": LINES["limit"],
+            **_memory_handles(config),
+            "exact theory of one draw": LINES[DRAW],
+            "theory of many neurons,\nin the memory's colour": {
+                "color": GREY,
+                "lw": 1.3,
+                "ls": ":",
+            },
+            "open: the memory changes\nnothing, the lookup does all": idle,
+            **_end_handles(),
+        }
+    )
 
 
 def _caption(config: Config) -> str:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from itertools import product
 
 import numpy as np
 
 from simulations.basins.analysis import CRITERIA, BasinsAnalysis, Point
-from simulations.basins.config import PENALTY, Config
+from simulations.basins.config import MEMORIES, PENALTY, STARTS, Config
 from simulations.basins.theory import MATCHED_ALPHA, exponential_rate
 from simulations.measure.checks import MAX_Z, Check
 from simulations.measure.radius import describe
@@ -82,6 +83,51 @@ def _radius_lines(analysis: BasinsAnalysis) -> list[str]:
     return ["## Radii", "", text, "", *markdown(header, rows)]
 
 
+def _erased_lines(analysis: BasinsAnalysis) -> list[str]:
+    levels = np.array(analysis.config.erased_levels)
+    other = np.array(analysis.config.levels)
+    start = {memory.name: STARTS[memory.kind] for memory in MEMORIES}
+    header = ["memory", "V", "K", "load", "erased sites", "radius, nearest", "bound", "share"]
+    header += ["radius, exact", "share", "filled at random: radius, exact", "bound"]
+    rows = []
+    for point, changed in zip(analysis.erased, analysis.points, strict=True):
+        nearest, exact = (point.radii[name] for name in ("nearest", "exact"))
+        shares = [
+            number(found.value / point.shannon if np.isfinite(found.value) else np.nan, 2)
+            for found in (nearest, exact)
+        ]
+        rows.append(
+            [
+                *(point.memory, str(point.vocab_size), f"{point.train_size:,}"),
+                *(number(np.log(point.train_size) / point.seq_len), start[point.memory]),
+                *(describe(nearest, levels), number(point.shannon), shares[0]),
+                *(describe(exact, levels), shares[1]),
+                *(describe(changed.radii["exact"], other), number(changed.shannon)),
+            ]
+        )
+    return [
+        "## Erasures",
+        "",
+        "Every token is erased with the probability that replaced it above, and it is known which "
+        "ones are. Bound: exact, `am_theory.erasures.basin_radius`; every rule that ends in a "
+        "stored sequence that fits the visible tokens is on it, MAP and one draw alike. Share: "
+        "radius over bound; the radius is read off the levels that were tried, which can put it a "
+        "little above. Load: ln K / L. Visible sites are as free to change as the others.",
+        "",
+        "- `no field`: erased sites exert none (spins: 0; match counts: no match), and each takes "
+        "the token that the visible ones favour, all at once; the usual dynamics follow.",
+        "- `known`: the exact denoiser reads them as erased.",
+        "- `filled at random`: the trained denoiser knows no mask. To a memory that is not told "
+        "which sites are erased a sequence filled at random is one behind the uniform channel, in "
+        "law: its radius is that of the table above, in the last columns, and its bound the one "
+        "there. The uniform channel is thus erasures with the places forgotten (Blackwell: never "
+        "better, for any source or rule), and the distance of the two bounds is what the "
+        "optimal memorizer gains by knowing them.",
+        "",
+        *markdown(header, rows),
+    ]
+
+
 def _check_lines(exact: list[Check], bounds: list[Check]) -> list[str]:
     worst = sorted(exact, key=lambda c: -abs(c.z))[:WORST]
     nearest = sorted(bounds, key=lambda c: -c.z)[:WORST]
@@ -89,9 +135,9 @@ def _check_lines(exact: list[Check], bounds: list[Check]) -> list[str]:
         "## Exact predictions",
         "",
         f"{len(exact)} rates of the empirical denoiser against the finite-size formulas, at every "
-        "level and for exact numbers of errors; the standard error is over sets. The largest "
-        f"|z| is {max((abs(c.z) for c in worst), default=0.0):.2f}; {MAX_Z:g} fails `--check`. "
-        "The largest:",
+        "level, for exact numbers of errors and under erasures; the standard error is over sets. "
+        f"The largest |z| is {max((abs(c.z) for c in worst), default=0.0):.2f}; {MAX_Z:g} fails "
+        "`--check`. The largest:",
         "",
         *check_table(worst),
         f"{len(bounds)} comparisons of a memory with MAP decoding, against its exact rate and on "
@@ -102,17 +148,23 @@ def _check_lines(exact: list[Check], bounds: list[Check]) -> list[str]:
 
 
 def _closing(analysis: BasinsAnalysis) -> list[str]:
-    levels, lines = np.array(analysis.config.levels), []
-    for panel in analysis.config.panels:
-        lines.append("V = {}, L = {}: radius at the largest K that passed".format(*panel))
+    config = analysis.config
+    kinds = (
+        ("", analysis.points, config.levels),
+        (", erased", analysis.erased, config.erased_levels),
+    )
+    lines = []
+    for panel, (kind, points, tried) in product(config.panels, kinds):
+        levels = np.array(tried)
+        lines.append("V = {}, L = {}{}: radius at the largest K that passed".format(*panel, kind))
         last: dict[str, Point] = {
             point.memory: point
-            for point in analysis.points
+            for point in points
             if point.vocab_size == panel[0] and np.isfinite(point.radii["exact"].value)
         }
         lines += [
             f"  {name}: K = {point.train_size:,}, exact "
-            f"{describe(point.radii['exact'], levels)}, Shannon {point.shannon:.2f}"
+            f"{describe(point.radii['exact'], levels)}, bound {point.shannon:.2f}"
             for name, point in last.items()
         ]
     return lines
@@ -120,18 +172,19 @@ def _closing(analysis: BasinsAnalysis) -> list[str]:
 
 def report(analysis: BasinsAnalysis) -> Report:
     """What the basins study tells."""
-    points = [
-        asdict(point) | {"criterion": point.criterion, "verdict": point.verdict}
-        for point in analysis.points
-    ]
+    points, erased = (
+        [asdict(p) | {"criterion": p.criterion, "verdict": p.verdict} for p in found]
+        for found in (analysis.points, analysis.erased)
+    )
     return Report(
         "Basins of attraction against the Shannon limit",
         [
             *_definitions(analysis.config),
             *_radius_lines(analysis),
+            *_erased_lines(analysis),
             *_check_lines(analysis.exact, analysis.bounds),
         ],
-        {"points": points},
+        {"points": points, "erased": erased},
         _closing(analysis),
         checks=analysis.exact,
         bounds=analysis.bounds,

@@ -5,7 +5,8 @@
 
 Stores K random sequences in each memory, corrupts stored ones by the token channel, lets the
 memory restore them, and reads off the noise level up to which it does; two panels, V = 2 and
-V = 8. Writes data, a report and a figure to results/basins/<preset>/. Interrupted runs resume.
+V = 8. Then the same with tokens erased, against the exact bound of erasures. Writes data, a report
+and two figures to results/basins/<preset>/. Interrupted runs resume.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import xarray as xr
 
 from simulations.basins import config
 from simulations.basins.config import MEMORIES, PLACE, Config, make_cells
+from simulations.console.later import Later
 from simulations.study import Study
 from simulations.sweep.run import load_cells
 
@@ -41,4 +43,5 @@ STUDY = Study.of(
     presets={"smoke": "a minute", "small": "minutes"},
     numerics={"numerics": config.NUMERICS},
     merge=merge,
+    figures={"erasures": Later("simulations.basins.figure", "draw_erasures")},
 )

@@ -9,13 +9,14 @@ from functools import partial
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from am_theory import channel, empirical
+from am_theory import channel, empirical, erasures
 from simulations.basins.config import DRAW
 from simulations.theory.radii import (
     ONE_STEP,
     dense_radius,
     exponential_radius,
     hopfield_radius,
+    noise_level,
     potts_radius,
     repairing_radius,
 )
@@ -74,3 +75,19 @@ def exact_rate(
     fixed = empirical.retrieval_probability_errors(size, seq_len, vocab_size, np.maximum(errors, 0))
     rate = empirical.retrieval_probability(size, seq_len, vocab_size, alpha)
     return np.where(errors < 0, rate, fixed)
+
+
+def erased_rate(size: int, vocab_size: int, seq_len: int, t: Floats) -> Floats:
+    """Exact rate of `nearest` under erasures: of MAP, of one draw, of every rule that ends in a
+    stored sequence which fits the visible tokens; no rule has a larger one."""
+    alpha = np.asarray(channel.LogLinear().alpha(t))
+    return np.asarray(erasures.retrieval_probability(size, seq_len, vocab_size, alpha))
+
+
+def erased_bound(
+    sizes: ArrayLike, vocab_size: int, seq_len: int, threshold: float
+) -> tuple[Floats, Floats]:
+    """Radii (n,) that no memory passes under erasures: at this L, and as L grows."""
+    load = np.log(np.asarray(sizes, dtype=float)) / seq_len
+    radius = erasures.basin_radius(sizes, seq_len, vocab_size, threshold)
+    return np.asarray(radius), noise_level(erasures.critical_alpha(load, vocab_size))
