@@ -19,7 +19,7 @@ from models.memories.retrieval import Retrieval
 from models.noise import noise
 from models.streams import stream
 from models.tokens import Tokens
-from simulations.basins.config import DRAW, MAP, PLACE, TRAINED, Config, memories_of
+from simulations.basins.config import PLACE, TRAINED, Config, memories_of
 from simulations.basins.memories import BUILDERS, Rule, ancestral_rule
 from simulations.measure.counts import corrupted_count, count_tokens
 from simulations.trained import train_network
@@ -107,22 +107,22 @@ def compute(config: Config, coordinates: dict[str, Any]) -> xr.Dataset:
     sets, per_set = config.sets, config.queries_per_set
     if coordinates["trained"]:
         sets, per_set = 1, config.queries
-    names = [memory.name for memory in memories_of(config, **coordinates)]
+    memories = memories_of(config, **coordinates)
     plan = corruptions(config, *place[:2])
-    out = _empty(names, plan, config.erased_levels, sets, per_set)
+    out = _empty([memory.name for memory in memories], plan, config.erased_levels, sets, per_set)
     changed, erased = slice(len(plan)), slice(len(plan), None)
     for number in range(sets):
         queries = make_queries(config, place, number, per_set)
         blanks = make_erased(config, place, number, per_set, queries)
         samples = slice(number * per_set, (number + 1) * per_set)
         out["stored_index"][samples] = queries.index
-        for m, name in enumerate(names):
-            rule = make_rule(config, name, queries.store)
-            rng = stream(config.root_seed, name, *place, number)
+        for m, memory in enumerate(memories):
+            rule = make_rule(config, memory.name, queries.store)
+            rng = stream(config.root_seed, memory.name, *place, number)
             _enter(out, m, changed, samples, queries, rule(rng, queries.x_t, queries.t))
-            if name in (MAP, DRAW):
-                rule = make_rule(config, name, blanks.store)
-            rng = stream(config.root_seed, "erased", name, *place, number)
+            if memory.kind == "lookup":  # the exact denoiser of the other channel
+                rule = make_rule(config, memory.name, blanks.store)
+            rng = stream(config.root_seed, "erased", memory.name, *place, number)
             _enter(out, m, erased, samples, blanks, rule(rng, blanks.x_t, blanks.t))
     return out
 

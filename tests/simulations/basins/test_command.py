@@ -197,6 +197,7 @@ def test_the_checks_hold_and_a_broken_bound_is_seen(tiny):
 def test_everything_promised_is_written(tiny):
     names = {path.name for path in tiny.iterdir()}
     assert {"cells", "basins.nc", "summary.json", "report.md", "basins.png", "basins.pdf"} <= names
+    assert {"erasures.png", "erasures.pdf"} <= names
     report = (tiny / "report.md").read_text()
     for word in ("What is measured", "Radii", "Exact predictions", "Provenance", "Hopfield"):
         assert word in report
@@ -235,6 +236,8 @@ def test_a_trained_denoiser_stands_among_them(tmp_path):
 REFUSALS = [
     ({"levels": (0.5, 1.3)}, "`levels` are noise levels t and must lie in (0, 1]"),
     ({"levels": (0.5,)}, "at least two increasing"),
+    ({"erased_levels": (0.5, 0.2)}, "`erased_levels` must be at least two increasing"),
+    ({"erased_levels": (0.5, 1.2)}, "`erased_levels` are noise levels"),
     ({"error_levels": (0.0,)}, "`error_levels` are noise levels"),
     ({"train_sizes": (8, 4)}, "`train_sizes` must be increasing"),
     ({"train_sizes": (2, 4)}, "at least 3"),
