@@ -1,10 +1,12 @@
 """Does a broken formula fail a test? Breaks formula lines of am_theory at random and counts.
 
     python tests/mutation.py --count 30 --seed 1
+    python tests/mutation.py --count 6 --modules channels nelbo
 
-Draws lines over all modules, changes one sign, operator, constant, index or inequality in each,
-and runs the tests of that module on a broken copy of the package. A survivor is a line that no
-test holds, or a change that means the same; it is printed with what was changed.
+Draws lines over all modules, or over those named, changes one sign, operator, constant, index or
+inequality in each, and runs the tests of that module, but for the slow ones, on a broken copy of
+the package. A survivor is a line that no test holds, or a change that means the same; it is
+printed with what was changed.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[1]
+TESTS = ROOT / "tests" / "am_theory"
 OPERATORS: dict[type[ast.AST], type[ast.AST]] = {
     ast.Add: ast.Sub,
     ast.Sub: ast.Add,
@@ -34,8 +37,42 @@ OPERATORS: dict[type[ast.AST], type[ast.AST]] = {
     ast.Gt: ast.LtE,
     ast.GtE: ast.Lt,
 }
-# Modules that have no test file of their own name are tested by those of their users.
-USERS = {"_random_patterns": ["empirical"], "_posterior_average": ["empirical"]}
+# Test files that hold a module besides those of its own name: tests of the modules that use it.
+USERS = {
+    "__main__": ["calculator"],
+    "_ags": ["hopfield"],
+    "_arrays": ["channel", "channels", "information"],
+    "_binomial_window": ["extraction", "membership"],
+    "_chains": ["extraction"],
+    "_commonest": ["erasures"],
+    "_consistent": ["erasures", "masked"],
+    "_dense_counts": ["dense"],
+    "_exponential_memory": ["dense"],
+    "_extraction_normal": ["extraction"],
+    "_gaussian": ["hopfield", "potts", "dense"],
+    "_hierarchy": ["scaling"],
+    "_hopfield_phases": ["hopfield"],
+    "_inputs": ["compare", "information", "dense"],
+    "_last_time": ["erasures", "basins"],
+    "_linear_convergence": ["linear"],
+    "_linear_ridge": ["linear"],
+    "_linear_spectrum": ["linear"],
+    "_logistic_rows": ["pseudolikelihood"],
+    "_posterior_average": ["empirical", "masked", "memorization", "trapping"],
+    "_random_patterns": ["empirical", "masked", "erasures"],
+    "_roots": ["pseudolikelihood", "dense", "hopfield"],
+    "_score_laws": ["membership"],
+    "_score_normal": ["membership"],
+    "_stored_draws": ["extraction"],
+    "_ties": ["erasures"],
+    "channels": ["channel", "information"],
+    "erasure_limits": ["erasures", "masked"],
+    "erasure_posterior": ["erasures"],
+    "fixed_points": ["empirical"],
+    "information": ["channel", "channels"],
+    "nelbo": ["channel", "channels", "information"],
+    "schedules": ["channel"],
+}
 
 
 class Mutation(NamedTuple):
@@ -49,10 +86,31 @@ class Mutation(NamedTuple):
 
 
 def test_files(module: str) -> list[str]:
-    """Test files of a module: those named after it, or after the modules that use it."""
-    names = USERS.get(module, [module.strip("_")])
-    found = [path for name in names for path in sorted(ROOT.glob(f"tests/test_{name}*.py"))]
+    """Test files of a module: those named after it, then those of the modules that use it."""
+    names = [module.strip("_"), *USERS.get(module, [])]
+    patterns = [pattern for name in names for pattern in (f"test_{name}.py", f"test_{name}_*.py")]
+    found = [path for each in patterns for path in sorted(TESTS.glob(each))]
     return [str(path.relative_to(ROOT)) for path in found if "_jax" not in path.stem]
+
+
+def broken_lines(names: list[str]) -> dict[str, list[Mutation]]:
+    """Mutations of each module named, of all modules if none is.
+
+    Raises ValueError for a module that is not there, has no tests or, if named, no formula.
+    """
+    there = {path.stem: path for path in sorted((ROOT / "am_theory").glob("*.py"))}
+    modules = {}
+    for name in names or there:
+        if name not in there:
+            raise ValueError(f"am_theory has no module {name}.")
+        found = mutations(there[name])
+        if names and not found:
+            raise ValueError(f"am_theory.{name} has no formula to break.")
+        if found and not test_files(name):
+            raise ValueError(f"No tests of am_theory.{name}; name those of its users in USERS.")
+        if found:
+            modules[name] = found
+    return modules
 
 
 def changes(node: ast.AST) -> Iterator[ast.AST]:
@@ -115,8 +173,8 @@ def copy_of(tree: ast.AST, keep: ast.AST) -> ast.AST:
     return copy.deepcopy(tree, {id(keep): keep})
 
 
-def survives(mutation: Mutation, timeout: float) -> bool:
-    """Whether all tests of the module pass on the broken copy."""
+def verdict(mutation: Mutation, timeout: float) -> str:
+    """What the tests of the module say of the broken copy; "times out" is not a survivor."""
     with tempfile.TemporaryDirectory() as folder:
         checkout = Path(folder) / "checkout"
         checkout.mkdir()
@@ -129,31 +187,34 @@ def survives(mutation: Mutation, timeout: float) -> bool:
         (checkout / "am_theory" / f"{mutation.module}.py").write_text(mutation.source)
         files = [*test_files(mutation.module), f"am_theory/{mutation.module}.py"]
         command = [sys.executable, "-m", "pytest", "-x", "-q", "-n", "0", *files]
-        environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
+        environment = {
+            **os.environ,
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "PYTHONPATH": str(checkout),
+        }
         try:
             done = subprocess.run(
                 command, cwd=checkout, env=environment, capture_output=True, timeout=timeout
             )
         except subprocess.TimeoutExpired:
-            return False
+            return "times out"
         if done.returncode not in (0, 1, 2):
             raise RuntimeError(f"pytest itself failed:\n{done.stdout.decode()[-2000:]}")
-        return done.returncode == 0
+        return "**survives**" if done.returncode == 0 else "killed"
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]
     parser.add_argument("--count", type=int, default=30, help="mutations to try")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--timeout", type=float, default=120.0, help="seconds a mutation")
-    options = parser.parse_args()
+    parser.add_argument("--modules", nargs="+", default=[], help="modules to draw from (all)")
+    options = parser.parse_args(arguments)
+    try:
+        modules = broken_lines(options.modules)
+    except ValueError as error:
+        parser.error(str(error))
     draw = random.Random(options.seed)
-    modules = {
-        path.stem: mutations(path)
-        for path in sorted((ROOT / "am_theory").glob("*.py"))
-        if test_files(path.stem)
-    }
-    modules = {name: found for name, found in modules.items() if found}
     order = [
         name for _ in range(options.count) for name in draw.sample(list(modules), len(modules))
     ]
@@ -161,10 +222,9 @@ def main() -> None:
     survivors = 0
     for name in order[: options.count]:
         mutation = draw.choice(modules[name])
-        alive = survives(mutation, options.timeout)
-        survivors += alive
-        verdict = "**survives**" if alive else "killed"
-        row = (name, str(mutation.line), f"`{mutation.before}`", f"`{mutation.after}`", verdict)
+        said = verdict(mutation, options.timeout)
+        survivors += said == "**survives**"
+        row = (name, str(mutation.line), f"`{mutation.before}`", f"`{mutation.after}`", said)
         print("| " + " | ".join(row) + " |", flush=True)
     print(f"\n{survivors} of {options.count} survive.")
 
