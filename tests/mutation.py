@@ -65,6 +65,7 @@ USERS = {
     "_score_normal": ["membership"],
     "_stored_draws": ["extraction"],
     "_ties": ["erasures"],
+    "channel": ["channels"],
     "channels": ["channel", "information"],
     "erasure_limits": ["erasures", "masked"],
     "erasure_posterior": ["erasures"],
