@@ -208,6 +208,11 @@ def test_the_ends_of_the_hybrid_are_the_other_two(seed, alpha):
             if z == 0 and not limit.redraws:
                 continue
             rates = [channel.nelbo_rate(np.log(law), z, x_0, alpha, -1.0, c) for c in (near, limit)]
+            if z == x_0 and not limit.redraws:
+                # every D_y > 0, so that e^D - 1 - D < e^D, and sum p_y / p_z < 1 / (alpha x_z)
+                most = near.rates(alpha).fresh_redraw / (3 * alpha**2 * law[z])
+                assert rates[1] == 0 <= rates[0] <= most
+                continue
             assert_close(*rates, rtol=1e-4, atol=1e-4)
     for p, limit in ((0.0, Absorbing(3)), (1.0, Uniform(3))):
         for one, other in zip(Hybrid(3, p).rates(alpha), limit.rates(alpha), strict=True):
