@@ -410,6 +410,18 @@ def test_bracket_of_the_commonest_token_holds_simulated_ones(size, vocab_size):
     assert bounds.low < share < bounds.high
 
 
+@pytest.mark.parametrize("size, vocab_size", [(300, 2), (2000, 4), (700, 50)])
+def test_bracket_of_the_commonest_token_is_the_written_one(size, vocab_size):
+    """Where all K > MOST sequences fit: both bounds on M(K) / K, the upper one at most M / N."""
+    found = _commonest.commonest_bounds(size, np.ones(1), np.array([1 / size]), vocab_size)
+    V, most = vocab_size, _commonest.MOST
+    low = 1 / V + (size * V * (6 + V / most)) ** -0.5
+    v = (1 - 1 / V) * np.log(V) / V
+    high = 1 / V + np.sqrt(2 * v / size) + np.log(V) / (3 * size)
+    high = min(high, _commonest.commonest_share(V)[-1])
+    assert_close(np.concatenate(found), np.array([low, high]))
+
+
 # --- simulation of the test split
 
 

@@ -219,9 +219,11 @@ def test_one_draw_in_closed_form():
 @pytest.mark.parametrize("size, weight", [(1, 1.0), (30, 1.0), (500, 0.6), (20_000, 1.0)])
 def test_uniform_store_is_that_of_a_uniform_chain(size, weight):
     rows = np.full((3, 3), 1 / 3)
-    expected = extraction_probability_stored([1, 20], size, rows, 2, 3, weight=weight)
-    found = extraction_probability_uniform([1, 20], size, 2, 3, suffix_len=3, weight=weight)
-    assert_close(found, expected, rtol=1e-9)
+    for suffix in (1, 3):
+        problem = {"suffix_len": suffix, "weight": weight}
+        expected = extraction_probability_stored([1, 20], size, rows, 2, **problem)
+        found = extraction_probability_uniform([1, 20], size, 2, 3, **problem)
+        assert_close(found, expected, rtol=1e-9)
 
 
 def test_a_store_of_no_weight_or_of_all_sequences_is_its_source():
