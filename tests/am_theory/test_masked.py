@@ -7,7 +7,7 @@ from itertools import product
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from am_theory import erasures
@@ -207,7 +207,6 @@ def every(args, channel):
 
 
 @given(strategies.memories())
-@settings(max_examples=30)
 def test_the_ends_of_the_hybrid_are_the_other_channels(problem):
     args, V = tuple(problem.values()), problem["vocab_size"]
     assert every(args, Hybrid(V, 0)) == every(args, Absorbing(V))
@@ -278,7 +277,6 @@ def test_arrays_broadcast_and_agree_with_scalars():
 
 
 @given(strategies.memories(strategies.inner_alphas), st.floats(0.01, 0.99))
-@settings(max_examples=40)
 def test_memories_in_the_order_of_channels(problem, p):
     V = problem["vocab_size"]
     chain = [Absorbing(V), Hybrid(V, p), Uniform(V)]
@@ -294,7 +292,6 @@ def test_memories_in_the_order_of_channels(problem, p):
 
 
 @given(st.integers(0, 10**6), strategies.inner_alphas, st.floats(0.01, 0.99))
-@settings(max_examples=40)
 def test_sources_in_the_order_of_channels(seed, alpha, p):
     rng = np.random.default_rng(seed)
     V, L = (2, 3) if seed % 2 else (3, 2)
