@@ -1,4 +1,7 @@
-"""The sentences of the text that say in words what its numbers show."""
+"""The sentences of the text that say in words what its numbers show.
+
+Long because every such sentence of the appendix stands here.
+"""
 
 from __future__ import annotations
 
