@@ -1,7 +1,9 @@
 """What one cell of the scaling laws measures: one condition with one seed, at every K.
 
 Raw numbers per sequence: tokens corrupted and restored, by the reverse process and by the best
-change, the `loo` entropy as t -> 0, and the code length that the network gives a sequence.
+change, the `loo` entropy as t -> 0, and the code length that the network gives a sequence. The
+optimal memorizer of the same K sequences and the exact law of the source restore the same inputs;
+in the place of their reverse process stands one exact posterior draw.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from numpy.typing import NDArray
 
 from am_theory import channel
 from am_theory.channel import Uniform
+from models.exact.empirical import EmpiricalDenoiser
 from models.noise import noise
 from models.sampler import ancestral
 from models.sources import HierarchySource, IidSource, MarkovSource
@@ -50,6 +53,7 @@ SCHEMA: dict[str, tuple[tuple[str, ...], Any, str]] = {
     "corrupted": _COUNTED,
     "recovered": _COUNTED,
     "population": _COUNTED,
+    "memorizer": _COUNTED,
     "entropy": (("split", "sample"), np.float32, "nats per token"),
     "code_length": (("split", "nelbo_sample"), np.float32, "nats per sequence"),
     "cluster": (("split", "sample"), np.int32, "1"),
@@ -145,19 +149,24 @@ def _point(
     """One network: trained on the first `size` sequences, then measured."""
     import jax
 
-    rng = stream(config.root_seed, "scaling", condition.name, size, seed)
+    place = (condition.name, size, seed)
+    rng = stream(config.root_seed, "scaling", *place)
     training = dataclasses.replace(
         config.training, steps=condition.steps, noise_draws=condition.draws
     )
     trained = train_network(rng, condition.network, stored, size, training, f"K{size}").model
     population = source.population_denoiser(trained.schedule)
+    memorizer = EmpiricalDenoiser(stored[:size], condition.vocab_size, trained.schedule)
+    denoisers = (trained, population, memorizer)
+    # what the memorizer draws is no part of the stream that everything else is drawn from
+    streams = (rng, stream(config.root_seed, "memorizer", *place))
     numbers = np.arange(config.queries)
     splits = (
         (stored[numbers % size], numbers % size, np.zeros(config.queries, bool)),
         (held_out, numbers, stored_among(held_out, stored[:size])),
     )
     found = [
-        {**_readings(config, trained, population, x_0, left_out, rng), "cluster": cluster}
+        {**_readings(config, denoisers, streams, x_0, left_out), "cluster": cluster}
         for x_0, cluster, left_out in splits
     ]
     data = {
@@ -170,28 +179,34 @@ def _point(
 
 def _readings(
     config: ScalingConfig,
-    trained: Any,
-    population: Any,
+    denoisers: tuple[Any, Any, EmpiricalDenoiser],
+    streams: tuple[np.random.Generator, np.random.Generator],
     x_0: Tokens,
     left_out: NDArray[np.bool_],
-    rng: np.random.Generator,
 ) -> dict[str, Any]:
-    """All of `SCHEMA` for one split, but for the clusters."""
+    """All of `SCHEMA` for one split, but for the clusters; the memorizer draws from the second
+    stream."""
+    (trained, population, memorizer), (rng, own) = denoisers, streams
     model, schedule = Laws(trained, config.queries), trained.schedule
-    found: dict[str, list[Any]] = {"corrupted": [], "recovered": [], "population": []}
+    found: dict[str, list[Any]] = {
+        name: [] for name in ("corrupted", "recovered", "population", "memorizer")
+    }
     for decoder, t in zip(DECODERS, (RECOVERY_LEVEL, CHANGE_LEVEL), strict=True):
         x_t = noise(rng, x_0, float(schedule.alpha(t)), trained.vocab_size)
         if decoder == "ancestral":
             output = ancestral(trained, rng, x_t, t, config.n_steps)
             exact = population.posterior_draw(rng, x_t, t)
+            stored = memorizer.posterior_draw(own, x_t, t)
         else:
             output = decode(model.laws(x_t, np.full(len(x_t), t))[1], x_t)[decoder]
             law = channel.full_from_loo(population.log_loo(x_t, t), x_t, schedule.alpha(t))
             exact = decode(law, x_t)[decoder]
+            stored = decode(memorizer.posterior(x_t, t, own).log_full, x_t)[decoder]
         for name, count in (
             ("corrupted", corrupted_count(x_0, x_t)),
             ("recovered", count_tokens(x_0, x_t, output).recovered),
             ("population", count_tokens(x_0, x_t, exact).recovered),
+            ("memorizer", count_tokens(x_0, x_t, stored).recovered),
         ):
             found[name].append(np.where(left_out, 0, count))
     log_loo = model.laws(x_0, np.full(len(x_0), SMALL_LEVEL))[0]

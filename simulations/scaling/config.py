@@ -19,7 +19,7 @@ from simulations.results.cells import Cell
 from simulations.trained import Network
 
 # Raised whenever numbers change at fixed configuration; a results folder of another is refused.
-NUMERICS = 1
+NUMERICS = 2
 SOURCES = ("iid", "markov")
 RECOVERY_LEVEL = 0.25  # t of the ancestral recovery, as in the main job
 CHANGE_LEVEL = 0.1  # t of the best change
@@ -253,4 +253,4 @@ def size(config: ScalingConfig, cell: Cell) -> float:
     """Rough bytes of a cell's file."""
     if cell.coordinates["kind"] == "linear":
         return 3e4
-    return 3e4 + 40.0 * config.queries * len(cell.coordinates["condition"]["train_sizes"])
+    return 3e4 + 48.0 * config.queries * len(cell.coordinates["condition"]["train_sizes"])
