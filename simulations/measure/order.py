@@ -93,6 +93,13 @@ def passage_of_half(name: str, part: Curve, rising: bool, relative: bool = False
     return as_estimate(name, float(value), replicates, seeds, part.method, relative=relative)
 
 
+def halves_by_seed(part: Curve, rising: bool) -> Floats:
+    """`passage_of_half` of each seed's own curve alone, (seeds,): -inf, +inf or NaN where the grid
+    does not hold it or it is undefined."""
+    found = _passage(part, rising)
+    return np.full(len(part.per_seed), np.nan) if found is None else found[2]
+
+
 @dataclass(frozen=True)
 class Ratio:
     """A ratio of two sizes: estimate and 95 % interval; NaN where one of them has no value."""

@@ -152,7 +152,7 @@ def analyse(
     linear_cells: dict[Case, xr.Dataset],
 ) -> ScalingAnalysis:
     """Fit every law that the configuration has conditions for, from the datasets of its cells."""
-    parts = {condition: measured(condition, cells) for condition, cells in networks.items()}
+    parts = {c: measured(c, cells, config.root_seed) for c, cells in networks.items()}
     linear = {case: linear_sizes(cell) for case, cell in linear_cells.items()}
     laws, collapses, capacities = [], {}, {}
     for source in SOURCES:

@@ -31,10 +31,9 @@ from simulations.scaling.sizes import (
 
 COLOURS = ("#0b6e99", "#d1495b", "#6a994e", "#c0861d", "#6d4c9f", "#5c4033")
 MARKERS = "osD^vP"
-SHOWN: tuple[tuple[SizeName, str], ...] = (
-    ("recovery", r"$K_{1/2}$ recovery"),
-    ("entropy", r"$K_H$ entropy"),
-)
+HEADLINES: dict[SizeName, str] = {"memory": "$K_M$", "generalization": "$K_G$"}
+SHOWN: dict[SizeName, str] = {**HEADLINES, "recovery": r"$K_{1/2}$", "entropy": "$K_H$"}
+OPEN = ("generalization", "entropy")  # drawn as open marks
 SIZE_LABEL = "transition size K* (sequences)"
 GAP = 0.12  # of a legend below its axis
 TRAIN_LABEL = "training-set size K (sequences)"
@@ -45,7 +44,7 @@ def draw(analysis: ScalingAnalysis, axes: Any = None) -> Figure:
     """The figure, as `simulations.plots.panels` makes it: two rows of three panels, of four where
     the run has hierarchies or noise draws."""
     config = analysis.config
-    shown: list[Panel] = [_parameters, _steps, _linear, _information, _gaps, _collapsed]
+    shown: list[Panel] = [_parameters, _steps, _fractions, _linear, _information, _collapsed]
     shown += [_hierarchies] * bool(config.hierarchies) + [_draws] * bool(config.draws)
 
     def fill(axes: Any, analysis: ScalingAnalysis) -> tuple[str, str]:
@@ -59,7 +58,11 @@ def draw(analysis: ScalingAnalysis, axes: Any = None) -> Figure:
             f"MLP denoisers, V = {config.vocab_size}, L = {config.seq_len} (but for hierarchies "
             "and the linear denoiser). iid: nothing to learn but the sequences; markov: a chain. "
             f"Means over {config.seeds} seeds, bars Student's 95 % intervals over seeds (linear: "
-            f"{config.linear_sets} training sets); (e) and (f) means alone. Dotted: slope 1.",
+            f"{config.linear_sets} training sets); (c) and (f) means alone. Dotted: slope 1.\n"
+            "Memory M and generalization G by corrupted recovery, between the optimal memorizer "
+            "and the exact law: M of training, G of held-out inputs. K_M: M falls through 1/2; "
+            "K_G: G rises through it; K_1/2: the gap of recoveries has halved; K_H: entropy passes "
+            "half of the source's.",
         )
 
     columns = math.ceil(len(shown) / 2)
@@ -110,18 +113,23 @@ def _logs(axis: Any, x_label: str, y_label: str, title: str) -> None:
     legend_below(axis, ncol=2, gap=GAP)
 
 
-def _sizes(axis: Any, families: list[tuple[str, list[Measured], list[float], str]]) -> None:
+def _sizes(
+    axis: Any,
+    families: list[tuple[str, list[Measured], list[float], str]],
+    names: dict[SizeName, str],
+) -> None:
     """Points of every family (label, parts, x, colour), one marker a definition of K*."""
     for label, parts, x, colour in families:
-        for (name, words), marker in zip(SHOWN, MARKERS, strict=False):
-            face = colour if name == "recovery" else "white"
+        for (name, words), marker in zip(names.items(), MARKERS, strict=False):
+            face = "white" if name in OPEN else colour
             axis.plot([], [], marker, color=colour, mfc=face, label=f"{label}, {words}")
             sizes = [size_by_seed(part, name) for part in parts]
-            axis.plot(x, [log_interval(v)[0] for v in sizes], color=colour, lw=0.8, alpha=0.6)
+            line = {"color": colour, "ls": "--" if name in OPEN else "-", "lw": 0.8, "alpha": 0.6}
+            axis.plot(x, [log_interval(v)[0] for v in sizes], **line)
             for place, values in zip(x, sizes, strict=True):
                 _point(axis, place, values, color=colour, marker=marker, mfc=face)
     _, parts, x, _ = families[0]
-    _guide(axis, x, log_interval(size_by_seed(parts[0], SHOWN[0][0]))[0])
+    _guide(axis, x, log_interval(size_by_seed(parts[0], "memory"))[0])
 
 
 def _parameters(axis: Any, analysis: ScalingAnalysis) -> None:
@@ -129,7 +137,7 @@ def _parameters(axis: Any, analysis: ScalingAnalysis) -> None:
     for source, colour in zip(SOURCES, COLOURS, strict=False):
         parts = analysis.of(widths_of(analysis.config, source))
         families.append((source, parts, [float(p.n_parameters) for p in parts], colour))
-    _sizes(axis, families)
+    _sizes(axis, families, SHOWN)
     title = f"K* and size, T = {analysis.config.step_counts[-1]:,} steps"
     _logs(axis, "parameters N", SIZE_LABEL, title)
 
@@ -141,7 +149,7 @@ def _steps(axis: Any, analysis: ScalingAnalysis) -> None:
             parts = analysis.of(steps_of(config, source, width))
             label = f"{source}, {_thousands(parts[0])}"
             families.append((label, parts, [float(s) for s in config.step_counts], colour))
-    _sizes(axis, families)
+    _sizes(axis, families, HEADLINES)
     _logs(axis, "training steps T", SIZE_LABEL, "K* and training time")
 
 
@@ -173,28 +181,36 @@ def _information(axis: Any, analysis: ScalingAnalysis) -> None:
     _logs(axis, TRAIN_LABEL, "memorized, bits (at least)", "memorized information, iid")
 
 
-def _gaps(axis: Any, analysis: ScalingAnalysis) -> None:
-    _gap_curves(axis, analysis, dict.fromkeys(SOURCES, 0.0))
+def _fractions(axis: Any, analysis: ScalingAnalysis) -> None:
+    source = SOURCES[-1]
+    for part, look in _looks(analysis.of(widths_of(analysis.config, source))):
+        for words, curve, face, line in (
+            ("M", part.memory, look["color"], "-"),
+            ("G", part.generalization, "white", "--"),
+        ):
+            label = f"{words}, {_thousands(part)}"
+            axis.plot(part.train_sizes, curve.estimate, ls=line, mfc=face, label=label, **look)
+    axis.axhline(0.5, color="0.7", lw=0.8)
+    axis.set_xscale("log")
     axis.set_xlabel(TRAIN_LABEL)
-    axis.set_title("gap of corrupted recovery, as measured", loc="left")
+    axis.set_ylabel("memory M, generalization G")
+    title = f"M and G, {source}, T = {analysis.config.step_counts[-1]:,} steps"
+    axis.set_title(title, loc="left")
+    legend_below(axis, ncol=3, gap=GAP)
 
 
 def _collapsed(axis: Any, analysis: ScalingAnalysis) -> None:
     means = [np.mean([c.exponent for c in analysis.collapses[source]]) for source in SOURCES]
     found = {s: float(m) if math.isfinite(m) else 0.0 for s, m in zip(SOURCES, means, strict=True)}
-    _gap_curves(axis, analysis, found)
-    words = ", ".join(rf"{source} $\eta$ = {value:.2f}" for source, value in found.items())
-    axis.set_xlabel(r"K / $N^\eta$, N in thousands")
-    axis.set_title(f"the same, collapsed: {words}", loc="left")
-
-
-def _gap_curves(axis: Any, analysis: ScalingAnalysis, exponents: dict[str, float]) -> None:
     for source, line in zip(SOURCES, ("-", "--"), strict=True):
         for part, look in _looks(analysis.of(widths_of(analysis.config, source)), ls=line):
-            scale = (part.n_parameters / 1000) ** exponents[source]
+            scale = (part.n_parameters / 1000) ** found[source]
             face, label = look["color"] if source == "iid" else "white", _thousands(part)
             x, gap = part.train_sizes / scale, part.relative_gap.mean(0)
             axis.plot(x, gap, mfc=face, label=f"{source}, {label}", **look)
+    words = ", ".join(rf"{source} $\eta$ = {value:.2f}" for source, value in found.items())
+    axis.set_xlabel(r"K / $N^\eta$, N in thousands")
+    axis.set_title(f"gap of recoveries, collapsed: {words}", loc="left")
     axis.axhline(0.5, color="0.7", lw=0.8)
     axis.set_xscale("log")
     axis.set_ylabel("train minus held-out recovery, over its first value")

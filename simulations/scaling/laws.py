@@ -25,7 +25,14 @@ from simulations.scaling.sizes import (
 
 Floats = NDArray[np.float64]
 # sizes that laws are read from, and whether that reading is among the headlines
-READ: dict[SizeName, bool] = {"recovery": True, "change": False, "entropy": True}
+READ: dict[SizeName, bool] = {
+    "memory": True,
+    "generalization": True,
+    "recovery": False,
+    "change": False,
+    "entropy": True,
+}
+FOUND: tuple[SizeName, ...] = ("generalization", "learned")  # those of a law that is found
 
 
 def _law(
@@ -132,8 +139,8 @@ def growth_laws(families: Sequence[Sequence[Measured]]) -> list[Law]:
             headline=False,
         )
         for pair in families
-        for name, shown in READ.items()
-        if shown
+        for name in READ
+        if name != "change"
     ]
 
 
@@ -163,11 +170,12 @@ def hierarchy_laws(parts: Sequence[Measured]) -> list[Law]:
     )
     decide = "larger v at the same m, deeper trees, longer training"
     scale = np.array([float(p.condition.n_rules) ** p.condition.depth for p in parts])
-    learned, recovery = _sizes(parts, "learned"), _sizes(parts, "recovery")
-    words = [f"{SIZES[name]} on log m^depth" for name in ("learned", "recovery")]
+    read: dict[SizeName, bool] = {"memory": True, **dict.fromkeys(FOUND, True), "recovery": False}
+    sizes = {name: _sizes(parts, name) for name in read}
+    words = {name: f"{SIZES[name]} on log m^depth" for name in read}
     found = [
-        _law(group, statement, words[0], scale, learned, decide),
-        _law(group, statement, words[1], scale, recovery, decide, headline=False),
+        _law(group, statement, words[name], scale, sizes[name], decide, headline=shown)
+        for name, shown in read.items()
     ]
     decide = "more hierarchies, longer training"
     fields = {"m": "n_rules", "depth": "depth"}
@@ -177,9 +185,9 @@ def hierarchy_laws(parts: Sequence[Measured]) -> list[Law]:
             chosen = values == fixed
             if chosen.sum() > 1:
                 statement = f"the same, varying {varied} at {other} = {fixed}"
-                found.append(
-                    _law(group, statement, words[0], scale[chosen], learned[:, chosen], decide)
-                )
+                for name in FOUND:
+                    mine = sizes[name][:, chosen]
+                    found.append(_law(group, statement, words[name], scale[chosen], mine, decide))
     return found
 
 

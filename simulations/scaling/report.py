@@ -22,6 +22,7 @@ from simulations.scaling.sizes import (
     DEFINITIONS,
     SIZES,
     Measured,
+    SizeName,
     log_interval,
     peak_by_seed,
     size_by_seed,
@@ -73,6 +74,32 @@ def law_table(laws: list[Law]) -> list[str]:
         for law in laws
     ]
     return markdown(header, rows)
+
+
+EXPONENTS: tuple[SizeName, ...] = ("memory", "generalization", "recovery", "entropy", "learned")
+
+
+def _exponent(laws: list[Law], name: SizeName) -> str:
+    """The slope of one size among the laws of a statement, over all that was varied."""
+    for law in laws:
+        part = "first two" in law.quantity or "last two" in law.quantity
+        if law.quantity.startswith(f"slope of log {SIZES[name]} ") and not part:
+            known = math.isfinite(law.estimate)
+            return _estimate(law.estimate, law.low, law.high, 2) if known else "–"
+    return ""
+
+
+def exponent_table(laws: list[Law]) -> list[str]:
+    """The slope of every size in every statement that K_M or K_G is read for, side by side; empty
+    where a statement is not read by a size."""
+    rows, header = [], ["law", "by the law", *(SIZES[name] for name in EXPONENTS)]
+    for statement in dict.fromkeys(law.statement for law in laws):
+        mine = [law for law in laws if law.statement == statement]
+        found = [_exponent(mine, name) for name in EXPONENTS]
+        if any(found[:2]):
+            rows.append([statement, _number(mine[0].predicted), *found])
+    read = [k for k in range(len(header)) if any(row[k] for row in rows)]
+    return markdown([header[k] for k in read], [[row[k] for k in read] for row in rows])
 
 
 def _law_lines(analysis: ScalingAnalysis) -> list[str]:
@@ -173,6 +200,13 @@ def report(analysis: ScalingAnalysis) -> Report:
     }
     counts = Counter(law.verdict for law in laws)
     lines = [
+        "Where memory is lost, K_M, and where the law is found, K_G, with the exponents of what "
+        "moves them; beside them K_half, by the gap of the same recovery, and K_H, by entropy. "
+        "Defined below.",
+        "",
+        *exponent_table(laws),
+        '–: the size of some seed is off the grid of K or undefined, see "Transition sizes".',
+        "",
         f"{len(laws)} statements: {', '.join(f'{n} {verdict}' for verdict, n in counts.items())}.",
         "",
         "## In short",
@@ -185,7 +219,9 @@ def report(analysis: ScalingAnalysis) -> Report:
         "the sizes measured here.",
         "",
         *law_table(headlines),
-        f"K* stands for any of these, in training sequences. {'; '.join(DEFINED)}.",
+        f"K* stands for any of these, in training sequences. {'; '.join(DEFINED)}. K_M and K_G are "
+        "undefined where the two exact ends come within two standard errors of each other before "
+        "the passage.",
         "",
         *_capacity_lines(analysis),
         *_collapse_lines(analysis),

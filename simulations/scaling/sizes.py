@@ -2,7 +2,8 @@
 
 The seed (its data set, held-out set and initialization) is the unit: every size below is found
 once for each seed, and intervals are Student's over seeds, so they hold the noise of sequences
-too. A size that the grid of K does not hold is infinite and counts as missing.
+too. A size that the grid of K does not hold is infinite and counts as missing. Only whether the two
+exact ends of an order parameter are apart is told by resampling sequences, over all seeds at once.
 """
 
 from __future__ import annotations
@@ -16,19 +17,31 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from am_theory import scaling
+from models.streams import stream
+from simulations.measure.bootstrap import bootstrap_ratio, combine_seeds
+from simulations.measure.order import fraction, halves_by_seed
 from simulations.measure.passage import crossing_size, entropy_level, half_gap_size
+from simulations.measure.transition import Curve
 from simulations.scaling.cells import DECODERS, SPLITS
 from simulations.scaling.config import Condition
 
 Floats = NDArray[np.float64]
-SizeName = Literal["recovery", "change", "entropy", "learned"]
+SizeName = Literal["memory", "generalization", "recovery", "change", "entropy", "learned"]
+REPLICATES = 200  # of a standard error
 SIZES: dict[SizeName, str] = {
+    "memory": "K_M(recovery)",
+    "generalization": "K_G(recovery)",
     "recovery": "K_half(recovery)",
     "change": "K_half(best change)",
     "entropy": "K_H(entropy)",
     "learned": "K_learned",
 }
 DEFINITIONS: dict[SizeName, str] = {
+    "memory": "memory is lost: corrupted recovery of training inputs (ancestral, t = 0.25) falls, "
+    "for the last time, through half-way between the optimal memorizer of the same K sequences and "
+    "the exact law of the source",
+    "generalization": "the law is found: the same recovery of held-out inputs passes, for the "
+    "first time, half-way from the memorizer of that K to the law",
     "recovery": "train minus held-out corrupted recovery (ancestral, t = 0.25) falls to half its "
     "value at the smallest K",
     "change": "the same by the best change, t = 0.1",
@@ -42,6 +55,8 @@ DEFINITIONS: dict[SizeName, str] = {
 class Measured:
     """The curves of one condition, each (seeds, K).
 
+    memory, generalization : the order parameters M and G of `simulations.measure.order`, by the
+        reverse process; NaN where the exact ends are within two standard errors.
     gap : train minus held-out corrupted recovery by decoder, `ancestral` and `best_change`.
     held_out, population : held-out recovery by the best change, of the network and of the exact
         law on the same inputs.
@@ -53,6 +68,8 @@ class Measured:
     n_parameters: int
     source_entropy: float
     loo_entropy: Floats
+    memory: Curve
+    generalization: Curve
     gap: dict[str, Floats]
     held_out: Floats
     population: Floats
@@ -70,7 +87,7 @@ class Measured:
         return gap / gap[:, :1]
 
 
-def measured(condition: Condition, cells: list[xr.Dataset]) -> Measured:
+def measured(condition: Condition, cells: list[xr.Dataset], root_seed: int) -> Measured:
     """The curves of a condition from its cells, one a seed; recoveries are pooled counts."""
 
     def table(values: xr.DataArray, **place: str) -> Floats:
@@ -80,6 +97,7 @@ def measured(condition: Condition, cells: list[xr.Dataset]) -> Measured:
     counts = data[["corrupted", "recovered", "population"]].astype(np.int64).sum("sample")
     ours, exact = (counts[name] / counts["corrupted"] for name in ("recovered", "population"))
     gap = ours.sel(split="train") - ours.sel(split="heldout")
+    memory, generalization = (_fraction(data, split, root_seed) for split in SPLITS)
     codes = data["code_length"].mean("nelbo_sample")
     place = {"split": "heldout", "decoder": "best_change"}
     return Measured(
@@ -87,6 +105,8 @@ def measured(condition: Condition, cells: list[xr.Dataset]) -> Measured:
         int(cells[0].attrs["n_parameters"]),
         float(cells[0].attrs["source_entropy"]),
         np.array([cell.attrs["loo_entropy"] for cell in cells], dtype=np.float64),
+        memory,
+        generalization,
         {decoder: table(gap, decoder=decoder) for decoder in DECODERS},
         table(ours, **place),
         table(exact, **place),
@@ -95,9 +115,39 @@ def measured(condition: Condition, cells: list[xr.Dataset]) -> Measured:
     )
 
 
+def _fraction(data: xr.Dataset, split: str, root_seed: int) -> Curve:
+    """The order parameter of a split, M of `train` and G of `heldout`, over K."""
+    names = ("recovered", "memorizer", "population")
+    order = ("seed", "train_size", "sample")
+    table = data.sel(split=split)
+    clusters = table["cluster"].transpose(*order).values
+    table = table.sel(decoder="ancestral").transpose(*order, ...)
+    top = np.stack([table[name].values for name in names], axis=-1)
+    bottom = table["corrupted"].values
+    sizes = data["train_size"].values.astype(np.float64)
+    estimates = np.empty((len(top), len(sizes), len(names)))
+    replicates = np.empty((len(top), REPLICATES, len(sizes), len(names)))
+    for seed, k in np.ndindex(*estimates.shape[:2]):
+        rng = stream(root_seed, "bootstrap", split, k, seed)
+        estimates[seed, k], replicates[seed, :, k] = bootstrap_ratio(
+            rng, top[seed, k], bottom[seed, k, :, None], clusters[seed, k], REPLICATES
+        )
+    mean, combined, method = combine_seeds(
+        stream(root_seed, "bootstrap", split), estimates, replicates
+    )
+    ours, memorizer, law = (
+        Curve(sizes, mean[..., i], combined[..., i], estimates[..., i], method) for i in range(3)
+    )
+    return fraction(ours, law, memorizer) if split == "train" else fraction(ours, memorizer, law)
+
+
 def size_by_seed(part: Measured, name: SizeName) -> Floats:
     """A transition size of every seed, (seeds,), by DEFINITIONS; infinite or nan where the grid
     does not hold it."""
+    if name == "memory":
+        return halves_by_seed(part.memory, rising=False)
+    if name == "generalization":
+        return halves_by_seed(part.generalization, rising=True)
     sizes = part.train_sizes
     if name == "entropy":
         return crossing_size(sizes, part.entropy, entropy_level(part.loo_entropy), "rising")

@@ -5,7 +5,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simulations.measure.order import fraction, passage_of_half, ratio_of_halves
+from simulations.measure.order import (
+    fraction,
+    halves_by_seed,
+    passage_of_half,
+    ratio_of_halves,
+)
 from simulations.measure.transition import Curve
 
 SIZES = np.array([16.0, 64.0, 256.0, 1024.0, 4096.0])
@@ -55,6 +60,15 @@ def test_it_is_unknown_exactly_where_the_ends_are_within_two_standard_errors():
     found = fraction(curve([0.9] * 5), curve([0.5] * 5), one)
     assert np.isnan(found.estimate).tolist() == [False, False, False, False, True]
     assert np.isnan(found.replicates[:, 4]).all()
+
+
+@given(problems(), st.booleans())
+def test_the_passages_of_seeds_are_those_of_the_estimate_with_its_interval(problem, rising):
+    part = fraction(*problem)
+    expected = passage_of_half("K", part, rising).per_seed
+    assert np.array_equal(halves_by_seed(part, rising), expected, equal_nan=True)
+    unknown = fraction(problem[0], problem[1], problem[1])
+    assert np.isnan(halves_by_seed(unknown, rising)).tolist() == [True, True]
 
 
 def test_the_memorizer_with_its_own_rising_held_out_curve_has_no_generalization():

@@ -19,6 +19,7 @@ from models.exact.empirical import EmpiricalDenoiser
 from models.sources import IidSource, MarkovSource
 from models.sources.permutations import permutation_chain
 from simulations.measure import checks as check
+from simulations.measure.transition import Curve
 from simulations.scaling.analysis import (
     capacity_of,
     linear_rows,
@@ -26,7 +27,13 @@ from simulations.scaling.analysis import (
     steps_of,
     widths_of,
 )
-from simulations.scaling.cells import code_length, linear_cell, make_source, stored_among
+from simulations.scaling.cells import (
+    code_length,
+    linear_cell,
+    make_source,
+    network_cell,
+    stored_among,
+)
 from simulations.scaling.collapse import collapse, falling_fit, residual
 from simulations.scaling.config import (
     Condition,
@@ -46,10 +53,12 @@ from simulations.scaling.laws import (
     step_laws,
 )
 from simulations.scaling.presets import preset
-from simulations.scaling.report import law_table
+from simulations.scaling.report import exponent_table, law_table
 from simulations.scaling.sizes import (
+    DEFINITIONS,
     Measured,
     log_interval,
+    measured,
     memorized,
     peak_by_seed,
     size_by_seed,
@@ -76,11 +85,18 @@ def made_up(turn, *, n_parameters=1000, bits=0.5, seeds=SEEDS, **changes):
     gap = 0.8 - 0.4 * way
     entropy = 30.0
     held = np.minimum(SIZES * (entropy - np.log(SIZES)), bits * n_parameters * np.log(2))
+
+    def curve(values):
+        middle = values.mean(0)
+        return Curve(SIZES, middle, np.tile(middle, (9, 1)), values, "sequences only")
+
     return Measured(
         condition(**changes),
         n_parameters,
         entropy,
         np.full(seeds, 2.0),
+        curve(1 - way / 2),
+        curve(way / 2),
         {"ancestral": gap, "best_change": gap},
         0.1 + 0.4 * way,
         np.full((seeds, len(SIZES)), 0.9),
@@ -206,7 +222,7 @@ def test_collapse_refuses_shapes_that_do_not_fit():
 # --- sizes and laws on made-up networks
 
 
-@pytest.mark.parametrize("name", ["recovery", "change", "entropy", "learned"])
+@pytest.mark.parametrize("name", DEFINITIONS)
 def test_every_size_is_found_where_it_was_put(name):
     found = size_by_seed(made_up(100.0), name)
     assert found == pytest.approx(100 * SPREAD)
@@ -222,8 +238,8 @@ def test_parameter_laws_see_proportionality_and_its_absence():
             for law in parameter_laws(parts, collapses_of(parts))
             if law.statement.startswith("K* prop")
         ]
-        assert [law.verdict for law in laws] == [verdict] * 3
-        assert [law.estimate for law in laws] == pytest.approx([slope] * 3, abs=0.03)
+        assert [law.verdict for law in laws] == [verdict] * 5
+        assert [law.estimate for law in laws] == pytest.approx([slope] * 5, abs=0.03)
         assert all(law.points == 3 and law.seeds == SEEDS for law in laws)
 
 
@@ -236,7 +252,7 @@ def test_memorized_information_and_bits_a_parameter():
     assert found.bits == pytest.approx(0.5)
     pair = [part, made_up(200.0, n_parameters=40_000, bits=2.0)]  # the second is never full
     assert (
-        sum(law.headline for law in parameter_laws([part, part], collapses_of([part, part]))) == 4
+        sum(law.headline for law in parameter_laws([part, part], collapses_of([part, part]))) == 5
     )
     saturated = [
         law for law in parameter_laws(pair, collapses_of(pair)) if "saturates" in law.statement
@@ -250,7 +266,7 @@ def test_step_laws_see_what_binds():
     assert {law.verdict for law in step_laws(parts, binds=True)} == {"supported"}
     assert {law.verdict for law in step_laws(parts, binds=False)} == {"not supported"}
     spans = [law.points for law in step_laws(parts, binds=True)]
-    assert spans == [4, 2, 2] * 3
+    assert spans == [4, 2, 2] * 5
 
 
 def test_growth_laws_read_the_slope_at_each_number_of_steps():
@@ -258,7 +274,7 @@ def test_growth_laws_read_the_slope_at_each_number_of_steps():
         [made_up(50.0 * 4**k, n_parameters=1000 * 4**k, steps=t) for k in (0, 1)] for t in (1, 2)
     ]
     laws = growth_laws(pairs)
-    assert [law.verdict for law in laws] == ["supported"] * 4
+    assert [law.verdict for law in laws] == ["supported"] * 8
     assert not any(law.headline for law in laws)
 
 
@@ -326,6 +342,80 @@ def test_the_table_holds_every_law():
     assert all(law.verdict in line for law, line in zip(laws, lines[2:], strict=False))
 
 
+def test_the_first_table_has_the_exponents_of_all_sizes_side_by_side():
+    parts = [made_up(n / 40, n_parameters=n) for n in (1000, 4000)]
+    lost = dataclasses.replace(parts[1], memory=parts[1].generalization)  # memory never falls
+    header, _, row, _ = exponent_table(parameter_laws([parts[0], lost], collapses_of(parts)))
+    assert header.split(" | ")[1:] == [
+        *("by the law", "K_M(recovery)", "K_G(recovery)", "K_half(recovery)", "K_H(entropy) |")
+    ]
+    assert [cell[:4] for cell in row.split(" | ")[1:]] == ["1.00", "–", "1.00", "1.00", "1.00"]
+
+
+# --- order parameters from the counts of cells
+
+
+def counted(train, held_out, *, memorizer=(1.0, 0.0), law=(0.25, 0.75)):
+    """The cell of one seed: what a network restores of every sequence, a share by split and K, the
+    shares of the two exact ends by split, of 16 corrupted tokens; half of the held-out sequences
+    were stored by chance."""
+    n = 64
+    there = np.stack([np.ones(n), np.arange(n) % 2])[:, None] * np.ones((2, 2, 1))
+    corrupted = np.tile(16 * there, (len(SIZES), 1, 1, 1))
+    ours = np.stack([train, held_out], -1)[:, :, None, None]
+    counts = {
+        "corrupted": corrupted,
+        "recovered": ours * corrupted,
+        "memorizer": np.array(memorizer)[:, None, None] * corrupted,
+        "population": np.array(law)[:, None, None] * corrupted,
+    }
+    dims, split = ("train_size", "split", "decoder", "sample"), ("train_size", "split", "sample")
+    data = {name: (dims, table.astype(np.int16)) for name, table in counts.items()}
+    data["entropy"] = (split, np.ones((len(SIZES), 2, n), np.float32))
+    data["code_length"] = (
+        ("train_size", "split", "nelbo_sample"),
+        np.ones((len(SIZES), 2, 8), np.float32),
+    )
+    data["cluster"] = (split, np.tile(np.arange(n, dtype=np.int32), (len(SIZES), 2, 1)))
+    coords = {"split": ["train", "heldout"], "decoder": ["ancestral", "best_change"]}
+    attrs = {"n_parameters": 1000, "source_entropy": 30.0, "loo_entropy": 2.0}
+    return xr.Dataset(data, {**coords, "train_size": SIZES}, attrs)
+
+
+FALLING = np.array([16, 16, 14, 10, 6, 4, 4]) / 16
+RISING = np.array([0, 2, 4, 6, 6, 12, 12]) / 16
+
+
+def test_memory_and_generalization_are_places_between_the_two_exact_ends():
+    part = measured(condition(), [counted(FALLING, RISING)] * 2, 1)
+    assert part.memory.per_seed == pytest.approx(np.tile((FALLING - 0.25) / 0.75, (2, 1)))
+    assert part.generalization.per_seed == pytest.approx(np.tile(RISING / 0.75, (2, 1)))
+    assert part.memory.estimate[[0, -1]] == pytest.approx([1, 0])
+    assert size_by_seed(part, "memory") == pytest.approx(128.0)
+    assert size_by_seed(part, "generalization") == pytest.approx(128.0)  # the first passage
+
+
+@pytest.mark.parametrize(
+    ("name", "ends"), [("memory", (0.25, 0.0)), ("generalization", (1.0, 0.75))]
+)
+def test_a_size_is_undefined_where_the_exact_ends_are_one(name, ends):
+    part = measured(condition(), [counted(FALLING, RISING, memorizer=ends)] * 2, 1)
+    assert np.isnan(size_by_seed(part, name)).all()
+    other = "generalization" if name == "memory" else "memory"
+    assert np.isfinite(size_by_seed(part, other)).all()
+
+
+def test_ends_count_as_apart_by_the_spread_between_sequences():
+    cells = [counted(FALLING, RISING) for _ in range(2)]
+    for cell in cells:
+        cell["memorizer"] = cell["memorizer"].copy()
+        cell["memorizer"][4:, 0] = cell["population"][4:, 0]
+        cell["memorizer"][4:, 0, :, 0] += 1  # of one sequence alone: less than two errors
+    part = measured(condition(), cells, 1)
+    assert np.isnan(part.memory.estimate).tolist() == [False] * 4 + [True] * 3
+    assert np.isnan(size_by_seed(part, "memory")).all()  # 1/2 at the last size known, not below
+
+
 # --- code length
 
 
@@ -383,6 +473,29 @@ def test_sources_of_conditions():
     assert first.seq_len == 8
     assert first.rules.shape == (3, 4, 2, 2)
     assert not np.array_equal(first.rules, second.rules)
+
+
+@pytest.mark.slow
+def test_the_memorizer_restores_the_same_inputs_by_random_numbers_of_its_own(monkeypatch):
+    config = dataclasses.replace(
+        preset("smoke"), queries=8, n_steps=2, nelbo_queries=4, nelbo_draws=2
+    )
+    small = condition(vocab_size=4, seq_len=8, width=4, steps=2, train_sizes=(2,))
+    cell = network_cell(config, small, 0)
+
+    class Greedy(EmpiricalDenoiser):
+        def posterior_draw(self, rng, x_t, t):
+            rng.random(1000)
+            return x_t
+
+    monkeypatch.setattr("simulations.scaling.cells.EmpiricalDenoiser", Greedy)
+    other = network_cell(config, small, 0)
+    names = set(cell.variables) - {"memorizer"}
+    assert all(cell[name].identical(other[name]) for name in names)
+    assert (other["memorizer"].sel(decoder="ancestral") == 0).all()
+    assert (cell["memorizer"] <= cell["corrupted"]).all()
+    two = cell.isel(train_size=0).sel(split="train", decoder="ancestral")
+    assert two["memorizer"].sum() > 0.5 * two["corrupted"].sum()
 
 
 def test_the_linear_denoiser_turns_where_its_closed_form_says():
@@ -462,6 +575,8 @@ def test_a_run_writes_its_laws_and_a_larger_one_goes_on_in_its_folder(tmp_path, 
     first = TINY[:at] + TINY[at + 4 :] + ["--hierarchies", "4", "2", "3"]
     assert STUDY.execute([*first, "--out", str(out)], Console()) == 0
     said = capsys.readouterr().out
+    head = "\n".join((out / "report.md").read_text().splitlines()[:8])
+    assert "K_M" in head and "K_G" in head
     assert "supported" in said and "already there" not in said
     assert STUDY.execute([*TINY, "--out", str(out)], Console()) == 0
     assert "cells were already there" in capsys.readouterr().out
