@@ -86,7 +86,12 @@ def _laws() -> dict[str, Words]:
     """Of each law in the text that every preset has: its words."""
     keys: dict[str, Words] = {}
     for source in ("iid", "markov"):
-        for size, word in (("recovery", "K_half(recovery)"), ("entropy", "K_H(entropy)")):
+        for size, word in (
+            ("memory", "K_M(recovery)"),
+            ("generalization", "K_G(recovery)"),
+            ("recovery", "K_half(recovery)"),
+            ("entropy", "K_H(entropy)"),
+        ):
             for key, group, statement in (
                 ("parameters", "parameters", f"number of parameters N ({source}"),
                 ("few", "parameters", f"proportional to N at fewer steps ({source}"),

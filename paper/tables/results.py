@@ -18,6 +18,8 @@ from simulations.scaling.sizes import DEFINITIONS, SIZES
 Table = tuple[tuple[str, ...], Callable[[Results], str]]
 APART = r"\addlinespace[2pt] "  # between rows of several lines
 SYMBOLS = {
+    "K_M(recovery)": "$K_M$ (recovery)",
+    "K_G(recovery)": "$K_G$ (recovery)",
     "K_half(recovery)": r"$K_{1/2}$ (recovery)",
     "K_half(best change)": r"$K_{1/2}$ (best change)",
     "K_H(entropy)": r"$K_H$ (entropy)",
