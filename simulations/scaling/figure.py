@@ -193,6 +193,8 @@ def _fractions(axis: Any, analysis: ScalingAnalysis) -> None:
     axis.axhline(0.5, color="0.7", lw=0.8)
     axis.set_xscale("log")
     axis.set_xlabel(TRAIN_LABEL)
+    low, high = axis.get_ylim()
+    axis.set_ylim(max(low, -0.5), min(high, 1.5))
     axis.set_ylabel("memory M, generalization G")
     title = f"M and G, {source}, T = {analysis.config.step_counts[-1]:,} steps"
     axis.set_title(title, loc="left")
