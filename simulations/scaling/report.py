@@ -221,7 +221,9 @@ def report(analysis: ScalingAnalysis) -> Report:
         *law_table(headlines),
         f"K* stands for any of these, in training sequences. {'; '.join(DEFINED)}. K_M and K_G are "
         "undefined where the two exact ends come within two standard errors of each other before "
-        "the passage.",
+        "the passage. On iid sequences the law restores less of held-out inputs than the "
+        "memorizer: it leaves most tokens as they are, while any stored sequence hits one in V. "
+        "K_G says there when a network has found out that there is nothing to find.",
         "",
         *_capacity_lines(analysis),
         *_collapse_lines(analysis),

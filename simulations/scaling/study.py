@@ -5,8 +5,9 @@
 Measures the transition size K* of trained networks against their parameters and training steps,
 on a source with nothing to learn and on one with structure, and that of the linear denoiser
 against L (V - 1). K* is K_M, where memory is lost, and K_G, where the law is found, between the
-optimal memorizer and the exact law, with the older K_half and K_H beside them. `medium` adds the depth and rules of random hierarchies and the number of noise
-draws. Writes data, a table of laws with verdicts and a figure to results/scaling/<preset>/.
+optimal memorizer and the exact law, with the older K_half and K_H beside them. `medium` adds the
+depth and rules of random hierarchies and the number of noise draws. Writes data, a table of laws
+with verdicts and a figure to results/scaling/<preset>/.
 Interrupted runs resume, and a larger preset goes on from the cells of a smaller one in the same
 folder.
 """
