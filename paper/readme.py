@@ -44,6 +44,11 @@ PHRASES = {  # by the command that makes the results
         "({markov.nelbo.last.entropy!} nats against {markov.source.loo!}, K = 16,384)",
     ),
     SCALING: (
+        "grows with the parameters N as N^{law.iid.parameters.memory}, on a chain as "
+        "N^{law.markov.parameters.memory}, while K_G hardly moves: "
+        "N^{law.iid.parameters.generalization} without structure, "
+        "N^{law.markov.parameters.generalization} on the chain",
+        "K_M grows as N^{law.iid.few.memory!} and N^{law.markov.few.memory!} alone",
         "N^{law.iid.parameters.recovery}, not in proportion",
         "hardly grows with training time (T^{law.iid.steps.small.recovery!})",
         "does (T^{law.iid.steps.large.recovery!})",
