@@ -49,8 +49,8 @@ def _caption(findings: Findings) -> str:
         f"for the law, on held-out ones. Absorbing over uniform: K_M {ratio[0]}, K_G {ratio[1]}.",
         "(d) Law of a token given all others (`loo`), clean sequences; under absorbing noise each "
         "site masked alone. (e) Whole sequences each of whose tokens is the likeliest given the "
-        "others. (f) The exact law on held-out inputs: uniform noise leaves more of all tokens "
-        "right, masks let more of the lost ones be restored. Bars: 95 % over sequences.",
+        "others. (f) The exact law on held-out inputs: about as many of all tokens are right, "
+        "but of those that are lost masks let more be restored. Bars: 95 % over sequences.",
     )
 
 
