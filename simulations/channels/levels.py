@@ -63,6 +63,12 @@ def told(config: Config, channel: ChannelName) -> Floats:
     return np.interp(alpha, GRID, information(config, channel)[0]) / config.seq_len
 
 
+def told_at(config: Config, channel: ChannelName, t: float) -> float:
+    """Information at any level t of a channel, nats a token; NaN where t is."""
+    alpha = float(LogLinear().alpha(min(max(t, 0.0), 1.0))) if np.isfinite(t) else np.nan
+    return float(np.interp(alpha, GRID, information(config, channel)[0])) / config.seq_len
+
+
 def lost(config: Config, channel: ChannelName) -> Floats:
     """Share of tokens that are masked or changed at the levels of a channel."""
     alpha = np.asarray(LogLinear().alpha(np.array(levels_of(config, channel))))

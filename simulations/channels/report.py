@@ -5,13 +5,25 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+import numpy as np
+
 from simulations.channels.analysis import Findings, Part, order_at
-from simulations.channels.config import CHANNELS
+from simulations.channels.config import CHANNELS, Config
+from simulations.channels.levels import told_at
 from simulations.measure.names import SMALL_LEVEL
 from simulations.measure.order import Ratio
+from simulations.measure.radius import Radius
 from simulations.measure.tables import markdown, number, with_spread
+from simulations.phase.config import ChannelName
 from simulations.phase.tell.summary import size_words
 from simulations.results.report import Report
+
+RADII = (
+    ("train", "exact"),
+    ("heldout", "exact"),
+    ("train", "token_recovery"),
+    ("heldout", "token_recovery"),
+)
 
 
 def ratio_words(ratio: Ratio | None) -> str:
@@ -54,6 +66,7 @@ def report(findings: Findings) -> Report:
     lines += ["## Predictions", "", *_prediction_table(findings)]
     lines += ["## Sizes at equal information", "", *_size_table(findings)]
     lines += ["## Entropy and fixed points", "", *_end_table(findings)]
+    lines += ["## Basins at equal information", "", *_radius_table(findings)]
     summary = {
         "first_line": first_line(findings).replace("*", ""),
         "levels": {name: part.analysis.config.levels for name, part in findings.parts.items()},
@@ -160,6 +173,43 @@ def _size_table(findings: Findings) -> list[str]:
             rows.append([*numbers, name, *sizes, ratio_words(order.window), d_eff])
     head = ["I, nats a token", "t", "tokens lost", "channel", "K_G", "K_M", "K_M / K_G", "d_eff"]
     return markdown(head, rows)
+
+
+def _radius_table(findings: Findings) -> list[str]:
+    """The network's basin radii as the information that is left there."""
+    config, rows = findings.config, []
+    for k in config.train_sizes:
+        for name in CHANNELS:
+            analysis = findings.parts[name].analysis
+            levels = analysis.config.levels
+            words = []
+            for split, criterion in RADII:
+                radius = analysis.radii.get(("trained", split, criterion, k))
+                words.append(_told_words(config, name, radius, levels))
+            rows.append([f"{k:,}", name, *words])
+    text = (
+        "Network: least information, nats a token, from which half of the sequences are found "
+        "(`exact`: the query is the sequence nearest to the output) or half of the lost tokens "
+        "restored; the smaller, the larger the basin. Interpolated between the levels measured."
+    )
+    head = ["K", "channel", *(f"{split}, {criterion}" for split, criterion in RADII)]
+    return [text, "", *markdown(head, rows)]
+
+
+def _told_words(
+    config: Config, channel: ChannelName, radius: Radius | None, levels: tuple[float, ...]
+) -> str:
+    if radius is None or radius.status == "undefined":
+        return "–"
+    if radius.status == "censored above":
+        return f"< {told_at(config, channel, levels[-1]):.2f}"
+    if radius.status == "censored below":
+        return f"> {told_at(config, channel, levels[0]):.2f}"
+    ends = [
+        told_at(config, channel, t) if np.isfinite(t) else np.nan
+        for t in (radius.value, radius.high, radius.low)
+    ]
+    return with_spread(ends[0], ends[1], ends[2], 2)
 
 
 def _end_table(findings: Findings) -> list[str]:
