@@ -58,7 +58,7 @@ def visible_alpha(alpha: Array, vocab_size: int | Channel) -> Array:
 
     >>> from am_theory.channels import Hybrid
     >>> round(visible_alpha(0.7, Hybrid(4, 0.1)), 8)
-    0.89057813
+    0.89057685
     """
     channel = channel_iv(vocab_size)
     xp, alpha, is_bare = alpha_iv(alpha)
