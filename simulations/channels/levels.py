@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from am_theory.channel import LogLinear, corruption_rate
 from am_theory.compare import equal_information_alpha
 from models.streams import stream
-from simulations.channels.config import CHANNELS, Config
+from simulations.channels.config import Config
 from simulations.data.problem import make_source
 from simulations.phase.config import ChannelName
 
@@ -74,8 +74,3 @@ def lost(config: Config, channel: ChannelName) -> Floats:
     alpha = np.asarray(LogLinear().alpha(np.array(levels_of(config, channel))))
     noise = config.of(channel, config.levels).noise
     return np.asarray(corruption_rate(alpha, noise))
-
-
-def all_levels(config: Config) -> dict[ChannelName, tuple[float, ...]]:
-    """The levels of every channel."""
-    return {channel: levels_of(config, channel) for channel in CHANNELS}
