@@ -504,7 +504,7 @@ def test_an_interrupted_probe_resumes_to_the_same_numbers(files, how):
     for attempt in range(4):
         process = launch(words)
         before = len(list(cells.glob("[!.]*.nc"))) if cells.exists() else 0
-        wanted = before + int(rng.integers(1, 8))
+        wanted = before + int(rng.integers(1, 4))  # of few in all: the first stop must be in time
         while (
             process.poll() is None
             and attempt < 3
