@@ -208,7 +208,14 @@ def ancestral_thinned(
 
     `batch` sequences at a time, by default as many as hold 65,536 tokens. Memory beyond the
     weights: activations of the trunk, and a few arrays of 4 million logits (268 million on a GPU).
+    Raises ValueError for a network of hybrid noise.
     """
+    kind = channel_of(model)
+    if kind.redraws and kind.mask_id is not None:
+        raise ValueError(
+            "thinning has no law for hybrid noise, whose tokens are masked and redrawn; use "
+            "models.sampler.ancestral, which takes plain steps."
+        )
     n, seq_len = x_t.shape
     size = min(n, batch or max(1, TOKENS // seq_len))
     padded = np.concatenate([x_t, np.repeat(x_t[:1], -n % size, axis=0)])  # one shape to compile

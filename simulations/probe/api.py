@@ -23,7 +23,7 @@ from simulations.probe.judge.verdict import Verdict, verdicts
 from simulations.probe.measure.measures import measure
 from simulations.probe.measure.paper import csv_text, paper_table
 from simulations.probe.measure.parts import Parts
-from simulations.probe.model import describe
+from simulations.probe.model import describe, uniform_iv
 from simulations.probe.tell.report import write_reports
 from simulations.results.files import write_dataset, write_text
 from simulations.results.provenance import digest, provenance
@@ -76,9 +76,11 @@ def probe(
     console : where progress is told; nothing is by default.
     config, settings : a ProbeConfig, or its fields.
 
-    Raises ValueError, one sentence, for bad settings or sequences.
+    Raises ValueError, one sentence, for bad settings or sequences, and for a denoiser of another
+    noise than the uniform.
     """
     started = time.monotonic()
+    uniform_iv(denoiser)
     config = config or ProbeConfig(**settings)
     given = as_sequences(test, "test"), as_sequences(train, "train")
     told = {"model": describe(denoiser, []), "weights": "-"}

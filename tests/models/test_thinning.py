@@ -191,6 +191,8 @@ def test_masks_are_thinned_where_that_pays(monkeypatch):
     assert calls
     ancestral(network(noise=Hybrid(3, 0.1)), rng, x_t, 1.0, 99)
     assert len(calls) == 1  # a hybrid token may move more than once, and not by this law
+    with pytest.raises(ValueError, match="no law for hybrid noise"):
+        whole(network(noise=Hybrid(3, 0.1)), rng, x_t.astype(np.uint8), None)
 
 
 def test_batches_and_padding_do_not_matter_to_the_shape():
