@@ -9,7 +9,7 @@ import numpy as np
 
 from simulations.channels.analysis import Findings, Part, order_at
 from simulations.channels.config import CHANNELS, Config
-from simulations.channels.levels import told_at
+from simulations.channels.levels import information, told_at
 from simulations.measure.names import SMALL_LEVEL
 from simulations.measure.order import Ratio
 from simulations.measure.radius import Radius
@@ -133,12 +133,14 @@ def _others(findings: Findings) -> list[str]:
 
 def _definitions(findings: Findings) -> list[str]:
     config = findings.config
+    error = max(information(config, name)[1].max() for name in CHANNELS) / config.seq_len
     lines = [
         f"Networks, sequences and K are the same under every channel; {config.seeds} seed(s), "
         f"{config.queries} inputs per split and level. Hybrid: p_uniform = {config.p_uniform:g}.",
         "Levels of the hybrid and the absorbing channel are those at which I(x_0; x_t) of the "
-        "source, by Monte Carlo on a grid of kept fractions, is that of the uniform channel. A "
-        "level t means another thing under each.",
+        "source, by Monte Carlo on a grid of kept fractions, is that of the uniform channel "
+        f"(standard error at most {error:.3f} nats a token). A level t means another thing under "
+        "each.",
         "K_M, K_G: where M falls below, G rises above 1/2 between the exact ends of that channel "
         "(`simulations.phase`). Ratios: absorbing over uniform, the same sequences resampled "
         "together.",

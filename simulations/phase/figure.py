@@ -53,6 +53,7 @@ def _caption(findings: Findings) -> str:
         else "dashed black, the exact law of the source"
     )
     t, small = headline_level(findings), config.levels[0]
+    alone = "" if config.noise.redraws else ", each site masked alone"
     order = findings.orders.orders.get(("trained", "recovery", t))
     passages = (
         ""
@@ -71,9 +72,9 @@ def _caption(findings: Findings) -> str:
         "lies between the memorizer's own (0), which rises with K by itself, and the law (1). "
         f"K_M: M falls below 1/2. K_G: G first rises above it.{passages}",
         "(c) The same at every level." + _collapse_words(findings),
-        "(d) `loo`: the law of a token given all others, here of clean sequences; entropy over "
-        "that of the exact law. K_H: where training entropy passes 1/2: memory is lost, by entropy "
-        "alone. K_M(t -> 0): the same by the recovery of single tokens.",
+        f"(d) `loo`: the law of a token given all others, here of clean sequences{alone}; entropy "
+        "over that of the exact law. K_H: where training entropy passes 1/2: memory is lost, by "
+        "entropy alone. K_M(t -> 0): the same by the recovery of single tokens.",
         "(e) Whole sequences each of whose tokens is the likeliest given the others. "
         "Pseudo-likelihood memory: pairwise conditional laws fitted to the same sequences, without "
         "an energy.",
