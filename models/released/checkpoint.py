@@ -25,7 +25,7 @@ from am_theory.channel import Absorbing, Channel, Cosine, Hybrid, Linear, LogLin
 from models.denoiser import channel_of
 from models.errors import CheckpointError
 from models.networks import dit, mlp
-from models.released.safe_tensors import open_tensors, read_all, sha256_of
+from models.released.files.safe_tensors import open_tensors, read_all, sha256_of
 
 PLAIN, CHANNELED = 1, 2  # formats: of uniform noise; with the channel, which older readers refuse
 SCHEDULES: dict[str, Any] = {"LogLinear": LogLinear, "Linear": Linear, "Cosine": Cosine}

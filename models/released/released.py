@@ -5,7 +5,7 @@ Read, and told apart by what they hold, not by their names:
 * `.safetensors` in the authors' layout (`models.released.authors_layout`);
 * checkpoints of PyTorch Lightning, such as those of arXiv:2604.26841 (Duo's code), and a state
   dict alone as torch.save writes it. They are pickles, which can run any code when they are opened
-  with torch or Python; our own reader runs none (`models.released.pickle_reader`);
+  with torch or Python; our own reader runs none (`models.released.files.pickle_reader`);
 * folders of UDLM in Hugging Face's layout, `config.json` and `model.safetensors`;
 * our own checkpoints, `<path>.safetensors` and `<path>.json` (`models.released.checkpoint`);
 * any of these on the Hugging Face hub, at a pinned revision (`models.released.hub`).
@@ -27,11 +27,11 @@ from models.released.authors_layout import EMBEDDING, shadow_named
 from models.released.authors_layout import from_named as from_named
 from models.released.authors_layout import to_named as to_named
 from models.released.checkpoint import load_model
-from models.released.pickle_reader import read_checkpoint
-from models.released.pickle_values import Inert
-from models.released.safe_tensors import open_tensors
-from models.released.torch_archive import open_file
-from models.released.torch_tensors import Tensor, check_reading
+from models.released.files.pickle_reader import read_checkpoint
+from models.released.files.pickle_values import Inert
+from models.released.files.safe_tensors import open_tensors
+from models.released.files.torch_archive import open_file
+from models.released.files.torch_tensors import Tensor, check_reading
 
 Weights = Literal["ema", "raw"]
 CONFIG = 1 << 20  # bytes of a config.json

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.memory_size import physical_memory
-from models.released.safe_tensors import open_tensors
+from models.released.files.safe_tensors import open_tensors
 from models.tokens import token_dtype
 from simulations.data.corpora import CorpusError, file_refusals, in_short
 from simulations.data.packing import Items

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.extras import optional
-from models.released.torch_archive import open_file
+from models.released.files.torch_archive import open_file
 from models.tokens import token_dtype
 from simulations.data.corpora import CorpusError, file_refusals, in_short
 from simulations.data.packing import Packing

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.exact.mapped import check_file
-from models.released.safe_tensors import sha256_of
+from models.released.files.safe_tensors import sha256_of
 from models.tokens import check_vocabulary, token_dtype
 from simulations.data.arrays import array_items
 from simulations.data.codec import Codec, ids_as_text, tokenizer_codec, vocabulary_codec

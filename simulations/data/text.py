@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.released.torch_archive import open_file
+from models.released.files.torch_archive import open_file
 from simulations.data.arrays import checked_tokens
 from simulations.data.codec import Codec, Ids
 from simulations.data.corpora import CorpusError, decoded, file_refusals

@@ -14,8 +14,8 @@ from models.denoiser import Denoiser, channel_of
 from models.errors import CheckpointError
 from models.released.adapters import load_denoiser
 from models.released.checkpoint import load_model
+from models.released.files.safe_tensors import sha256_of
 from models.released.released import open_released
-from models.released.safe_tensors import sha256_of
 
 Weights = Literal["ema", "raw"]
 SHOWN = ("epoch", "global_step", "hub", "commit")  # of what a checkpoint says of itself

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from models.errors import CheckpointError
-from models.released.pickle_reader import read_checkpoint
-from models.released.pickle_values import Inert
-from models.released.torch_tensors import Tensor
+from models.released.files.pickle_reader import read_checkpoint
+from models.released.files.pickle_values import Inert
+from models.released.files.torch_tensors import Tensor
 
 torch = pytest.importorskip("torch", reason="torch, a peer, is not installed: make bench has it")
 

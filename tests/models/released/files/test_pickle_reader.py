@@ -15,10 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.errors import CheckpointError
-from models.released import pickle_reader, pickle_values
-from models.released.pickle_reader import read_checkpoint
-from models.released.pickle_values import Inert, Name
-from models.released.torch_tensors import Storage, Tensor
+from models.released.files import pickle_reader, pickle_values
+from models.released.files.pickle_reader import read_checkpoint
+from models.released.files.pickle_values import Inert, Name
+from models.released.files.torch_tensors import Storage, Tensor
 from tests import torch_files as tf
 from tests.torch_files import Ops, Reduced, call, name, ops, program, storage, tensor
 
@@ -562,7 +562,7 @@ def test_an_entry_that_goes_beyond_the_file(tmp_path):
 
 
 def test_a_pickle_that_is_too_large(tmp_path, monkeypatch):
-    monkeypatch.setattr("models.released.torch_archive.PICKLE", 1 << 20)
+    monkeypatch.setattr("models.released.files.torch_archive.PICKLE", 1 << 20)
     with pytest.raises(CheckpointError, match="its pickle is larger than 1 MiB"):
         read_checkpoint(tf.archive(tmp_path / "m.ckpt", bytes(1 << 21)))
 

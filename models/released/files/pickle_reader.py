@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from models.errors import CheckpointError
-from models.released.pickle_values import EACH, Bad, Inert, Limits, Name, value_of_call
-from models.released.torch_archive import Archive, damaged, open_archive, read_pickle
-from models.released.torch_tensors import Tensor, storage_of
+from models.released.files.pickle_values import EACH, Bad, Inert, Limits, Name, value_of_call
+from models.released.files.torch_archive import Archive, damaged, open_archive, read_pickle
+from models.released.files.torch_tensors import Tensor, storage_of
 
 NAME = 1024  # bytes of a line of text
 WHOLE = 64  # bytes of an integer: random generators have states of 17

@@ -18,7 +18,7 @@ from safetensors import SafetensorError, safe_open
 
 from models.errors import CheckpointError
 from models.released.authors_layout import aligned, as_weights
-from models.released.torch_archive import PIECE, open_file
+from models.released.files.torch_archive import PIECE, open_file
 
 # Names of number types in the format.
 DTYPES: dict[str, np.dtype[Any]] = {

@@ -10,8 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from models.released.torch_archive import Archive
-from models.released.torch_tensors import DTYPES, Tensor, tensor_of
+from models.released.files.torch_archive import Archive
+from models.released.files.torch_tensors import DTYPES, Tensor, tensor_of
 
 BUDGET = 1 << 28  # bytes of objects, so counted that they take less:
 EACH = 128  # for an opcode, which makes one at most, and 4 for each byte of text

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.memory_size import physical_memory
-from models.released.torch_archive import Archive, damaged
+from models.released.files.torch_archive import Archive, damaged
 
 # torch's names of number types, and those of its typed storages
 DTYPES: dict[str, np.dtype[Any]] = {
