@@ -216,9 +216,10 @@ def gidd_tilt(time: Array, channel: Hybrid) -> Array:
         raise ValueError(f"`channel` must be Hybrid(V, p) with 0 < p < 1; got {channel!r}.")
     odds = 2 * channel.p_uniform / (1 - channel.p_uniform)
     beta = inverse_temperature(channel.alpha_at(time), channel)
-    snr = 1 / (1 + np.exp(np.asarray(time, dtype=float)))
-    value = beta + np.log(odds / (channel.vocab_size + 1)) + snr / 2
-    return float(value) if np.ndim(value) == 0 else value
+    xp = time.__array_namespace__() if hasattr(time, "__array_namespace__") else np
+    snr = 1 / (1 + xp.exp(xp.asarray(time)))
+    value = beta + float(np.log(odds / (channel.vocab_size + 1))) + snr / 2
+    return float(value) if isinstance(time, int | float) else value
 
 
 def without_mask(x: Array, *, mask_id: int, vocab_size: int) -> Array:

@@ -78,3 +78,12 @@ def assert_drawn(figure: str, name: str, folder: Path, config, **others) -> None
     draw_one(SimpleNamespace(open=opened.__getitem__, has=opened.__contains__), build, figure)
     for suffix in SUFFIXES:
         assert (build / f"fig_{figure}{suffix}").stat().st_size > 0
+
+
+def open_stated(path, *args, **keywords):
+    """`open_released` of a uniform-state network, stated where the file does not say."""
+    from models.released.record import Stated
+    from models.released.released import open_released
+
+    keywords.setdefault("stated", Stated(channel="uniform", law="loo", time="sigma"))
+    return open_released(path, *args, **keywords)

@@ -108,8 +108,9 @@ class DiT(eqx.Module):
 
     `labels` (rows to be added to c as silu(row), one a class and the last for no class) belong to
     class-conditional networks that were read from elsewhere. With `timed` off the network is told
-    sigma = 0 at every level, as masked models that need no level are. Takes any length; `seq_len`
-    says what it was trained on, None for nothing said.
+    sigma = 0 at every level, as masked models that need no level are. `wide` computes in float32
+    whatever the type of the weights. Takes any length; `seq_len` says what it was trained on, None
+    for nothing said.
     Parameters: (2 V + (12 n_blocks width + 6 n_blocks cond)) width and smaller ones.
     Multiply-adds of a token: (V + 12 n_blocks width + 2 n_blocks L) width.
     """
@@ -128,6 +129,7 @@ class DiT(eqx.Module):
     dropout: float = eqx.field(static=True)
     noise: Channel | None = eqx.field(static=True)
     timed: bool = eqx.field(static=True)
+    wide: bool = eqx.field(static=True)
 
     def __init__(
         self,
@@ -139,6 +141,7 @@ class DiT(eqx.Module):
         dropout: float = 0.0,
         channel: Channel | None = None,
         timed: bool = True,
+        wide: bool = False,
     ) -> None:
         """Draw the weights as the authors do: uniform within 1 / sqrt(fan_in); norms 1; the
         modulations and the readout 0, so that a new network's law is uniform.
@@ -184,7 +187,7 @@ class DiT(eqx.Module):
         self.labels = None
         self.n_heads, self.seq_len = shape.n_heads, seq_len
         self.schedule, self.dropout = schedule, dropout
-        self.noise, self.timed = channel, timed
+        self.noise, self.timed, self.wide = channel, timed, wide
 
     @property
     def vocab_size(self) -> int:
@@ -234,6 +237,10 @@ class DiT(eqx.Module):
         """Of norms, noise levels and logits: that of the weights, at least float32."""
         return jnp.promote_types(self.embedding.dtype, jnp.float32)
 
+    @property
+    def _compute(self) -> Any:
+        return self.real_dtype if self.wide else self.embedding.dtype
+
     def trunk_at_sigma(
         self, x_t: Array, sigma: Array, key: Array | None = None, label: Array | None = None
     ) -> Any:
@@ -254,17 +261,16 @@ class DiT(eqx.Module):
     def embed(self, x_t: Array) -> Array:
         """Rows of the embedding, or their mixture under the softmax of a real input."""
         if x_t.ndim == 2:
-            return self.embedding[x_t]
-        mixture = jax.nn.softmax(x_t.astype(self.real_dtype)).astype(self.embedding.dtype)
-        return matmul(mixture, self.embedding)
+            return self.embedding[x_t].astype(self._compute)
+        mixture = jax.nn.softmax(x_t.astype(self.real_dtype)).astype(self._compute)
+        return matmul(mixture, self.embedding.astype(self._compute))
 
     def embed_level(self, sigma: Float[Array, " batch"]) -> Float[Array, "batch cond"]:
         """MLP of sines and cosines of sigma, before the last nonlinearity."""
         rate = np.exp(-np.log(SLOWEST) * np.arange(N_FREQUENCIES) / N_FREQUENCIES)
         phase = sigma[:, None].astype(self.real_dtype) * jnp.asarray(rate, self.real_dtype)
         features = jnp.concatenate([jnp.cos(phase), jnp.sin(phase)], axis=-1)
-        dtype = self.time_in.weight.dtype
-        return self.time_out(jax.nn.silu(self.time_in(features.astype(dtype))))
+        return self.time_out(jax.nn.silu(self.time_in(features.astype(self._compute))))
 
     def head(self, hidden: Array, condition: Array) -> Array:
         """Logits (..., V) of rows (..., width) of the residual stream and their conditions."""

@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
-from am_theory.channel import LogLinear
+from am_theory.channel import Channel, LogLinear
 from models.errors import CheckpointError
 from models.networks.dit import N_FREQUENCIES, DiT, Shape
 from models.networks.dit_layers import SLOWEST
@@ -28,7 +28,11 @@ from models.tokens import check_vocabulary
 EMBEDDING = "vocab_embed.embedding"
 TIME_IN = "sigma_map.mlp.0"
 INV_FREQ = "rotary_emb.inv_freq"  # a buffer, not a parameter: rotary frequencies of one head
+CACHED = ("rotary_emb.cos_cached", "rotary_emb.sin_cached")  # GIDD's, (1, L, 3, 1, head)
+BIAS = "logit_bias"  # GIDD's, added to the logit of the present token
+BUFFERS = (INV_FREQ, *CACHED, BIAS)
 LABELS = "cond_map.embedding_table.weight"
+BY_ID = ("embedding", "readout.weight", "readout.bias")  # fields with a row or column an id
 SHOWN = 5  # findings in a message
 
 
@@ -40,6 +44,13 @@ class Place(NamedTuple):
     field: str
     block: int | None
     transposed: bool
+
+
+class Ids(NamedTuple):
+    """Which of the network's ids are the values, in order, and which is the mask."""
+
+    values: NDArray[np.integer]
+    mask: int | None = None
 
 
 def places(vocab_size: int, width: int, n_blocks: int, cond: int, classes: int) -> Iterator[Place]:
@@ -77,6 +88,10 @@ def from_named(
     seq_len: int | None = None,
     schedule: Any = LogLinear(),
     dtype: Any = None,
+    ids: Ids | None = None,
+    channel: Channel | None = None,
+    timed: bool = True,
+    wide: bool = False,
 ) -> DiT:
     """Our network from the authors' tensors by name; the inverse of `to_named`.
 
@@ -89,18 +104,16 @@ def from_named(
     seq_len : length the network was trained on; None for not known.
     schedule : alpha(t) of its training; the authors have LogLinear with eps = 1e-3.
     dtype : of the weights; None keeps that of the tensors. float64 needs `jax.enable_x64(True)`.
+    ids : the ids that are kept, of more; None for all, and no mask. Rows of the embedding come in
+        this order, then the mask's; the readout has none for the mask.
+    channel, timed, wide : of our network; see `DiT`.
 
     Raises
     ------
     CheckpointError naming each tensor that is missing, misshapen, not floating or not part of the
     network, or where the number of heads is not known or does not fit.
     """
-    prefix = _prefix(tensors)
-    named = {
-        name.removeprefix(prefix): a if hasattr(a, "__array__") else np.asarray(a)
-        for name, a in tensors.items()
-    }
-    inv_freq = named.pop(INV_FREQ, None)
+    prefix, named, inv_freq = _parts(tensors)
     vocab_size, width, n_blocks, cond, _ = sizes = _sizes(named, prefix)
     _check(named, wanted := list(places(*sizes)), prefix)
     n_heads = _heads(inv_freq, n_heads, width, prefix)
@@ -108,7 +121,9 @@ def from_named(
         Shape(width, n_blocks, n_heads, cond)
         check_vocabulary(vocab_size)
         # The smallest network of these settings; all of its arrays are then replaced.
-        blank = DiT(jax.random.key(0), 2, Shape(2 * n_heads, 1, n_heads, 1), seq_len, schedule)
+        smallest = Shape(2 * n_heads, 1, n_heads, 1)
+        key, sizes_of = jax.random.key(0), (2, smallest, seq_len, schedule, 0.0)
+        blank = DiT(key, *sizes_of, channel, timed, wide)
     except ValueError as error:
         raise CheckpointError(f"the tensors make no network: {error}") from error
     fields: dict[str, list[Place]] = {}
@@ -116,11 +131,28 @@ def from_named(
         fields.setdefault(place.field, []).append(place)
     # the largest first, so that what is held beside it while it is read is little
     largest = sorted(fields, key=lambda f: -math.prod(fields[f][0].shape) * len(fields[f]))
-    weights = {f: _weights(named, fields[f], dtype) for f in largest}
+    weights = {f: _weights(named, fields[f], dtype, _kept(f, ids)) for f in largest}
     values = [weights[f] for f in fields]
     return eqx.tree_at(
         lambda m: [attrgetter(f)(m) for f in fields], blank, values, is_leaf=lambda x: x is None
     )
+
+
+def check_layout(tensors: Mapping[str, Any]) -> None:
+    """Raise CheckpointError, as `from_named`, for tensors that make no network."""
+    prefix, named, _ = _parts(tensors)
+    _check(named, list(places(*_sizes(named, prefix))), prefix)
+
+
+def _parts(tensors: Mapping[str, Any]) -> tuple[str, dict[str, Any], Any]:
+    """The prefix of all names, the parameters without it, and the rotary frequencies."""
+    prefix = _prefix(tensors)
+    named = {
+        name.removeprefix(prefix): a if hasattr(a, "__array__") else np.asarray(a)
+        for name, a in tensors.items()
+    }
+    inv_freq = _frequencies(named, prefix)
+    return prefix, named, inv_freq
 
 
 def to_named(model: DiT, prefix: str = "backbone.", buffers: bool = False) -> dict[str, Any]:
@@ -152,12 +184,32 @@ def shadow_named(state: Mapping[str, Any], shadow: Any) -> dict[str, Any]:
     if not isinstance(shadow, list | tuple) or len(shadow) != len(names):
         has = f"{len(shadow)} tensors" if isinstance(shadow, list | tuple) else "no list"
         raise CheckpointError(f"its moving average has {has}, and the network {len(names)}.")
-    buffers = {prefix + INV_FREQ: named[INV_FREQ]} if INV_FREQ in named else {}
+    buffers = {prefix + name: named[name] for name in BUFFERS if name in named}
     return dict(zip(names, shadow, strict=True)) | buffers
 
 
 def _rates(head_dim: int) -> NDArray[np.float64]:
     return np.asarray(SLOWEST ** (-np.arange(0, head_dim, 2) / head_dim))
+
+
+def _frequencies(named: dict[str, Any], prefix: str) -> Any:
+    """The rotary frequencies of a head, from the buffer that has them or GIDD's cosines of them;
+    buffers are taken out of `named`."""
+    bias = named.pop(BIAS, None)
+    if bias is not None and np.any(np.asarray(bias) != 0):
+        raise CheckpointError(
+            f"tensor `{prefix}{BIAS}` is not 0, which this network has no use for."
+        )
+    cos, sin = (named.pop(name, None) for name in CACHED)
+    if cos is None:
+        return named.pop(INV_FREQ, None)
+    if sin is None or cos.ndim != 5 or cos.shape != sin.shape or min(cos.shape[1:3]) < 2:
+        raise CheckpointError(f"tensor `{prefix}{CACHED[0]}` has no form that is known.")
+    angles = [np.asarray(table)[0, 1, 0, 0].astype(float) for table in (cos, sin)]
+    rates = np.arctan2(angles[1], angles[0])
+    if not np.allclose(rates[: len(rates) // 2], rates[len(rates) // 2 :], atol=1e-6):
+        raise CheckpointError(f"tensor `{prefix}{CACHED[0]}` holds other angles than known.")
+    return rates[: len(rates) // 2]  # position 1: angles are the frequencies, at most 1
 
 
 def _prefix(tensors: Iterable[str]) -> str:
@@ -192,8 +244,8 @@ def _check(named: Mapping[str, Any], wanted: list[Place], prefix: str) -> None:
             problems.append(f"{what} is no part of this network.")
         elif array.shape != shapes[name]:
             problems.append(f"{what} has shape {array.shape}, expected {shapes[name]}.")
-        elif not jnp.issubdtype(array.dtype, jnp.floating):
-            problems.append(f"{what} has dtype {array.dtype}, expected floats.")
+        elif not jnp.issubdtype(array.dtype, jnp.floating) or array.dtype.itemsize < 2:
+            problems.append(f"{what} has dtype {array.dtype}, expected floats of 16 bits or more.")
     if len(problems) > SHOWN:
         problems[SHOWN:] = [f"And {len(problems) - SHOWN} more."]
     if problems:
@@ -225,14 +277,28 @@ def _heads(inv_freq: Any, n_heads: int | None, width: int, prefix: str) -> int:
     return found
 
 
-def _weights(named: Mapping[str, Any], group: list[Place], dtype: Any) -> jax.Array:
-    """The array of one of our fields, from its places in all blocks or its only one."""
+def _kept(field: str, ids: Ids | None) -> NDArray[np.integer] | None:
+    """The rows of a tensor that a field takes, None for all."""
+    if ids is None or field not in BY_ID:
+        return None
+    masks = [] if ids.mask is None or field != "embedding" else [ids.mask]
+    return np.concatenate([ids.values, np.array(masks, dtype=ids.values.dtype)])
+
+
+def _weights(
+    named: Mapping[str, Any], group: list[Place], dtype: Any, rows: NDArray[np.integer] | None
+) -> jax.Array:
+    """The array of one of our fields, from its places in all blocks or its only one; only these
+    `rows` of a tensor where they are given."""
     first = named[group[0].name]
-    shape = first.shape[::-1] if group[0].transposed else first.shape
+    size = first.shape if rows is None else (len(rows), *first.shape[1:])
+    shape = size[::-1] if group[0].transposed else size
     lead = () if group[0].block is None else (len(group),)
     filled = aligned((*lead, *shape), np.dtype(dtype or first.dtype))
     for k, place in enumerate(group):
         array = np.asarray(named[place.name])
+        if rows is not None:
+            array = array[rows]
         filled[k if lead else ...] = array.T if place.transposed else array
         del array
     return as_weights(filled)

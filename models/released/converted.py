@@ -64,11 +64,10 @@ class Reading:
         moved = xp.where(x_t >= mask, x_t + 1, x_t)
         return xp.where(x_t == self.channel.vocab_size, mask, moved)
 
-    def log_loo(self, outputs: Array, x_t: Array, alpha: Array, time: Array = None) -> Array:
+    def log_loo(self, outputs: Array, x_t: Array, alpha: Array) -> Array:
         """Log-probabilities (batch, L, V) from outputs (batch, L, W) at our tokens (batch, L).
 
-        alpha : (batch,), probability that a token is kept. time : (batch,), GIDD's clock, where
-        the law is "dynamic".
+        alpha : (batch,), probability that a token is kept.
         """
         rows = self._values(outputs)
         noise = self.channel
@@ -80,7 +79,7 @@ class Reading:
         if self.law == "full":
             return loo_from_full(log_law, x_t, alpha, noise)
         if self.law == "dynamic" and isinstance(noise, Hybrid):
-            return loo_from_weighted(log_law, x_t, gidd_tilt(time, noise))
+            return loo_from_weighted(log_law, x_t, gidd_tilt(noise.time_at(alpha), noise))
         return log_law
 
     def _values(self, outputs: Array) -> Array:
@@ -125,7 +124,7 @@ class Converted(eqx.Module):
         tokens = jnp.asarray(x_t)
         level = jnp.broadcast_to(jnp.asarray(t, jnp.float32), (tokens.shape[0],))
         outputs = self.outputs(self.net, self.reading.ids(tokens), level)
-        return _read(self.reading, outputs, tokens, level, self.schedule)
+        return self.reading.log_loo(outputs, tokens, self.schedule.alpha(level))
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,9 +151,4 @@ class ConvertedCall:
         tokens = np.asarray(x_t)
         level = np.broadcast_to(np.asarray(t, dtype=float), (tokens.shape[0],))
         outputs = np.asarray(self.outputs(self.reading.ids(tokens), level))
-        return _read(self.reading, outputs, tokens, level, self.schedule)
-
-
-def _read(reading: Reading, outputs: Array, x_t: Array, level: Array, schedule: Any) -> Array:
-    """`Reading.log_loo`; GIDD's clock is the noise level of its schedule."""
-    return reading.log_loo(outputs, x_t, schedule.alpha(level), level)
+        return self.reading.log_loo(outputs, tokens, self.schedule.alpha(level))

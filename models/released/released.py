@@ -2,77 +2,88 @@
 
 Read, and told apart by what they hold, not by their names:
 
-* `.safetensors` in the authors' layout (`models.released.authors_layout`);
-* checkpoints of PyTorch Lightning, such as those of arXiv:2604.26841 (Duo's code), and a state
-  dict alone as torch.save writes it. They are pickles, which can run any code when they are opened
-  with torch or Python; our own reader runs none (`models.released.files.pickle_reader`);
-* folders of UDLM in Hugging Face's layout, `config.json` and `model.safetensors`;
+* diffusion transformers in the layout of Duo, UDLM, MDLM, SEDD, GIDD and the paper's authors
+  (`models.released.authors_layout`): `.safetensors`, folders of the hub with `config.json`, also in
+  shards, PyTorch and Lightning checkpoints. Those are pickles, which can run any code when they
+  are opened with torch or Python; our own reader runs none (`models.released.files.pickle_reader`);
 * our own checkpoints, `<path>.safetensors` and `<path>.json` (`models.released.checkpoint`);
 * any of these on the Hugging Face hub, at a pinned revision (`models.released.hub`).
+
+The layout does not say what the numbers mean: `models.released.families` reads the settings for
+that, the caller states what they leave open, and what nobody says is refused.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from am_theory.channel import LogLinear
+import jax
+import numpy as np
+
+from models.denoiser import Denoiser, channel_of
 from models.errors import CheckpointError
-from models.networks.dit import DiT
 from models.released import hub
-from models.released.authors_layout import EMBEDDING, shadow_named
+from models.released.authors_layout import CACHED, check_layout
 from models.released.authors_layout import from_named as from_named
 from models.released.authors_layout import to_named as to_named
+from models.released.build import Form, build, rows_of
 from models.released.checkpoint import load_model
+from models.released.families import recognize
+from models.released.files.folder import CONFIG, weights_of
 from models.released.files.pickle_reader import read_checkpoint
-from models.released.files.pickle_values import Inert
 from models.released.files.safe_tensors import open_tensors
+from models.released.files.settings import NOTHING, Settings, of_file, of_tree
 from models.released.files.torch_archive import open_file
-from models.released.files.torch_tensors import Tensor, check_reading
+from models.released.files.torch_tensors import check_reading
+from models.released.files.what import torch_kind, wrong_kind
+from models.released.record import UNSTATED, Record, Said, Stated, agreed, complete
+from models.released.state import states_of, tensors_iv, unwrapped
 
 Weights = Literal["ema", "raw"]
-CONFIG = 1 << 20  # bytes of a config.json
-NESTED = 8  # of settings within settings
-# Settings under which the authors' code computes something else than our network.
-NEEDED = {"time_conditioning": True, "causal_attention": False, "causal": False}
+Compute = Literal["float32", "bfloat16"]
+DETAILS = ("epoch", "global_step", "pytorch-lightning_version", "step")
 
 
 @dataclass(frozen=True)
 class Released:
     """A network and where it comes from.
 
+    model: the denoiser; its laws are `loo`, whatever the network puts out.
+    record: noise, law, clock and training, each with who says so.
     weights: "ema" or "raw", or "sole" where the file has one kind and does not say which.
-    source_kind: "safetensors", "lightning", "torch state dict", "udlm" or "ours".
+    source_kind: "safetensors", "lightning", "torch state dict", "folder" or "ours".
     details: plain values from the file, such as epoch, global_step and ema_decay; where the
         weights are not those asked for, a sentence under "note"; of the hub, "hub" and "commit".
     """
 
-    model: DiT
+    model: Denoiser
+    record: Record
     weights: str
     source_kind: str
     details: Mapping[str, Any]
 
 
-class Asked(NamedTuple):
-    """What the caller says of the network; None for what the file is to say."""
+class Source(NamedTuple):
+    """Tensors by name, unread, and what the file says of them."""
 
-    n_heads: int | None
-    seq_len: int | None
-    schedule: Any
-    dtype: Any
-    weights: Weights
+    named: Mapping[str, Any]
+    settings: Settings
+    weights: str
+    kind: str
+    details: dict[str, Any]
 
 
 def open_released(
     path: str | Path,
     n_heads: int | None = None,
     seq_len: int | None = None,
-    schedule: Any = None,
     dtype: Any = None,
     weights: Weights = "ema",
+    stated: Stated = UNSTATED,
+    compute: Compute = "float32",
 ) -> Released:
     """Read a released network, with nothing in its files executed.
 
@@ -81,16 +92,19 @@ def open_released(
     path : a file or a folder of the kinds above; ours also without `.safetensors`. A name that
         no local file has may be one of the hub's, `owner/name@revision` or
         `owner/name@revision:FILE`: see `models.released.hub`.
-    n_heads, seq_len, dtype : as `from_named`, each only needed where the file does not say.
-    schedule : alpha(t) of its training; None for that of the file, else LogLinear with eps = 1e-3.
-    weights : "ema", the moving average, or "raw", those of the last step. Only Lightning
-        checkpoints have both; of others, and of one without an average, the ones there are.
+    n_heads, seq_len : as `from_named`, each only needed where the file does not say.
+    dtype : of the weights in memory; None keeps them as they are, float64 ones as float32 where
+        JAX is not set to float64.
+    weights : "ema", the moving average, or "raw", those of the last step; where a file has one
+        kind, that one.
+    stated : noise, law, clock, mask and vocabulary, where the file does not say.
+    compute : type in which half-precision weights are computed.
 
     Raises
     ------
-    CheckpointError, one sentence, where the file cannot be read, is cut short, of another kind or
-    contradicts the arguments, and as `from_named`. ValueError for other `weights`, or for weights
-    of a type that JAX is not set to.
+    CheckpointError, one sentence, where the file cannot be read, is cut short, of another kind,
+    of a network that would be misread, contradicts the arguments, or leaves open what its numbers
+    mean; and as `from_named`. ValueError for other arguments.
 
     Notes
     -----
@@ -103,45 +117,73 @@ def open_released(
     """
     if weights not in ("ema", "raw"):
         raise ValueError(f"`weights` must be 'ema' or 'raw'; got {weights!r}.")
-    file, asked = Path(path), Asked(n_heads, seq_len, schedule, dtype, weights)
+    if compute not in ("float32", "bfloat16"):
+        raise ValueError(f"`compute` must be 'float32' or 'bfloat16'; got {compute!r}.")
+    file, form = Path(path), Form(n_heads, seq_len, dtype, compute)
     if file.is_dir():
-        return _udlm(file, asked)
+        run = file / "model"  # of models.training
+        if run.with_suffix(".json").is_file() and not (file / CONFIG).exists():
+            return _ours(run, form, stated)
+        return _opened(file, _folder(file, weights), form, stated)
     if not file.exists():
         if Path(f"{file}.json").exists():
-            return _ours(file, asked)
+            return _ours(file, form, stated)
         if hub.is_hub_name(str(file)):
             place = hub.parse(str(file))
             local, commit = hub.fetch(place)
-            found = open_released(local, *asked)
-            source = {"hub": str(place), "commit": commit}
-            return replace(found, details={**found.details, **source})
+            _refuse_distilled(str(place), stated)
+            found = open_released(local, n_heads, seq_len, dtype, weights, stated, compute)
+            return replace(found, details={**found.details, "hub": str(place), "commit": commit})
     with open_file(file) as stream:
-        start = stream.read(9)
+        start = stream.read(512)
         size = stream.seek(0, 2)
     header = int.from_bytes(start[:8], "little")  # where the file is of safetensors
-    if not (start[8:] == b"{" and header + 8 <= size):
+    if not (start[8:9] == b"{" and header + 8 <= size):
         if start[:4] in (b"PK\x03\x04", b"PK\x05\x06"):
-            return _torch(file, asked)
-        if start[:1] == b"\x80" and start[1:2] <= b"\x05" and start[5:8] != bytes(3):
-            raise CheckpointError(
-                f"{file} is a pickle without the zip container that torch.save has written since "
-                "torch 1.6: load and save it again with torch, where you trust it."
-            )
+            return _opened(file, _torch(file, weights, NOTHING), form, stated)
         if start[:1] == b"{":
-            return _ours(file.with_suffix(""), asked)
+            if file.name.endswith(".index.json"):
+                return _opened(file.parent, _folder(file.parent, weights), form, stated)
+            return _ours(file.with_suffix(""), form, stated)
+        raise CheckpointError(wrong_kind(file, start, size))
     named = open_tensors(file)
     if "blocks.qkv.weight" in named and file.suffix == ".safetensors":
-        return _ours(file.with_suffix(""), asked)
-    model = _network(file, named, asked)
-    return Released(model, "sole", "safetensors", {"note": f"{file.name} has one kind of weights."})
+        return _ours(file.with_suffix(""), form, stated)
+    note = {"note": f"{file.name} has one kind of weights."}
+    source = Source(unwrapped(file, named), NOTHING, "sole", "safetensors", note)
+    return _opened(file, source, form, stated)
 
 
-def _network(file: Path, named: Mapping[str, Any], asked: Asked) -> DiT:
-    schedule = LogLinear() if asked.schedule is None else asked.schedule
+def _opened(file: Path, source: Source, form: Form, stated: Stated) -> Released:
+    """The network of these tensors, read as its settings and the caller say."""
+    settings = source.settings
+    record = recognize(file, settings, rows_of(source.named))
+    if record.time.value is None and any(name.endswith(CACHED) for name in source.named):
+        record = replace(record, time=Said("t", "the buffers of GIDD's code"))
+    record = agreed(file, record, stated)
     try:
-        return from_named(named, asked.n_heads, asked.seq_len, schedule, asked.dtype)
+        check_layout(source.named)
     except CheckpointError as error:
         raise _named_after(file, error) from error
+    record = complete(file, record)
+    names = ("n_heads", "num_attention_heads"), ("length", "model_length", "max_seq_len")
+    heads, length = (_first(settings, those) for those in names)
+    if any(name.endswith("rotary_emb.inv_freq") for name in source.named):
+        heads = form.n_heads if source.kind != "folder" else heads  # checked against the tensor
+    form = replace(
+        form,
+        n_heads=_agreed(file, "n_heads", form.n_heads, heads),
+        seq_len=_agreed(file, "seq_len", form.seq_len, length),
+        dtype=_held(source.named) if form.dtype is None else form.dtype,
+    )
+    try:
+        model = build(file, source.named, record, form)
+    except CheckpointError as error:
+        raise _named_after(file, error) from error
+    _check_sizes(file, settings, model, rows_of(source.named))
+    values = Said(model.vocab_size, record.vocab_size.where)
+    record = replace(record, vocab_size=values)
+    return Released(model, record, source.weights, source.kind, source.details)
 
 
 def _named_after(file: Path, error: CheckpointError) -> CheckpointError:
@@ -149,130 +191,117 @@ def _named_after(file: Path, error: CheckpointError) -> CheckpointError:
     return error if text.startswith(str(file)) else CheckpointError(f"{file}: {text}")
 
 
-def _ours(path: Path, asked: Asked) -> Released:
-    model, extra = load_model(path, asked.dtype)
-    if not isinstance(model, DiT):
-        kind = type(model).__name__
-        raise CheckpointError(
-            f"{path} holds an {kind}, no transformer: read it by "
-            "models.released.checkpoint.load_model."
-        )
-    for name in ("n_heads", "seq_len", "schedule"):
-        _agreed(path, name, getattr(asked, name), getattr(model, name))
+def _first(settings: Settings, names: tuple[str, ...]) -> int | None:
+    found = (settings.network(name) for name in names)
+    return next((value for value in found if type(value) is int and value > 0), None)
+
+
+def _held(named: Mapping[str, Any]) -> Any:
+    """float32 for float64 tensors that JAX is not set to hold; None for all others."""
+    wide = any(getattr(a, "dtype", None) == np.float64 for a in named.values())
+    return np.float32 if wide and jax.dtypes.canonicalize_dtype(np.float64) != np.float64 else None
+
+
+def _ours(path: Path, form: Form, stated: Stated) -> Released:
+    model, extra = load_model(path, form.dtype)
+    for name in ("n_heads", "seq_len"):
+        _agreed(path, name, getattr(form, name), getattr(model, name, None))
     note = {"note": "a checkpoint of ours has one kind of weights."}
-    return Released(model, "sole", "ours", {"extra": extra} | note)
+    record = agreed(path, _our_record(model, f"{path.name}.json"), stated)
+    return Released(model, record, "sole", "ours", {"extra": extra} | note)
 
 
-def _udlm(folder: Path, asked: Asked) -> Released:
-    config = _config(folder / "config.json")
-    _refuse_other_networks(folder, config)
-    heads = _agreed(folder, "n_heads", asked.n_heads, _whole(config.get("n_heads")))
-    length = _agreed(folder, "seq_len", asked.seq_len, _whole(config.get("model_length")))
-    file = folder / "model.safetensors"
-    model = _network(file, open_tensors(file), asked._replace(n_heads=heads, seq_len=length))
-    found = {
-        "vocab_size": model.vocab_size,
-        "hidden_dim": model.shape.width,
-        "n_blocks": model.shape.n_blocks,
-        "cond_dim": model.shape.cond_dim,
-        "cfg": model.labels is not None,
-    }
-    if model.labels is not None:
-        found["cfg_num_classes"] = model.labels.shape[0] - 1
-    for name, value in found.items():
-        if config.get(name, value) != value:
-            raise CheckpointError(
-                f"{folder}: config.json has another `{name}` than the tensors, which have {value}."
-            )
-    note = {"note": f"{file.name} has one kind of weights."}
-    return Released(model, "sole", "udlm", found | note)
+def _our_record(model: Any, where: str) -> Record:
+    noise = channel_of(model)
+    share = getattr(noise, "p_uniform", None)
+    schedule = type(model.schedule).__name__
+    names = {"LogLinear": "log-linear", "Linear": "linear", "Cosine": "cosine"}
+    return Record(
+        "this toolkit",
+        channel=Said(type(noise).__name__.lower(), where),
+        p_uniform=Said(share, where),
+        law=Said("loo", where),
+        schedule=Said(names.get(schedule, schedule), where),
+        time=Said("sigma" if getattr(model, "timed", True) else "nothing", where),
+        mask_id=Said(noise.mask_id, where),
+        vocab_size=Said(noise.vocab_size, where),
+    )
 
 
-def _config(file: Path) -> dict[str, Any]:
-    with open_file(file) as stream:
-        content = stream.read(CONFIG + 1)
-    try:
-        config = json.loads(content) if len(content) <= CONFIG else None
-    except (ValueError, RecursionError) as error:
-        raise CheckpointError(f"{file} is no JSON that can be read.") from error
-    if not isinstance(config, dict):
-        raise CheckpointError(f"{file} holds no settings.")
-    return config
+def _folder(folder: Path, weights: Weights) -> Source:
+    config = folder / CONFIG
+    settings = of_file(config) if config.exists() else NOTHING
+    found = weights_of(folder)
+    if found.tensors is None:
+        return _torch(found.file, weights, settings)._replace(kind="folder")
+    note = {"note": f"{found.file.name} has one kind of weights."}
+    named = unwrapped(folder, found.tensors)
+    return Source(named, settings, "sole", "folder", note)
 
 
-def _torch(file: Path, asked: Asked) -> Released:
+def _torch(file: Path, weights: Weights, settings: Settings) -> Source:
+    torch_kind(file)
     tree = read_checkpoint(file)
+    states = states_of(file, tree)
     whole = tree if isinstance(tree, dict) else {}
-    bare = "state_dict" not in whole
-    state, ema = (whole, None) if bare else (whole["state_dict"], whole.get("ema"))
-    names = [name for name in state if isinstance(name, str)] if isinstance(state, dict) else []
-    if not any(name.endswith(EMBEDDING) for name in names) or len(names) < len(state):
-        raise CheckpointError(f"{file} holds no `state_dict` with a tensor `...{EMBEDDING}`.")
-    settings = _settings(whole)
-    _refuse_other_networks(file, settings)
+    bare = not any(isinstance(value, dict) for value in whole.values())
+    if settings is NOTHING:
+        kept = {name: whole.get(name) for name in ("hyper_parameters", "config", "cfg", "args")}
+        inner = kept["hyper_parameters"] or kept["config"] or kept["cfg"] or kept["args"]
+        settings = of_tree(inner, file.name)
     details = {
-        name: whole[name]
-        for name in ("epoch", "global_step", "pytorch-lightning_version")
-        if isinstance(whole.get(name), int | float | str)
+        name: whole[name] for name in DETAILS if isinstance(whole.get(name), int | float | str)
     }
-    named, weights = dict(state), "raw"
-    if ema is None:
-        if bare or asked.weights == "ema":
+    average, raw = states.average, states.raw
+    if weights == "ema" and average is not None:
+        state, kind = average, "ema"
+        details |= {} if states.decay is None else {"ema_decay": states.decay}
+    elif raw is not None:
+        state, kind = raw, "sole" if bare else "raw"
+        if average is None and (bare or weights == "ema"):
             details["note"] = f"{file.name} has no moving average, only one kind of weights."
-        weights = "sole" if bare else "raw"
-    elif asked.weights == "ema":
-        try:
-            named = shadow_named(state, ema.get("shadow_params") if isinstance(ema, dict) else None)
-        except CheckpointError as error:
-            raise _named_after(file, error) from error
-        weights = "ema"
-        decay = ema.get("decay")
-        details |= {"ema_decay": decay} if isinstance(decay, int | float) else {}
-    for name, tensor in named.items():
-        if not isinstance(tensor, Tensor):
-            raise CheckpointError(f"{file}: `{name[:80]}` of its weights is no tensor.")
+    else:
+        assert average is not None
+        state, kind = average, "ema"
+        details["note"] = f"{file.name} has a moving average alone, not the weights of a step."
+    named = tensors_iv(file, state)
     check_reading(named)
-    heads, length = asked.n_heads, _whole(settings.get("length"))
-    if not any(name.endswith("rotary_emb.inv_freq") for name in named):
-        heads = _agreed(file, "n_heads", heads, _whole(settings.get("n_heads")))
-    length = _agreed(file, "seq_len", asked.seq_len, length)
-    model = _network(file, named, asked._replace(n_heads=heads, seq_len=length))
-    return Released(model, weights, "torch state dict" if bare else "lightning", details)
+    return Source(named, settings, kind, "torch state dict" if bare else "lightning", details)
 
 
-def _settings(tree: dict[Any, Any]) -> dict[str, Any]:
-    """Settings of the network in Lightning's hyperparameters, as plain dicts or omegaconf's."""
-    found = _plain(tree.get("hyper_parameters"))
-    config = _plain(found.get("config")) or found
-    parts = [found, _plain(config.get("algo")), _plain(config.get("model"))]
-    return {name: _plain_value(value) for part in parts for name, value in part.items()}
-
-
-def _plain_value(value: Any) -> Any:
-    """What an omegaconf node, read as an Inert, holds; anything else as it is."""
-    for _ in range(NESTED):
-        state = value.state if isinstance(value, Inert) else None
-        if not isinstance(state, dict):
-            return value
-        value = state.get("_content", state.get("_val"))
-    return None
-
-
-def _plain(value: Any) -> dict[Any, Any]:
-    found = _plain_value(value)
-    return found if isinstance(found, dict) else {}
-
-
-def _refuse_other_networks(file: Path, settings: Mapping[str, Any]) -> None:
-    for name, value in NEEDED.items():
-        if type(settings.get(name)) is bool and settings[name] != value:
+def _check_sizes(file: Path, settings: Settings, model: Any, rows: int) -> None:
+    """Refuse settings that speak of a network of another size than the tensors make."""
+    net = getattr(model, "net", model)
+    found = {
+        "hidden_dim": net.shape.width,
+        "hidden_size": net.shape.width,
+        "n_blocks": net.shape.n_blocks,
+        "num_hidden_layers": net.shape.n_blocks,
+        "cond_dim": net.shape.cond_dim,
+        "timestep_cond_dim": net.shape.cond_dim,
+        "cfg": net.labels is not None,
+    }
+    if net.labels is not None:
+        found["cfg_num_classes"] = net.labels.shape[0] - 1
+    if settings.get("p_uniform") is None:  # GIDD rounds its vocabulary up
+        found["vocab_size"] = rows
+    for name, value in found.items():
+        said = settings.network(name)
+        if type(said) in (int, bool) and said != value:
             raise CheckpointError(
-                f"{file} is of another network: its setting `{name}` is {settings[name]}."
+                f"{file}: {settings.where} has another `{name}` than the tensors, which have "
+                f"{value}."
             )
 
 
-def _whole(value: Any) -> int | None:
-    return value if type(value) is int and value > 0 else None
+def _refuse_distilled(name: str, stated: Stated) -> None:
+    """A name of the hub that says so, where the files do not."""
+    if "distill" in name.lower() and stated.law is None:
+        raise CheckpointError(
+            f"{name} names a distilled network, which has no leave-one-out law: its outputs map to "
+            "the end of few large steps. Take the network before distillation, or state the law "
+            "by --law where the name misleads."
+        )
 
 
 def _agreed(file: Path, name: str, given: Any, found: Any) -> Any:

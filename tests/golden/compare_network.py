@@ -18,9 +18,10 @@ from am_theory import channel
 from models.networks import dit_layers
 from models.networks.dit import N_FREQUENCIES, DiT
 from models.released.paper_protocol import law_of
-from models.released.released import open_released, to_named
+from models.released.released import to_named
 from tests.golden.compare_diffusion import REAL, nelbo_rows
 from tests.golden.records import Archive, Check, Group, error, relative
+from tests.helpers import open_stated as open_released
 from tests.helpers import shared
 
 SCHEDULE = channel.LogLinear()

@@ -13,7 +13,8 @@ import pytest
 from safetensors.numpy import save_file
 
 from models.errors import CheckpointError
-from models.released.released import open_released, to_named
+from models.released.released import to_named
+from tests.helpers import open_stated as open_released
 from tests.models.released.test_released import assert_same, random_model
 
 constants = pytest.importorskip(

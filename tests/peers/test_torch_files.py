@@ -99,7 +99,7 @@ def test_expanded_tensors_are_read_by_nobody_and_refused(tmp_path):
 
 
 def test_the_format_before_the_container_is_refused(tmp_path):
-    from models.released.released import open_released
+    from tests.helpers import open_stated as open_released
 
     torch.save({"x": torch.ones(1)}, tmp_path / "m.ckpt", _use_new_zipfile_serialization=False)
     with pytest.raises(CheckpointError, match="is a pickle without the zip container"):

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from models.released.paper_protocol import SMALLEST_TIME, law_of, token_entropy
-from models.released.released import open_released
 from models.sampler import ancestral
 from simulations.measure.paper_measures import Comparison, compare_sequences, macro_means
+from tests.helpers import open_stated as open_released
 from tests.helpers import shared
 
 MODELS, WEIGHTS, SPLITS = ("memorizing", "generalizing"), ("raw", "ema"), ("train", "test")

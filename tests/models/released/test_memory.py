@@ -22,7 +22,7 @@ MEASURE = """
 import sys
 import jax
 from models.networks.dit import DiT
-from models.released.released import open_released
+from tests.helpers import open_stated as open_released
 
 def status(name):
     with open("/proc/self/status") as file:

@@ -10,10 +10,10 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from models.released.released import open_released
 from simulations.probe.config import ProbeConfig
 from simulations.probe.measure.measures import measure
 from simulations.probe.measure.paper import MEASURES, paper_table
+from tests.helpers import open_stated as open_released
 from tests.helpers import shared
 
 MODELS, WEIGHTS = ("memorizing", "generalizing"), ("raw", "ema")

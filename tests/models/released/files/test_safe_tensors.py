@@ -17,7 +17,7 @@ from models.errors import CheckpointError
 from models.networks.dit import DiT, Shape
 from models.released.checkpoint import save_model
 from models.released.files.safe_tensors import open_tensors, read_all, sha256_of
-from models.released.released import open_released
+from tests.helpers import open_stated as open_released
 
 TYPES = ["float16", "float32", "float64", "bool", "bfloat16"]
 TYPES += [f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)]
