@@ -1,6 +1,7 @@
 """Models of the Hugging Face hub: the few files that we read, at a revision that cannot move.
 
-    owner/name@revision             config.json and model.safetensors
+    owner/name@revision             config.json and the weights: model.safetensors, else its shards
+                                    by their index, else pytorch_model.bin
     owner/name@revision:FILE        one file, such as runs/best.ckpt or weights.safetensors; of a
                                     checkpoint of ours its .json, whose .safetensors comes along
 
@@ -18,9 +19,9 @@ from typing import Any, NamedTuple
 
 from models.errors import CheckpointError
 from models.extras import optional
+from models.released.files.folder import BIN, CONFIG, SAFE, SAFE_INDEX, shards_of
 
-FOLDER = ("config.json", "model.safetensors")
-KINDS = (".ckpt", ".pt", ".bin", ".safetensors", ".json")
+KINDS = (".ckpt", ".pt", ".pth", ".bin", ".safetensors", ".json")
 COMMIT = re.compile(r"[0-9a-f]{40}")
 PLACE = re.compile(r"([A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(?:@([^:\s]*))?(?::(.+))?", re.ASCII)
 HOW = (
@@ -96,20 +97,42 @@ def fetch(place: Place) -> Fetched:
     hub = optional("huggingface_hub", "hub", needed, CheckpointError)
     if not COMMIT.fullmatch(place.revision):
         _refuse_branches(hub, place)
-    names = FOLDER if place.file is None else (place.file,)
-    if names[0].endswith(".json") and place.file:
-        names = (place.file, place.file.removesuffix(".json") + ".safetensors")
-    paths: list[Path] = []
-    revision = place.revision
-    for name in names:
-        try:
-            found = hub.hf_hub_download(place.repo, name, revision=revision)
-        except Exception as error:  # of that library, its network or the disk
-            raise CheckpointError(f"{place} cannot be read: {_why(error, name)}.") from error
-        paths.append(Path(found))
-        root = paths[0].parents[len(PurePosixPath(names[0]).parts) - 1]
-        revision = root.name  # the commit: whatever a tag does now, all files are of one
-    return Fetched(root if place.file is None else paths[0], revision)
+    if place.file is not None:
+        first = _get(hub, place, place.file, place.revision)
+        commit = first.parents[len(PurePosixPath(place.file).parts) - 1].name
+        if place.file.endswith(".json"):
+            _get(hub, place, place.file.removesuffix(".json") + ".safetensors", commit)
+        return Fetched(first, commit)
+    root = _get(hub, place, CONFIG, place.revision).parent
+    # the commit: whatever a tag does now, all files are of one
+    if _there(hub, place, SAFE, root.name):
+        return Fetched(root, root.name)
+    if _there(hub, place, SAFE_INDEX, root.name):
+        for name in shards_of(root / SAFE_INDEX):
+            _get(hub, place, name, root.name)
+    elif not _there(hub, place, BIN, root.name):
+        _get(hub, place, SAFE, root.name)  # says what is not there
+    return Fetched(root, root.name)
+
+
+def _get(hub: Any, place: Place, name: str, revision: str) -> Path:
+    """Where a file is now."""
+    try:
+        return Path(hub.hf_hub_download(place.repo, name, revision=revision))
+    except Exception as error:  # of that library, its network or the disk
+        raise CheckpointError(f"{place} cannot be read: {_why(error, name)}.") from error
+
+
+def _there(hub: Any, place: Place, name: str, revision: str) -> bool:
+    """Fetch a file that the repository may not have; whether it has it."""
+    try:
+        hub.hf_hub_download(place.repo, name, revision=revision)
+    except Exception as error:
+        kinds = {kind.__name__ for kind in type(error).__mro__}
+        if "EntryNotFoundError" in kinds:  # also where a cache without a network lacks it
+            return False
+        raise CheckpointError(f"{place} cannot be read: {_why(error, name)}.") from error
+    return True
 
 
 def _refuse_branches(hub: Any, place: Place) -> None:

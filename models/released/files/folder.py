@@ -37,29 +37,20 @@ def weights_of(folder: Path) -> Weights:
     raise CheckpointError(_without(folder))
 
 
+def shards_of(index: Path) -> list[str]:
+    """Names of the files that an index names, in its own folder. Raises CheckpointError."""
+    return sorted(set(_told(index).values()))
+
+
 def sharded(index: Path) -> dict[str, Any]:
     """Tensors of all the shards that an index names, unread.
 
     Raises CheckpointError where the index is none, names a file outside of its folder or one that
     is not there, or where the shards do not have the tensors that it says, each in one of them.
     """
-    with open_file(index) as stream:
-        content = stream.read(INDEX + 1)
-    try:
-        told = json.loads(content)["weight_map"] if len(content) <= INDEX else None
-    except (ValueError, RecursionError, KeyError, TypeError) as error:
-        raise CheckpointError(f"{index} is no index of shards.") from error
-    if not isinstance(told, dict) or not all(isinstance(f, str) for f in told.values()):
-        raise CheckpointError(f"{index} is no index of shards.")
-    files = sorted(set(told.values()))
-    if not 1 <= len(files) <= SHARDS:
-        raise CheckpointError(f"{index} names {len(files)} shards; known are 1 to {SHARDS}.")
+    told = _told(index)
     found: dict[str, Any] = {}
-    for name in files:
-        if PurePosixPath(name).name != name or not name.endswith(".safetensors"):
-            raise CheckpointError(
-                f"{index}: the shard {name[:80]!r} is no .safetensors file of this folder."
-            )
+    for name in shards_of(index):
         tensors = open_tensors(index.parent / name)
         if twice := found.keys() & tensors.keys():
             raise CheckpointError(f"{index}: the tensor `{min(twice)}` is in two shards.")
@@ -68,6 +59,27 @@ def sharded(index: Path) -> dict[str, Any]:
         what = "is in no shard" if min(odd) in told else "is not in the index"
         raise CheckpointError(f"{index}: the tensor `{min(odd)}` {what}.")
     return found
+
+
+def _told(index: Path) -> dict[str, str]:
+    """The shard of each tensor."""
+    with open_file(index) as stream:
+        content = stream.read(INDEX + 1)
+    try:
+        told = json.loads(content)["weight_map"] if len(content) <= INDEX else None
+    except (ValueError, RecursionError, KeyError, TypeError) as error:
+        raise CheckpointError(f"{index} is no index of shards.") from error
+    if not isinstance(told, dict) or not all(isinstance(f, str) for f in told.values()):
+        raise CheckpointError(f"{index} is no index of shards.")
+    files = set(told.values())
+    if not 1 <= len(files) <= SHARDS:
+        raise CheckpointError(f"{index} names {len(files)} shards; known are 1 to {SHARDS}.")
+    for name in files:
+        if PurePosixPath(name).name != name or not name.endswith(".safetensors"):
+            raise CheckpointError(
+                f"{index}: the shard {name[:80]!r} is no .safetensors file of this folder."
+            )
+    return told
 
 
 def _without(folder: Path) -> str:

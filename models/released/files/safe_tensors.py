@@ -60,6 +60,10 @@ def open_tensors(path: str | Path) -> dict[str, SafeTensor]:
             if kind not in DTYPES:
                 raise TypeError(f"`{name[:80]}` has numbers of type {kind}")
             found[name] = SafeTensor(file, name, DTYPES[kind], tuple(place.get_shape()))
+        # `safetensors.torch.save_model` leaves shared tensors out and notes which they equal
+        for name, kept in (tensors.metadata() or {}).items():
+            if kept in found and name not in found:
+                found[name] = found[kept]
     return found
 
 
