@@ -5,11 +5,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from am_theory.channel import inverse_temperature
+
+BITS = {"bfloat16": 8, "float16": 11}  # of a significand, the hidden one counted
 
 Array = Any
 
@@ -82,6 +84,70 @@ def bf16_error(cap: float) -> float:
     """
     _cap_iv(cap)
     return float(2.0 ** (np.floor(np.log2(cap)) - 8))
+
+
+def readable(
+    vocab_size: int,
+    alpha: float,
+    *,
+    law: Literal["full", "loo"],
+    cap: float | None = None,
+    dtype: str = "float32",
+) -> str:
+    """What the form of logits leaves to be read of the leave-one-out law, in words.
+
+    Parameters
+    ----------
+    vocab_size : int, V. alpha : number in [0, 1), the kept fraction.
+    law : what the softmax of the logits is.
+    cap : c for logits in [-c, c], None where there is no cap. dtype : of the logits, or of the
+        matrix that makes them; rounded before it is capped, a logit is off by no more.
+
+    Raises ValueError for a kept fraction outside of [0, 1) and a cap that is not above 0.
+
+    Unit: nats.
+
+    Source: `bf16_error`, `logit_cap_entropy_floor`. Last sentence: an excess loss l may move the
+    logit of the visible token by sqrt(2 l / t), above 1/2 where t = 1 - alpha is below 8 l.
+
+    >>> readable(262144, 0.99, law="full", cap=15)
+    'Where the clean token is the visible one, entropies below 5.5 nats are not readable at a kept \
+fraction of 0.99 with a cap of 15. Training that ends l nats a token above its least loss leaves \
+the law of the visible token unreadable where fewer than 8 l of the tokens are redrawn.'
+    """
+    if not 0 <= alpha < 1:
+        raise ValueError(f"`alpha` must lie in [0, 1); got {alpha!r}.")
+    words = []
+    if dtype in BITS:
+        words.append(_rounding(BITS[dtype], dtype, cap))
+    if cap is not None:
+        full = law == "full"
+        floor = logit_cap_entropy_floor(cap, vocab_size, alpha if full else 0.0)
+        where = f"at a kept fraction of {alpha:g}" if full else "at any noise level"
+        words.append(
+            f"{'Where the clean token is the visible one, entropies' if full else 'Entropies'} "
+            f"below {floor:.2g} nats are not readable {where} with a cap of {cap:g}."
+        )
+    if law == "full":
+        words.append(
+            "Training that ends l nats a token above its least loss leaves the law of the visible "
+            "token unreadable where fewer than 8 l of the tokens are redrawn."
+        )
+    return " ".join(words) or f"Logits in {dtype} without a cap: their form limits nothing."
+
+
+def _rounding(bits: int, dtype: str, cap: float | None) -> str:
+    """How far off 16 bits may put a log-probability: twice the error of a logit."""
+    if cap is None:
+        return (
+            f"Logits in {dtype}: log-probabilities may be off by 1/{2 ** (bits - 1)} of the "
+            "largest logit."
+        )
+    error = 2 * bf16_error(cap) * 2.0 ** (BITS["bfloat16"] - bits)
+    return (
+        f"Logits in {dtype} with a cap of {cap:g}: log-probabilities may be off by {error:.2g} "
+        f"nats, probabilities by a factor of {np.exp(error):.3g}."
+    )
 
 
 def _cap_iv(cap: float) -> None:

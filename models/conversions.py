@@ -5,10 +5,11 @@
 - logits at masked sites, of MDLM, MD4, LLaDA, Dream, D3PM with masks: `loo_from_masked_logits`;
 - a tilted law, of GIDD with its "dynamic" loss: `loo_from_weighted` with `gidd_tilt`.
 
-How far the reading can be trusted: `logit_cap_entropy_floor` and `bf16_error`. All laws have V
-columns, never one for the mask; masked sites hold the id V, and `without_mask` moves a mask there.
-NumPy and JAX arrays alike. Networks trained on masked sites alone say nothing at visible ones: the
-point mass on the visible token is put there, and a law needs a forward pass with the site masked.
+How far the reading can be trusted: `logit_cap_entropy_floor` and `bf16_error`, in words `readable`.
+All laws have V columns, never one for the mask; masked sites hold the id V, and `without_mask`
+moves a mask there. NumPy and JAX arrays alike. Networks trained on masked sites alone say nothing
+at visible ones: the point mass on the visible token is put there, and a law needs a forward pass
+with the site masked.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import numpy as np
 
 from am_theory.channel import Channel, Hybrid, inverse_temperature, logsumexp
 from am_theory.channels import channel_iv, laws_iv
-from models._logit_limits import bf16_error, logit_cap_entropy_floor
+from models._logit_limits import bf16_error, logit_cap_entropy_floor, readable
 from models.tokens import is_tracer
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "loo_from_log_ratios",
     "loo_from_masked_logits",
     "loo_from_weighted",
+    "readable",
     "without_mask",
 ]
 

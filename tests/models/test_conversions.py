@@ -20,6 +20,7 @@ from models.conversions import (
     loo_from_log_ratios,
     loo_from_masked_logits,
     loo_from_weighted,
+    readable,
     without_mask,
 )
 from tests import oracles
@@ -240,6 +241,75 @@ def test_rounding_reaches_its_bound():
     assert np.abs(rounded - fine).max() > 0.98 * bf16_error(30)
 
 
+@pytest.mark.parametrize("cap", [15.0, 16.0, 30.0, 31.0])
+def test_what_is_rounded_before_it_is_capped_is_off_by_no_more(cap):
+    """The head in bfloat16, the cap in float32, as in DiffusionGemma: tanh shrinks errors."""
+    raw = np.linspace(0, 8 * cap, 200_001)
+    rounded = np.asarray(jnp.asarray(raw, jnp.bfloat16), dtype=np.float64)
+    error = np.abs(cap * np.tanh(rounded / cap) - cap * np.tanh(raw / cap)).max()
+    assert 0.4 * bf16_error(cap) < error <= bf16_error(cap)
+
+
+WORDS = [
+    (dict(law="loo"), "Logits in float32 without a cap: their form limits nothing."),
+    (
+        dict(law="loo", dtype="bfloat16"),
+        "Logits in bfloat16: log-probabilities may be off by 1/128 of the largest logit.",
+    ),
+    (
+        dict(law="loo", cap=5, dtype="float16"),
+        # 2 * 2^-9 nats; a gap of 10 nats to 262143 others holds 1 / (1 + 262143 e^-10) = 0.0775
+        "Logits in float16 with a cap of 5: log-probabilities may be off by 0.0039 nats, "
+        "probabilities by a factor of 1. Entropies below 12 nats are not readable at any noise "
+        "level with a cap of 5.",
+    ),
+    (
+        dict(law="full", cap=30, dtype="bfloat16"),
+        # e = 262143 exp(beta - 60) = 5.9e-14 at beta = log(1 + 99 * 262144) = 17.07; H = 43.9 e
+        "Logits in bfloat16 with a cap of 30: log-probabilities may be off by 0.12 nats, "
+        "probabilities by a factor of 1.13. Where the clean token is the visible one, entropies "
+        "below 2.6e-12 nats are not readable at a kept fraction of 0.99 with a cap of 30. Training "
+        "that ends l nats a token above its least loss leaves the law of the visible token "
+        "unreadable where fewer than 8 l of the tokens are redrawn.",
+    ),
+]
+
+
+@pytest.mark.parametrize("form, words", WORDS)
+def test_limits_in_words(form, words):
+    assert readable(262144, 0.99, **form) == words
+
+
+@pytest.mark.parametrize("alpha", [0.3, 0.9])
+def test_the_error_that_an_excess_loss_allows_at_the_visible_token(alpha):
+    """`readable`: at an excess loss of t / 8, t = 1 - alpha, an offset of at least 1/2 is allowed,
+    since the share of other tokens in `full`, on average, is at most t."""
+    rng = np.random.default_rng(0)
+    loo, off = rng.dirichlet(np.ones(5)), np.array([0.5, 0, 0, 0, 0])
+    visible = alpha * loo + (1 - alpha) / 5
+    costs = []
+    for own in range(5):
+        full = full_from_loo(np.log(loo), own, alpha)
+        wrong = full + np.roll(off, own)
+        wrong = wrong - np.logaddexp.reduce(wrong)
+        costs.append(np.exp(full) @ (full - wrong))
+    assert visible @ costs <= (1 - alpha) / 8
+
+
+def test_what_a_cross_entropy_leaves_depends_on_the_sites_it_counts():
+    """All sites: `full`. Redrawn sites alone, as dllm trains DiffusionGemma: `loo` at once."""
+    loo, alpha, own = np.array([0.5, 0.3, 0.2]), 0.4, 1
+    redrawn = loo * (1 - alpha) / 3  # and x_t = own
+    every = redrawn + alpha * loo * (np.arange(3) == own)
+    law = {}
+    for name, weight in (("redrawn", redrawn), ("every", every)):
+        loss = lambda x, w=weight: -w @ (x - np.logaddexp.reduce(x))  # noqa: E731
+        found = minimize(loss, np.zeros(3), tol=1e-12).x
+        law[name] = found - np.logaddexp.reduce(found)
+    assert_close(np.exp(law["redrawn"]), loo, rtol=1e-4)
+    assert_close(np.exp(law["every"]), np.exp(full_from_loo(np.log(loo), own, alpha)), rtol=1e-4)
+
+
 ROWS = np.log(np.full((2, 3), 1 / 3))
 
 BAD = [
@@ -257,6 +327,8 @@ BAD = [
     (lambda: gidd_tilt(1.5, Hybrid(4, 0.1)), "1.5"),
     (lambda: bf16_error(0), "`cap` must be finite and above 0; got 0"),
     (lambda: logit_cap_entropy_floor(np.inf, 8, 0.5), "`cap` must be finite and above 0; got inf"),
+    (lambda: readable(8, 1.0, law="full"), "`alpha` must lie in [0, 1); got 1.0"),
+    (lambda: readable(8, 0.5, law="loo", cap=-1), "`cap` must be finite and above 0; got -1"),
     (lambda: logit_cap_entropy_floor(3, 1, 0.5), "`vocab_size` must be a whole number"),
 ]
 
