@@ -22,6 +22,43 @@ A small uniform-state network of PyTorch, logits (batch, L, V) at (x_t, t), beco
 with `law="loo"` for a network trained on the NELBO, whose softmax is the leave-one-out law, and
 `law="full"` for one trained by cross-entropy on the clean token, whose softmax is the token
 posterior. A network that is told sigma = -log alpha(t) takes `-np.log(self.schedule.alpha(t))`.
+
+The text example of `flow_matching` (facebookresearch) tells its network a time that is 1 at the
+data, a power of which is the kept fraction; cross-entropy and generalized KL both leave `full`.
+With masks as its source, W = V + 1 and `Reading("full", Absorbing(V), mask_id=V)`.
+
+    # example: flow_matching
+    import numpy as np
+    import torch
+    from am_theory.channel import Linear, Uniform
+    from models.released.converted import ConvertedCall, Reading
+
+    def flow_matching(net, vocab_size, seq_len, exponent=1.0):
+        schedule, net = Linear(), net.eval()
+
+        @torch.no_grad()
+        def outputs(ids, t):
+            time = torch.tensor(np.float32(schedule.alpha(t) ** (1 / exponent)))
+            return net(torch.tensor(np.int64(ids)), time).float().numpy()
+
+        return ConvertedCall(outputs, Reading("full", Uniform(vocab_size)), schedule, seq_len)
+
+A network of Flax as `hackable_diffusion` calls it, with time 0 at the data and a last axis of one:
+`law="full"` for its cross-entropy on all sites, "loo" with `use_mask=True`, which counts redrawn
+sites alone: a redrawn token says nothing of the clean one.
+
+    # example: flax
+    from am_theory.channel import Linear, Uniform
+    from models.released.converted import Converted, Reading
+
+    def hackable(network, params, vocab_size, seq_len, law="full"):
+        def outputs(params, ids, t):
+            told = {"time": t, "xt": ids[..., None], "conditioning": None, "is_training": False}
+            return network.apply(params, **told)["logits"]
+
+        return Converted(params, outputs, Reading(law, Uniform(vocab_size)), Linear(), seq_len)
+
+Networks of `transformers`: `models.released.transformers_adapter`.
 """
 
 from __future__ import annotations

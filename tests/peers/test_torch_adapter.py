@@ -124,3 +124,32 @@ def test_a_module_with_the_adapter_is_loaded_by_its_name(law, problem, tmp_path,
     else:
         with pytest.raises(AdapterError, match=problem):
             load_denoiser("their_torch:load")
+
+
+class FlowNet(torch.nn.Module):
+    """`Net` as flow matching asks it: the token posterior, at a time that is 1 at the data."""
+
+    def __init__(self, exponent: float) -> None:
+        super().__init__()
+        self.net, self.exponent = Net("loo"), exponent
+
+    def forward(self, x_t, time):
+        assert x_t.dtype == torch.int64 and time.dtype == torch.float32
+        kept = time.double() ** self.exponent
+        beta = torch.log1p(V * kept / (1 - kept)).float()[:, None, None]
+        # the law of `Net` at level t = 1 - kept
+        return self.net(x_t, (1 - kept).float()) + beta * torch.nn.functional.one_hot(x_t, V)
+
+
+@pytest.mark.parametrize("exponent", [1.0, 2.0])
+def test_a_network_of_flow_matching_gives_the_leave_one_out_law(exponent):
+    block = re.search(r" {4}# example: flow_matching\n((?: {4}.*\n|\n)*)", adapters.__doc__)
+    names: dict = {}
+    exec(compile(textwrap.dedent(block[1]), "flow_matching", "exec"), names)
+    net = FlowNet(exponent)
+    denoiser = names["flow_matching"](net, V, L, exponent)
+    check_denoiser(denoiser)
+    rng = np.random.default_rng(0)
+    x_t, t = rng.integers(V, size=(7, L)).astype(np.uint8), rng.uniform(0.01, 0.99, size=7)
+    # beta, up to 6 nats, of a time that went through float32
+    np.testing.assert_allclose(denoiser.log_loo(x_t, t), net.net.exact(x_t, t), atol=1e-4)

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from am_theory.channel import Uniform, loo_from_full
+from models.denoiser import check_denoiser, contract_problems
+from models.released import adapters
 from models.released.adapters import AdapterError, load_denoiser
 
 USER = '''
@@ -159,3 +166,52 @@ def test_the_folder_of_python_m_has_the_module(user):
         text=True,
     )
     assert ran.stdout.strip() == "4"
+
+
+class Flax:
+    """Called as a network of `hackable_diffusion`: logits that follow the others and the time, and,
+    as cross-entropy on all sites leaves them, the token itself."""
+
+    def __init__(self, evidence: bool) -> None:
+        self.evidence = evidence
+
+    def apply(self, params, *, time, xt, conditioning, is_training):
+        assert xt.shape[-1] == 1 and time.shape == xt.shape[:1]
+        assert conditioning is None and is_training is False
+        each = params["table"][xt[..., 0]]
+        logits = (each.sum(1, keepdims=True) - each) * (1 - time[:, None, None])
+        if self.evidence:
+            beta = jnp.log1p(4 * (1 - time) / time)[:, None, None]
+            logits = logits + beta * jax.nn.one_hot(xt[..., 0], 4)
+        return {"logits": logits}
+
+
+PARAMS = {"table": np.random.default_rng(0).normal(size=(4, 4)).astype(np.float32)}
+
+
+def hackable(evidence, law):
+    """What the printed example makes of such a network."""
+    block = re.search(r" {4}# example: flax\n((?: {4}.*\n|\n)*)", adapters.__doc__)
+    names: dict = {}
+    exec(compile(textwrap.dedent(block[1]), "flax", "exec"), names)
+    params = jax.tree.map(jnp.asarray, PARAMS)
+    return names["hackable"](Flax(evidence), params, 4, 5, law)
+
+
+@pytest.mark.parametrize("law", ["full", "loo"])
+def test_a_network_of_flax_as_it_is_printed(law):
+    denoiser = hackable(law == "full", law)
+    check_denoiser(denoiser)
+    rng = np.random.default_rng(0)
+    x_t, t = rng.integers(4, size=(6, 5)), np.linspace(0.05, 0.95, 6, dtype=np.float32)
+    asked = {"time": t, "xt": x_t[..., None], "conditioning": None, "is_training": False}
+    want = jax.nn.log_softmax(Flax(False).apply(PARAMS, **asked)["logits"])
+    # beta, up to 4 nats, is put on and taken off in float32
+    np.testing.assert_allclose(denoiser.log_loo(x_t, t), want, atol=2e-5)
+    full = jax.nn.log_softmax(Flax(True).apply(PARAMS, **asked)["logits"])
+    np.testing.assert_allclose(loo_from_full(full, x_t, 1 - t, Uniform(4)), want, atol=2e-5)
+
+
+def test_a_posterior_of_flax_that_is_called_loo_is_refused():
+    (problem,) = contract_problems(hackable(True, "loo"))
+    assert "it is the posterior `full`" in problem
