@@ -82,8 +82,8 @@ def assert_drawn(figure: str, name: str, folder: Path, config, **others) -> None
 
 def open_stated(path, *args, **keywords):
     """`open_released` of a uniform-state network, stated where the file does not say."""
-    from models.released.record import Stated
     from models.released.released import open_released
+    from models.released.stated import Stated
 
     keywords.setdefault("stated", Stated(channel="uniform", law="loo", time="sigma"))
     return open_released(path, *args, **keywords)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -18,9 +18,7 @@ import numpy as np
 from am_theory.channel import Channel, Hybrid, channel_iv, logsumexp, loo_from_full
 from models.conversions import gidd_tilt, loo_from_log_ratios, loo_from_weighted
 from models.denoiser import certain_where_visible
-
-Law = Literal["loo", "full", "score", "dynamic"]
-LAWS: tuple[Law, ...] = get_args(Law)
+from models.released.stated import LAWS, Law
 
 Array = Any
 

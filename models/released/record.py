@@ -9,16 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, NamedTuple
 
 from am_theory.channel import Cosine, Linear, LogLinear
 from models.errors import CheckpointError
-from models.released.converted import LAWS, Law
+from models.released.stated import CLOCKS, LAWS, NOISES, Stated
 
-Noise = Literal["uniform", "absorbing", "hybrid"]
-Clock = Literal["sigma", "t", "nothing"]
-NOISES: tuple[Noise, ...] = get_args(Noise)
-CLOCKS: tuple[Clock, ...] = get_args(Clock)
 SCHEDULES: dict[str, Any] = {"log-linear": LogLinear, "linear": Linear, "cosine": Cosine}
 NOBODY = "not said"
 USER = "given"
@@ -35,50 +31,6 @@ class Said(NamedTuple):
 
 
 UNSAID = Said(None)
-
-
-@dataclass(frozen=True)
-class Stated:
-    """What the user says of a network, None for what its files are to say.
-
-    Args:
-        channel: noise that it undoes: uniform, absorbing (masks) or hybrid (both).
-        p_uniform: share of redrawn tokens of hybrid noise at t = 1/2.
-        law: what its outputs are: loo, full, score (log ratios) or dynamic (GIDD's).
-        time: what it is told of the noise: sigma = -log alpha, GIDD's t, or nothing.
-        schedule: log-linear, linear or cosine; where it is told sigma, only names of levels.
-        mask_id: id of the mask among its tokens.
-        vocab_size: ids that its noise draws, where it has more rows than that.
-    """
-
-    channel: Noise | None = None
-    p_uniform: float | None = None
-    law: Law | None = None
-    time: Clock | None = None
-    schedule: Literal["log-linear", "linear", "cosine"] | None = None
-    mask_id: int | None = None
-    vocab_size: int | None = None
-
-    def __post_init__(self) -> None:
-        sets = {"channel": NOISES, "law": LAWS, "time": CLOCKS, "schedule": tuple(SCHEDULES)}
-        for name, known in sets.items():
-            value = getattr(self, name)
-            if value is not None and value not in known:
-                raise ValueError(f"`{name}` must be one of {', '.join(known)}; got {value!r}.")
-        for name in ("mask_id", "vocab_size"):
-            value = getattr(self, name)
-            if value is not None and (type(value) is not int or value < 0):
-                raise ValueError(f"`{name}` must be a whole number from 0; got {value!r}.")
-        if self.p_uniform is not None and not 0 < self.p_uniform < 1:
-            raise ValueError(f"`p_uniform` must lie in (0, 1); got {self.p_uniform!r}.")
-
-    def options(self) -> dict[str, Any]:
-        """What is stated, by name."""
-        found = {field.name: getattr(self, field.name) for field in fields(self)}
-        return {name: value for name, value in found.items() if value is not None}
-
-
-UNSTATED = Stated()
 
 
 @dataclass(frozen=True)

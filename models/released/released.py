@@ -39,11 +39,11 @@ from models.released.files.settings import NOTHING, Settings, of_file, of_tree
 from models.released.files.torch_archive import open_file
 from models.released.files.torch_tensors import check_reading
 from models.released.files.what import torch_kind, wrong_kind
-from models.released.record import UNSTATED, Record, Said, Stated, agreed, complete
+from models.released.record import Record, Said, agreed, complete
 from models.released.state import states_of, tensors_iv, unwrapped
+from models.released.stated import UNSTATED, Compute, Stated
 
 Weights = Literal["ema", "raw"]
-Compute = Literal["float32", "bfloat16"]
 DETAILS = ("epoch", "global_step", "pytorch-lightning_version", "step")
 
 

@@ -21,12 +21,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 from rich.console import Console
 
+from models.released.stated import Compute, Stated
 from simulations.console.command import entry, parse, say
 from simulations.console.errors import UserError
 from simulations.console.units import format_seconds
 from simulations.data.sequences import Sequences
 from simulations.probe.config import ProbeConfig, Sizes
-from simulations.probe.inputs import DataOptions, read_both
+from simulations.probe.inputs import DataOptions, read_both, without_mask_id
 
 if TYPE_CHECKING:
     from simulations.probe.model import Opened
@@ -44,6 +45,7 @@ class Arguments:
         test: held-out sequences: .npy, .npz, .safetensors, .jsonl or .txt.
         train: training sequences, where they are known.
         weights: ema or raw; default ema, and raw by the paper's protocol.
+        compute: float32 or bfloat16, for weights of 16 bits.
         seq_len: tokens in a sequence, where the checkpoint does not say.
         n_heads: attention heads, where the checkpoint does not say.
         out: results folder; default results/probe/<name of the model>.
@@ -55,10 +57,12 @@ class Arguments:
     test: Path | None = None
     train: Path | None = None
     weights: Literal["ema", "raw"] | None = None
+    compute: Compute = "float32"
     seq_len: int | None = None
     n_heads: int | None = None
     out: Path | None = None
     figures: bool = True
+    stated: Annotated[Stated, tyro.conf.OmitArgPrefixes] = field(default_factory=Stated)
     data: Annotated[DataOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=DataOptions)
     config: Annotated[ProbeConfig, tyro.conf.OmitArgPrefixes] = field(default_factory=ProbeConfig)
 
@@ -113,14 +117,23 @@ def _open(arguments: Arguments) -> tuple[Opened, Sequences, Sequences | None]:
     asked = arguments.seq_len
     weights = arguments.weights or ("raw" if arguments.config.protocol == "paper" else "ema")
     if arguments.checkpoint is None:
+        if arguments.stated != Stated():
+            names = ", ".join(f"--{n.replace('_', '-')}" for n in arguments.stated.options())
+            raise ValueError(f"{names}: of a --checkpoint; a --denoiser says so itself.")
         opened = open_code(str(arguments.denoiser))
     else:
-        opened = open_model(arguments.checkpoint, weights, asked, arguments.n_heads)
+        given = asked, arguments.n_heads, arguments.stated, arguments.compute
+        opened = open_model(arguments.checkpoint, weights, *given)
     length, vocab_size = opened.denoiser.seq_len, opened.denoiser.vocab_size
     if None not in (asked, length) and asked != length:
         raise ValueError(f"the model takes sequences of {length}, not {asked}.")
     files = (arguments.test, arguments.train)
-    return opened, *read_both(*files, length or asked, vocab_size, arguments.data)
+    extra = opened.mask_id is not None
+    test, train = read_both(*files, length or asked, vocab_size + extra, arguments.data)
+    if opened.mask_id is not None:
+        test = without_mask_id(test, opened.mask_id)
+        train = None if train is None else without_mask_id(train, opened.mask_id)
+    return opened, test, train
 
 
 def repeated(words: list[str], sizes: list[int], out: Path) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +59,24 @@ def read_both(
             f"{test.tokens.shape[1]}; give the length by --seq-len, and --pack."
         )
     return test, train
+
+
+def without_mask_id(data: Sequences, mask_id: int) -> Sequences:
+    """Sequences in ids that do not count the mask: higher ones move down by one.
+
+    Raises ValueError where the mask is among the tokens, which are to be clean.
+    """
+    if np.any(data.tokens == mask_id):
+        raise ValueError(
+            f"{data.source} holds the network's mask, id {mask_id}; sequences must be clean text."
+        )
+    tokens = np.where(data.tokens > mask_id, data.tokens - 1, data.tokens)
+
+    def decode(ids: Any) -> Any:
+        given = np.asarray(ids)
+        return data.decode(np.where(given >= mask_id, given + 1, given))
+
+    return replace(data, tokens=tokens.astype(data.tokens.dtype), decode=decode)
 
 
 def as_sequences(given: Any, name: str) -> Sequences | None:

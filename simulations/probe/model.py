@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import hashlib
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,11 +12,10 @@ import jax
 
 from am_theory.channel import Uniform
 from models.denoiser import Denoiser, channel_of
-from models.errors import CheckpointError
 from models.released.adapters import load_denoiser
-from models.released.checkpoint import load_model
 from models.released.files.safe_tensors import sha256_of
 from models.released.released import open_released
+from models.released.stated import UNSTATED, Compute, Stated
 
 Weights = Literal["ema", "raw"]
 SHOWN = ("epoch", "global_step", "hub", "commit")  # of what a checkpoint says of itself
@@ -24,33 +24,39 @@ SHOWN = ("epoch", "global_step", "hub", "commit")  # of what a checkpoint says o
 @dataclass(frozen=True)
 class Opened:
     """A denoiser, and `about` it: model (what it is, in a line), weights (ema, raw, or - where
-    there is one kind), checkpoint (name and checksum) and notes on how it was read."""
+    there is one kind), checkpoint (name and checksum) and notes on how it was read. `mask_id`: the
+    mask's place among the ids of token files, None where no id is in the way of the values."""
 
     denoiser: Denoiser
     about: dict[str, str]
+    mask_id: int | None = None
 
 
 def open_model(
-    checkpoint: str, weights: Weights, seq_len: int | None = None, n_heads: int | None = None
+    checkpoint: str,
+    weights: Weights,
+    seq_len: int | None = None,
+    n_heads: int | None = None,
+    stated: Stated = UNSTATED,
+    compute: Compute = "float32",
 ) -> Opened:
     """A network from a file, a folder or the hub (`models.released`), or of our own kinds.
 
     Raises CheckpointError or another ValueError, one sentence.
     """
     path = Path(checkpoint)
-    stem = path.with_suffix("") if path.suffix in (".json", ".safetensors") else path
-    tensors = Path(f"{stem}.safetensors")
-    if Path(f"{stem}.json").is_file() and tensors.is_file():
-        model, _ = load_model(stem)
-        if seq_len is not None and model.seq_len not in (None, seq_len):
-            raise CheckpointError(f"{stem} says seq_len = {model.seq_len}; `seq_len` is {seq_len}.")
-        return _opened(model, ["ours"], f"{stem.name}{_checksum(tensors)}")
-    found = open_released(checkpoint, n_heads, seq_len, weights=weights)
-    details = found.details
+    found = open_released(
+        checkpoint, n_heads, seq_len, weights=weights, stated=stated, compute=compute
+    )
+    details, record = found.details, found.record
     said = [found.source_kind, *(f"{name} {details[name]}" for name in SHOWN if name in details)]
     kind = "-" if found.weights == "sole" else found.weights
-    note = "" if found.weights == weights else details.get("note") or ""
-    return _opened(found.model, said, f"{path.name}{_checksum(path)}", kind, note)
+    ours = found.source_kind == "ours"
+    note = "" if found.weights == weights or ours else details.get("note") or ""
+    opened = _opened(found.model, [*said, str(record)], f"{path.name}{_checksum(path)}", kind, note)
+    mask = record.mask_id.value
+    within = mask is not None and mask < found.model.vocab_size
+    return replace(opened, mask_id=mask if within else None)
 
 
 def open_code(text: str) -> Opened:
@@ -89,5 +95,16 @@ def _opened(
 
 
 def _checksum(path: Path) -> str:
-    file = path / "model.safetensors" if path.is_dir() else path
-    return f", sha256 {sha256_of(file)}" if file.is_file() else ""
+    """Of the weights: of a file, or of all files of weights in a folder, by their names."""
+    if Path(f"{path}.safetensors").is_file():  # of ours, named without its ending
+        path = Path(f"{path}.safetensors")
+    elif path.suffix == ".json" and path.with_suffix(".safetensors").is_file():
+        path = path.with_suffix(".safetensors")
+    if path.is_file():
+        return f", sha256 {sha256_of(path)}"
+    kinds = (".safetensors", ".bin")
+    files = sorted(p for p in path.iterdir() if p.suffix in kinds) if path.is_dir() else []
+    if len(files) == 1:
+        return f", sha256 {sha256_of(files[0])}"
+    sums = "".join(f"{p.name} {sha256_of(p)}\n" for p in files)
+    return f", sha256 of the shards {hashlib.sha256(sums.encode()).hexdigest()}" if files else ""

@@ -16,8 +16,9 @@ from models.errors import CheckpointError
 from models.networks.dit import DiT, Shape
 from models.released.authors_layout import to_named
 from models.released.converted import Converted
-from models.released.record import Record, Said, Stated
+from models.released.record import Record, Said
 from models.released.released import open_released
+from models.released.stated import Stated
 from tests import torch_files as tf
 
 ROWS, LENGTH = 9, 6

@@ -18,8 +18,8 @@ from models.networks.mlp import MLPDenoiser
 from models.released.authors_layout import EMBEDDING, from_named, places
 from models.released.checkpoint import save_model
 from models.released.paper_protocol import law_of
-from models.released.record import Stated
 from models.released.released import to_named
+from models.released.stated import Stated
 from tests import torch_files as tf
 from tests.helpers import open_stated as open_released
 from tests.helpers import shared
