@@ -109,8 +109,7 @@ class DiT(eqx.Module):
     `labels` (rows to be added to c as silu(row), one a class and the last for no class) belong to
     class-conditional networks that were read from elsewhere. With `timed` off the network is told
     sigma = 0 at every level, as masked models that need no level are. `wide` computes in float32
-    whatever the type of the weights. Takes any length; `seq_len` says what it was trained on, None
-    for nothing said.
+    whatever the weights are. Takes any length; `seq_len` says what it was trained on, or None.
     Parameters: (2 V + (12 n_blocks width + 6 n_blocks cond)) width and smaller ones.
     Multiply-adds of a token: (V + 12 n_blocks width + 2 n_blocks L) width.
     """
@@ -185,9 +184,8 @@ class DiT(eqx.Module):
         self.final_norm = filled("final_norm", 1)
         self.final_modulation, self.readout = zeros("final_modulation"), zeros("readout")
         self.labels = None
-        self.n_heads, self.seq_len = shape.n_heads, seq_len
-        self.schedule, self.dropout = schedule, dropout
-        self.noise, self.timed, self.wide = channel, timed, wide
+        self.n_heads, self.seq_len, self.schedule = shape.n_heads, seq_len, schedule
+        self.dropout, self.noise, self.timed, self.wide = dropout, channel, timed, wide
 
     @property
     def vocab_size(self) -> int:
@@ -237,10 +235,6 @@ class DiT(eqx.Module):
         """Of norms, noise levels and logits: that of the weights, at least float32."""
         return jnp.promote_types(self.embedding.dtype, jnp.float32)
 
-    @property
-    def _compute(self) -> Any:
-        return self.real_dtype if self.wide else self.embedding.dtype
-
     def trunk_at_sigma(
         self, x_t: Array, sigma: Array, key: Array | None = None, label: Array | None = None
     ) -> Any:
@@ -260,17 +254,19 @@ class DiT(eqx.Module):
 
     def embed(self, x_t: Array) -> Array:
         """Rows of the embedding, or their mixture under the softmax of a real input."""
+        dtype = self.real_dtype if self.wide else self.embedding.dtype
         if x_t.ndim == 2:
-            return self.embedding[x_t].astype(self._compute)
-        mixture = jax.nn.softmax(x_t.astype(self.real_dtype)).astype(self._compute)
-        return matmul(mixture, self.embedding.astype(self._compute))
+            return self.embedding[x_t].astype(dtype)
+        mixture = jax.nn.softmax(x_t.astype(self.real_dtype)).astype(dtype)
+        return matmul(mixture, self.embedding.astype(dtype))
 
     def embed_level(self, sigma: Float[Array, " batch"]) -> Float[Array, "batch cond"]:
         """MLP of sines and cosines of sigma, before the last nonlinearity."""
         rate = np.exp(-np.log(SLOWEST) * np.arange(N_FREQUENCIES) / N_FREQUENCIES)
         phase = sigma[:, None].astype(self.real_dtype) * jnp.asarray(rate, self.real_dtype)
         features = jnp.concatenate([jnp.cos(phase), jnp.sin(phase)], axis=-1)
-        return self.time_out(jax.nn.silu(self.time_in(features.astype(self._compute))))
+        dtype = self.real_dtype if self.wide else self.time_in.weight.dtype
+        return self.time_out(jax.nn.silu(self.time_in(features.astype(dtype))))
 
     def head(self, hidden: Array, condition: Array) -> Array:
         """Logits (..., V) of rows (..., width) of the residual stream and their conditions."""

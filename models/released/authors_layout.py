@@ -1,8 +1,7 @@
 """Networks in the tensor layout of the paper's authors, to and from ours.
 
-The layout is that of the checkpoints of arXiv:2604.26841 and, with the same names, of UDLM (Schiff
-et al. 2024, arXiv:2412.10193): matrices are (fan_out, fan_in), each block has tensors of its own.
-Ours are (fan_in, fan_out), all blocks stacked. `models.released` reads the files.
+The layout is that of arXiv:2604.26841 and, with the same names, of Duo, UDLM, MDLM, SEDD and GIDD:
+matrices are (fan_out, fan_in), blocks apart. Ours are (fan_in, fan_out), all blocks stacked.
 """
 
 from __future__ import annotations
@@ -23,6 +22,7 @@ from am_theory.channel import Channel, LogLinear
 from models.errors import CheckpointError
 from models.networks.dit import N_FREQUENCIES, DiT, Shape
 from models.networks.dit_layers import SLOWEST
+from models.released.files.held import aligned, as_weights
 from models.tokens import check_vocabulary
 
 EMBEDDING = "vocab_embed.embedding"
@@ -115,15 +115,15 @@ def from_named(
     """
     prefix, named, inv_freq = _parts(tensors)
     vocab_size, width, n_blocks, cond, _ = sizes = _sizes(named, prefix)
-    _check(named, wanted := list(places(*sizes)), prefix)
+    check_tensors(named, wanted := list(places(*sizes)), prefix)
     n_heads = _heads(inv_freq, n_heads, width, prefix)
     try:
         Shape(width, n_blocks, n_heads, cond)
         check_vocabulary(vocab_size)
         # The smallest network of these settings; all of its arrays are then replaced.
         smallest = Shape(2 * n_heads, 1, n_heads, 1)
-        key, sizes_of = jax.random.key(0), (2, smallest, seq_len, schedule, 0.0)
-        blank = DiT(key, *sizes_of, channel, timed, wide)
+        told = seq_len, schedule, 0.0, channel, timed, wide
+        blank = DiT(jax.random.key(0), 2, smallest, *told)
     except ValueError as error:
         raise CheckpointError(f"the tensors make no network: {error}") from error
     fields: dict[str, list[Place]] = {}
@@ -141,7 +141,7 @@ def from_named(
 def check_layout(tensors: Mapping[str, Any]) -> None:
     """Raise CheckpointError, as `from_named`, for tensors that make no network."""
     prefix, named, _ = _parts(tensors)
-    _check(named, list(places(*_sizes(named, prefix))), prefix)
+    check_tensors(named, list(places(*_sizes(named, prefix))), prefix)
 
 
 def _parts(tensors: Mapping[str, Any]) -> tuple[str, dict[str, Any], Any]:
@@ -151,8 +151,7 @@ def _parts(tensors: Mapping[str, Any]) -> tuple[str, dict[str, Any], Any]:
         name.removeprefix(prefix): a if hasattr(a, "__array__") else np.asarray(a)
         for name, a in tensors.items()
     }
-    inv_freq = _frequencies(named, prefix)
-    return prefix, named, inv_freq
+    return prefix, named, _frequencies(named, prefix)
 
 
 def to_named(model: DiT, prefix: str = "backbone.", buffers: bool = False) -> dict[str, Any]:
@@ -160,15 +159,14 @@ def to_named(model: DiT, prefix: str = "backbone.", buffers: bool = False) -> di
 
     With `buffers` the rotary frequencies are among them, from which the number of heads follows.
     """
-    (vocab_size, width), (cond, _) = model.embedding.shape, model.time_out.weight.shape
-    classes = 0 if model.labels is None else model.labels.shape[0]
-    sizes = vocab_size, width, model.blocks.norm1.shape[0], cond, classes
+    shape, classes = model.shape, 0 if model.labels is None else model.labels.shape[0]
+    sizes = model.embedding.shape[0], shape.width, shape.n_blocks, shape.cond_dim, classes
     named = {}
     for name, _, field, block, transposed in places(*sizes):
         array = np.asarray(attrgetter(field)(model))[... if block is None else block]
         named[prefix + name] = np.ascontiguousarray(array.T) if transposed else array
     if buffers:
-        named[prefix + INV_FREQ] = _rates(width // model.n_heads).astype(np.float32)
+        named[prefix + INV_FREQ] = _rates(shape.width // model.n_heads).astype(np.float32)
     return named
 
 
@@ -195,11 +193,8 @@ def _rates(head_dim: int) -> NDArray[np.float64]:
 def _frequencies(named: dict[str, Any], prefix: str) -> Any:
     """The rotary frequencies of a head, from the buffer that has them or GIDD's cosines of them;
     buffers are taken out of `named`."""
-    bias = named.pop(BIAS, None)
-    if bias is not None and np.any(np.asarray(bias) != 0):
-        raise CheckpointError(
-            f"tensor `{prefix}{BIAS}` is not 0, which this network has no use for."
-        )
+    if np.any(np.asarray(named.pop(BIAS, 0)) != 0):
+        raise CheckpointError(f"tensor `{prefix}{BIAS}` is not 0; this network has no use for it.")
     cos, sin = (named.pop(name, None) for name in CACHED)
     if cos is None:
         return named.pop(INV_FREQ, None)
@@ -213,8 +208,7 @@ def _frequencies(named: dict[str, Any], prefix: str) -> Any:
 
 
 def _prefix(tensors: Iterable[str]) -> str:
-    found = [name.removesuffix(EMBEDDING) for name in tensors if name.endswith(EMBEDDING)]
-    if not found:
+    if not (found := [n.removesuffix(EMBEDDING) for n in tensors if n.endswith(EMBEDDING)]):
         raise CheckpointError(f"tensor `backbone.{EMBEDDING}` is missing.")
     return min(found, key=len)  # a second network, such as a teacher's, is then reported as extra
 
@@ -235,7 +229,8 @@ def _sizes(named: Mapping[str, Any], prefix: str) -> tuple[int, int, int, int, i
     return vocab_size, width, n_blocks, cond, shape(LABELS)[0] if LABELS in named else 0
 
 
-def _check(named: Mapping[str, Any], wanted: list[Place], prefix: str) -> None:
+def check_tensors(named: Mapping[str, Any], wanted: list[Place], prefix: str) -> None:
+    """Raise CheckpointError for what is missing, misshapen, not floating or not wanted."""
     shapes = {place.name: place.shape for place in wanted}
     problems = [f"tensor `{prefix}{name}` is missing." for name in shapes if name not in named]
     for name, array in named.items():
@@ -281,8 +276,8 @@ def _kept(field: str, ids: Ids | None) -> NDArray[np.integer] | None:
     """The rows of a tensor that a field takes, None for all."""
     if ids is None or field not in BY_ID:
         return None
-    masks = [] if ids.mask is None or field != "embedding" else [ids.mask]
-    return np.concatenate([ids.values, np.array(masks, dtype=ids.values.dtype)])
+    last = ids.values[:0] if ids.mask is None or field != "embedding" else [ids.mask]
+    return np.append(ids.values, last).astype(ids.values.dtype)
 
 
 def _weights(
@@ -302,22 +297,3 @@ def _weights(
         filled[k if lead else ...] = array.T if place.transposed else array
         del array
     return as_weights(filled)
-
-
-def aligned(shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
-    """An empty array that JAX takes over: its memory begins at a multiple of 64."""
-    size = math.prod(shape) * dtype.itemsize
-    memory = np.empty(size + 64, np.uint8)
-    start = -memory.ctypes.data % 64
-    return memory[start : start + size].view(dtype).reshape(shape)
-
-
-def as_weights(array: NDArray[Any]) -> jax.Array:
-    """A JAX array of the same type, which on a processor may take the memory of this one over;
-    ValueError where JAX would round it."""
-    weights = jax.device_put(array, may_alias=True)
-    if weights.dtype != array.dtype:
-        raise ValueError(
-            f"{array.dtype} weights need `jax.enable_x64(True)`; or give dtype=np.float32."
-        )
-    return weights

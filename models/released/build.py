@@ -15,6 +15,7 @@ from models.networks.dit import DiT
 from models.released.authors_layout import EMBEDDING, Ids, from_named
 from models.released.converted import Converted, Reading
 from models.released.record import SCHEDULES, Record
+from models.released.stated import Compute
 
 CLOCK = 1e-4  # GIDD's clock runs in [1e-4, 1 - 1e-4]
 
@@ -26,7 +27,7 @@ class Form:
     n_heads: int | None = None
     seq_len: int | None = None
     dtype: Any = None
-    compute: str | None = None
+    compute: Compute | None = None
 
 
 def rows_of(named: Mapping[str, Any]) -> int:

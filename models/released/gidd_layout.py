@@ -11,7 +11,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 
@@ -19,9 +19,10 @@ from am_theory.channel import Absorbing, Channel, LogLinear, ScheduleDomainError
 from models.errors import CheckpointError
 from models.networks.dit_layers import SLOWEST
 from models.networks.gidd import CAP, EPSILON, Gidd, GiddBlock
-from models.released.authors_layout import Place, _check
+from models.released.authors_layout import Place, check_tensors
 from models.released.converted import Converted, Reading
 from models.released.files.safe_tensors import read_all
+from models.released.stated import Compute
 
 MASK_ID = 3  # of the tokenizer; no field of the config says it
 PURE = 1000.0  # a shift from which one kind of noise is so rare that it never comes
@@ -106,7 +107,7 @@ def open_gidd(
     config: Mapping[str, Any],
     tensors: Mapping[str, Any],
     seq_len: int | None = None,
-    compute: Literal["float32", "bfloat16"] = "float32",
+    compute: Compute = "float32",
 ) -> Converted:
     """The denoiser of a config.json and its tensors, its law `loo`.
 
@@ -141,7 +142,7 @@ def open_gidd(
                 f"config.json says `{name}` = {stated[name]!r}, and the tensors say {size}."
             )
     wanted = list(places(sizes, prefix))
-    _check(tensors, wanted, "")
+    check_tensors(tensors, wanted, "")
     reading = Reading("loo", _noise(fields, sizes.vocab_size - 1), MASK_ID)
     schedule, longest = _schedule(fields), int(_number(fields, "max_position_embeddings"))
     if seq_len is not None and not 0 < seq_len <= longest:

@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
 import jax
 import numpy as np
@@ -32,19 +32,16 @@ from models.released.authors_layout import to_named as to_named
 from models.released.build import Form, build, rows_of
 from models.released.checkpoint import load_model
 from models.released.families import recognize
-from models.released.files.folder import CONFIG, weights_of
-from models.released.files.pickle_reader import read_checkpoint
+from models.released.files.folder import CONFIG
 from models.released.files.safe_tensors import open_tensors
-from models.released.files.settings import NOTHING, Settings, of_file, of_tree
+from models.released.files.settings import NOTHING, Settings
 from models.released.files.torch_archive import open_file
-from models.released.files.torch_tensors import check_reading
-from models.released.files.what import torch_kind, wrong_kind
+from models.released.files.what import wrong_kind
+from models.released.gidd_layout import MASK_ID, open_gidd
 from models.released.record import Record, Said, agreed, complete
-from models.released.state import states_of, tensors_iv, unwrapped
+from models.released.source import Source, Weights, of_folder, of_torch
+from models.released.state import unwrapped
 from models.released.stated import UNSTATED, Compute, Stated
-
-Weights = Literal["ema", "raw"]
-DETAILS = ("epoch", "global_step", "pytorch-lightning_version", "step")
 
 
 @dataclass(frozen=True)
@@ -64,16 +61,6 @@ class Released:
     weights: str
     source_kind: str
     details: Mapping[str, Any]
-
-
-class Source(NamedTuple):
-    """Tensors by name, unread, and what the file says of them."""
-
-    named: Mapping[str, Any]
-    settings: Settings
-    weights: str
-    kind: str
-    details: dict[str, Any]
 
 
 def open_released(
@@ -124,7 +111,7 @@ def open_released(
         run = file / "model"  # of models.training
         if run.with_suffix(".json").is_file() and not (file / CONFIG).exists():
             return _ours(run, form, stated)
-        return _opened(file, _folder(file, weights), form, stated)
+        return _opened(file, of_folder(file, weights), form, stated)
     if not file.exists():
         if Path(f"{file}.json").exists():
             return _ours(file, form, stated)
@@ -140,10 +127,10 @@ def open_released(
     header = int.from_bytes(start[:8], "little")  # where the file is of safetensors
     if not (start[8:9] == b"{" and header + 8 <= size):
         if start[:4] in (b"PK\x03\x04", b"PK\x05\x06"):
-            return _opened(file, _torch(file, weights, NOTHING), form, stated)
+            return _opened(file, of_torch(file, weights, NOTHING), form, stated)
         if start[:1] == b"{":
             if file.name.endswith(".index.json"):
-                return _opened(file.parent, _folder(file.parent, weights), form, stated)
+                return _opened(file.parent, of_folder(file.parent, weights), form, stated)
             return _ours(file.with_suffix(""), form, stated)
         raise CheckpointError(wrong_kind(file, start, size))
     named = open_tensors(file)
@@ -157,6 +144,8 @@ def open_released(
 def _opened(file: Path, source: Source, form: Form, stated: Stated) -> Released:
     """The network of these tensors, read as its settings and the caller say."""
     settings = source.settings
+    if settings.text("model_type") == "gidd":
+        return _gidd(file, source, form, stated)
     record = recognize(file, settings, rows_of(source.named))
     if record.time.value is None and any(name.endswith(CACHED) for name in source.named):
         record = replace(record, time=Said("t", "the buffers of GIDD's code"))
@@ -183,6 +172,29 @@ def _opened(file: Path, source: Source, form: Form, stated: Stated) -> Released:
     _check_sizes(file, settings, model, rows_of(source.named))
     values = Said(model.vocab_size, record.vocab_size.where)
     record = replace(record, vocab_size=values)
+    return Released(model, record, source.weights, source.kind, source.details)
+
+
+def _gidd(file: Path, source: Source, form: Form, stated: Stated) -> Released:
+    """A network of the second GIDD, which has a trunk of its own."""
+    try:
+        model = open_gidd(
+            source.settings.tree, source.named, form.seq_len, form.compute or "float32"
+        )
+    except CheckpointError as error:
+        raise _named_after(file, error) from error
+    said = source.settings.named("model_type")
+    record = Record(
+        "gidd",
+        channel=Said(type(model.channel).__name__.lower(), source.settings.named("noise_type")),
+        law=Said("loo", said),
+        schedule=Said("alpha linear between two log signal-to-noise ratios", said),
+        time=Said("nothing", said),
+        training=Said("evidence bound, reweighted by level", said),
+        mask_id=Said(MASK_ID, "the family's tokenizer"),
+        vocab_size=Said(model.vocab_size, said),
+    )
+    record = agreed(file, record, stated)
     return Released(model, record, source.weights, source.kind, source.details)
 
 
@@ -226,47 +238,6 @@ def _our_record(model: Any, where: str) -> Record:
         mask_id=Said(noise.mask_id, where),
         vocab_size=Said(noise.vocab_size, where),
     )
-
-
-def _folder(folder: Path, weights: Weights) -> Source:
-    config = folder / CONFIG
-    settings = of_file(config) if config.exists() else NOTHING
-    found = weights_of(folder)
-    if found.tensors is None:
-        return _torch(found.file, weights, settings)._replace(kind="folder")
-    note = {"note": f"{found.file.name} has one kind of weights."}
-    named = unwrapped(folder, found.tensors)
-    return Source(named, settings, "sole", "folder", note)
-
-
-def _torch(file: Path, weights: Weights, settings: Settings) -> Source:
-    torch_kind(file)
-    tree = read_checkpoint(file)
-    states = states_of(file, tree)
-    whole = tree if isinstance(tree, dict) else {}
-    bare = not any(isinstance(value, dict) for value in whole.values())
-    if settings is NOTHING:
-        kept = {name: whole.get(name) for name in ("hyper_parameters", "config", "cfg", "args")}
-        inner = kept["hyper_parameters"] or kept["config"] or kept["cfg"] or kept["args"]
-        settings = of_tree(inner, file.name)
-    details = {
-        name: whole[name] for name in DETAILS if isinstance(whole.get(name), int | float | str)
-    }
-    average, raw = states.average, states.raw
-    if weights == "ema" and average is not None:
-        state, kind = average, "ema"
-        details |= {} if states.decay is None else {"ema_decay": states.decay}
-    elif raw is not None:
-        state, kind = raw, "sole" if bare else "raw"
-        if average is None and (bare or weights == "ema"):
-            details["note"] = f"{file.name} has no moving average, only one kind of weights."
-    else:
-        assert average is not None
-        state, kind = average, "ema"
-        details["note"] = f"{file.name} has a moving average alone, not the weights of a step."
-    named = tensors_iv(file, state)
-    check_reading(named)
-    return Source(named, settings, kind, "torch state dict" if bare else "lightning", details)
 
 
 def _check_sizes(file: Path, settings: Settings, model: Any, rows: int) -> None:

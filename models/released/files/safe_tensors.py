@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
 from models.errors import CheckpointError
-from models.released.authors_layout import aligned, as_weights
+from models.released.files.held import aligned, as_weights
 from models.released.files.torch_archive import PIECE, open_file
 
 # Names of number types in the format.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +24,15 @@ PLAIN = (bool, int, float, str, type(None))
 
 @dataclass(frozen=True)
 class Settings:
-    """Dotted names with plain values, and where they were read: "config.json", or such.
+    """Dotted names with plain values, where they were read: "config.json", or such, and what they
+    were read from.
 
     A leading `config.` is dropped, so that `algo.name` is the same however it was saved.
     """
 
     where: str
     values: Mapping[str, Any]
+    tree: Mapping[str, Any] = field(default_factory=dict)
 
     def get(self, *names: str) -> Any:
         """The value of the first of these names that is set, else None."""
@@ -79,7 +81,7 @@ def of_file(file: Path) -> Settings:
         raise CheckpointError(f"{file} is no JSON that can be read.") from error
     if not isinstance(config, dict):
         raise CheckpointError(f"{file} holds no settings.")
-    return of_tree(config, file.name)
+    return replace(of_tree(config, file.name), tree=config)
 
 
 def plain_value(value: Any) -> Any:

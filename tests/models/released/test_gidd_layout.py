@@ -19,6 +19,8 @@ from models.denoiser import check_denoiser
 from models.errors import CheckpointError
 from models.released.files.safe_tensors import open_tensors
 from models.released.gidd_layout import BoundedLinear, Sizes, open_gidd, places
+from models.released.released import open_released
+from models.released.stated import Stated
 from tests import gidd_files
 from tests.helpers import ROOT, assert_close
 
@@ -283,3 +285,20 @@ def test_the_peak_of_memory(tmp_path):
     ratio = float(ran.stdout)
     print(f"{ratio:.2f} times the weights")
     assert 0.95 < ratio < 1.4  # below 1 something was not measured
+
+
+def test_a_folder_is_opened_as_all_others_are(tmp_path):
+    (tmp_path / "m").mkdir()
+    gidd_files.write(tmp_path / "m", CONFIG, TENSORS, shards=2)
+    shards = {file.name: open_tensors(file) for file in (tmp_path / "m").glob("*.safetensors")}
+    weight_map = {name: file for file, named in shards.items() for name in named}
+    index = tmp_path / "m" / "model.safetensors.index.json"
+    index.write_text(json.dumps({"weight_map": weight_map}))
+    found = open_released(tmp_path / "m")
+    assert found.record.channel.value == "uniform" and found.record.law.value == "loo"
+    assert found.record.mask_id.value == 3 and found.source_kind == "folder"
+    x_t = np.array([[0, 1, 2]])
+    ours = open_gidd(CONFIG, TENSORS).log_loo(x_t, 0.5)
+    np.testing.assert_array_equal(found.model.log_loo(x_t, 0.5), ours)
+    with pytest.raises(CheckpointError, match="says channel = uniform"):
+        open_released(tmp_path / "m", stated=Stated(channel="absorbing"))
