@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.memory_size import physical_memory
 from models.released.files.safe_tensors import open_tensors
 from models.tokens import token_dtype
 from simulations.data.corpora import CorpusError, file_refusals, in_short
 from simulations.data.packing import Items
+from simulations.data.unpacked import refuse_unpacked
 
 BLOCK = 1 << 24  # numbers checked at a time
 REMEDY = (
@@ -21,13 +21,13 @@ REMEDY = (
 )
 
 
-def array_items(path: Path, key: str | None, vocab_size: int) -> Items:
+def array_items(path: Path, kind: str, key: str | None, vocab_size: int) -> Items:
     """Rows of an array (n, L), or an array (N,) as one item, as tokens that were checked.
 
     Raises CorpusError, one sentence, for a file that is damaged or holds something else.
     """
     readers = {".npy": _npy, ".npz": _npz, ".safetensors": _safetensors}
-    array = readers[path.suffix](path, key)
+    array = readers[kind](path, key)
     if array.ndim not in (1, 2):
         raise CorpusError(
             f"{path} holds an array of shape {array.shape}; save sequences as (n, L), or a stream "
@@ -49,6 +49,11 @@ def checked_tokens(
     Floats that are whole numbers are taken for what they are. Raises CorpusError that names the
     first bad entry, in the words of `where`, counted from 0.
     """
+    if rows.dtype.names:
+        raise CorpusError(
+            f"{what} holds records of {', '.join(rows.dtype.names)[:200]}; save one field by "
+            f'`np.save("ids.npy", array[{rows.dtype.names[0][:40]!r}])`.'
+        )
     if rows.dtype.kind not in "uif":
         raise CorpusError(f"{what} holds values of type {rows.dtype}; save token ids, as integers.")
     flat = rows.reshape(-1)  # a view, but of an array in Fortran's order
@@ -83,6 +88,8 @@ def _npy(path: Path, key: str | None) -> NDArray[Any]:
     try:
         return np.asanyarray(np.lib.format.open_memmap(path, mode="r"))
     except Exception as error:  # a damaged header can fail anywhere in NumPy
+        if "Python objects" in str(error):
+            raise _pickled(path, "") from error
         raise _damaged(path, error) from error
 
 
@@ -102,6 +109,8 @@ def _npz(path: Path, key: str | None) -> NDArray[Any]:
     except CorpusError:
         raise
     except Exception as error:  # zip, its compression or the header: each has its own errors
+        if "Object arrays" in str(error):
+            raise _pickled(path, f"[{info.filename.removesuffix('.npy')!r}]") from error
         raise _damaged(path, error) from error
 
 
@@ -118,11 +127,7 @@ def _check_header(path: Path, member: Any, size: int) -> None:
     n_bytes = int(np.prod(shape, dtype=object)) * dtype.itemsize
     if n_bytes > size or min(shape, default=0) < 0:
         raise CorpusError(f"{path} is damaged: its array has fewer bytes than its header says.")
-    if n_bytes > physical_memory():
-        raise CorpusError(
-            f"{path} holds an array of {n_bytes / 2**30:.1f} GiB, more than the memory; save it as "
-            ".npy, which is mapped."
-        )
+    refuse_unpacked(path, n_bytes, "save it as .npy, which is mapped")
 
 
 def _safetensors(path: Path, key: str | None) -> NDArray[Any]:
@@ -140,6 +145,15 @@ def _chosen(path: Path, names: list[str], key: str | None) -> str:
     if key is not None and key not in names:
         raise CorpusError(f"{path} holds no array `{key}`; it has {shown}.")
     return names[0] if key is None else key
+
+
+def _pickled(path: Path, part: str) -> CorpusError:
+    rows = f"np.load({path.name!r}, allow_pickle=True){part}"
+    line = f'open("ids.jsonl", "w").writelines(f"{{list(map(int, r))}}\\n" for r in {rows})'
+    return CorpusError(
+        f"{path} holds Python objects, such as rows of different lengths; these are pickled and "
+        f"never read. Save a list a line by `{line}`."
+    )
 
 
 def _damaged(path: Path, error: Exception) -> CorpusError:

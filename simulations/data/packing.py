@@ -24,11 +24,14 @@ CHOICES = (
 
 class Items(NamedTuple):
     """Tokens of all items, one item after the other, how many each has, and how many items came
-    already cut to the length of a sequence."""
+    already cut to the length of a sequence; of text how it was read, in words, and the share of it
+    that its vocabulary does not know."""
 
     tokens: NDArray[np.integer]
     lengths: NDArray[np.int64]
     n_cut: int = 0
+    read_as: str = ""
+    unknown: float = 0.0
 
 
 class Packed(NamedTuple):
@@ -106,7 +109,7 @@ def pack_items(items: Items, seq_len: int | None, packing: Packing) -> Packed:
 
 
 def _exact(items: Items, seq_len: int | None) -> Packed:
-    tokens, lengths, _ = items
+    tokens, lengths = items[:2]
     wanted = int(lengths[0]) if seq_len is None else seq_len
     wrong = lengths != wanted
     if wrong.any():
@@ -141,7 +144,7 @@ def _cut(items: Items, seq_len: int, packing: Packing) -> Packed:
 
 def _fill(rows: NDArray[np.integer], items: Items, kept: NDArray[np.bool_]) -> None:
     """Put the first tokens of the items that are kept into rows, as many as there is room for."""
-    tokens, lengths, _ = items
+    tokens, lengths = items[:2]
     starts = (np.cumsum(lengths) - lengths)[kept]
     for row, start, length in zip(rows, starts, lengths[kept], strict=True):
         head = tokens[start : start + min(length, len(row))]
@@ -157,16 +160,17 @@ def _pad(items: Items, seq_len: int, packing: Packing) -> Packed:
     n_dropped = len(lengths) - len(rows)
     n_cut = int((lengths > seq_len).sum()) + items.n_cut
     n_padded = int(((lengths > 0) & (lengths < seq_len)).sum())
+    filled = 1 - np.minimum(lengths[kept], seq_len).mean() / seq_len
     sentence = (
         f"of {len(lengths)} items, {n_padded} shorter ones were filled up with token "
-        f"{packing.pad_token}, {n_cut} longer ones cut after {seq_len} tokens and {n_dropped} "
-        "empty ones dropped"
+        f"{packing.pad_token}, {filled:.2%} of all tokens, {n_cut} longer ones cut after {seq_len} "
+        f"tokens and {n_dropped} empty ones dropped"
     )
     return Packed(rows, sentence, n_dropped, n_cut, n_padded)
 
 
 def _wrap(items: Items, seq_len: int, packing: Packing) -> Packed:
-    tokens, lengths, _ = items
+    tokens, lengths = items[:2]
     said = f"{len(lengths)} items were joined"
     if packing.separator is not None:
         kind = np.promote_types(tokens.dtype, np.min_scalar_type(packing.separator))

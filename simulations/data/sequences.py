@@ -1,11 +1,15 @@
 """Token sequences that a network is probed with, from any file: what was read and what was done.
 
     .npy .npz .safetensors   token ids (n, L), or one stream (N,)
+    .bin                     one stream, with the header of llm.c or of a type that is said
+    .arrow .parquet          a column of lists of ids, of ids or of texts; also folders of them
     .jsonl                   a list of ids a line, or a text a line
+    .json                    the same, or one array of such items
     .txt                     a text a line, by a vocabulary or a tokenizer
 
-Nothing in these files is executed. `read_sequences` gives the sequences with the sentence on how
-they were packed; `overlap` counts those that a second file shares.
+The last three may be packed (.jsonl.gz). Nothing in these files is executed. `read_sequences` gives
+the sequences with the sentence on how they were packed; `overlap` counts those that a second file
+shares.
 """
 
 from __future__ import annotations
@@ -24,12 +28,16 @@ from models.exact.mapped import check_file
 from models.released.files.safe_tensors import sha256_of
 from models.tokens import check_vocabulary, token_dtype
 from simulations.data.arrays import array_items
-from simulations.data.codec import Codec, ids_as_text, tokenizer_codec, vocabulary_codec
+from simulations.data.codec import Codec, ids_as_text
 from simulations.data.corpora import CorpusError, file_refusals
-from simulations.data.packing import Pack, Packing, pack_items
+from simulations.data.kinds import ARRAYS, TABLES, kind_of, refuse_pointer
+from simulations.data.packing import Items, Pack, Packing, pack_items
+from simulations.data.raw import RawType, raw_items
+from simulations.data.tables import table_files, table_items
 from simulations.data.text import json_items, text_items
+from simulations.data.tokenizer import tokenizer_codec
+from simulations.data.vocabulary import vocabulary_codec
 
-ARRAYS = (".npy", ".npz", ".safetensors")
 MAPPED = 1 << 28  # bytes from which an array stays in its file
 ROWS = 1 << 16  # sequences hashed at a time
 
@@ -40,10 +48,11 @@ class Sequences:
 
     tokens: (n, L) in the smallest unsigned type; of a .npy file from 256 MiB on, a read-only map of
         the file in its own type.
-    packing: how the items of the file became sequences, in a sentence.
-    source, sha256: the file and its checksum.
+    packing: how the items of the file became sequences, and how text was read, in a sentence.
+    source, sha256: the file and its checksum; of a folder, that of its files' checksums in order.
     decode: one sequence (L,) as text; without a vocabulary, its ids.
     n_read, n_dropped, n_cut, n_padded: items of the file, and what happened to them.
+    unknown: share of the text that its vocabulary does not know; 0 for ids.
     """
 
     tokens: NDArray[np.integer]
@@ -55,6 +64,7 @@ class Sequences:
     n_dropped: int
     n_cut: int
     n_padded: int
+    unknown: float = 0.0
 
     @cached_property
     def n_distinct(self) -> int:
@@ -77,20 +87,24 @@ def read_sequences(
     separator: int | None = None,
     frame: tuple[int, int] | None = None,
     key: str | None = None,
+    dtype: RawType | None = None,
 ) -> Sequences:
     """Read the token sequences of a file.
 
     Parameters
     ----------
-    path : a file of the kinds above, told apart by its ending.
+    path : a file of the kinds above, told apart by its ending, or a folder of Arrow or Parquet
+        files (extra `arrow`), such as `save_to_disk` of the library datasets writes.
     seq_len, vocab_size : L and V of the network; None for a length that all items share.
-    tokenizer : a `tokenizer.json` (extra `text`); vocab : a JSON map from tokens to ids, or list
-        of tokens (see `codec.vocabulary_codec`). Text needs one; with ids it only decodes.
+    tokenizer : a `tokenizer.json` or a folder with one (extra `text`); vocab : a JSON map from
+        tokens to ids, or list of tokens (see `vocabulary.vocabulary_codec`). Text needs one; with
+        ids it only decodes. Text of which more than a tenth is unknown to it is refused.
     pack, pad_token, separator, frame : see `packing.Packing`. Wrapped with separator [SEP]
         and frame ([CLS], [SEP]), LM1B comes out as in Duo's code but for remainders, which that
         drops after every 1000 texts.
-    key : name of the array in .npz and .safetensors, or of the field in .jsonl; may be left out
-        where there is one.
+    key : name of the array in .npz and .safetensors, of the column in .arrow and .parquet, or of
+        the field in .jsonl and .json; may be left out where there is one.
+    dtype : type of the numbers in a .bin, which says nothing of it where it has no header.
 
     Raises CorpusError, one sentence, for a file that cannot be read, is damaged, holds other things
     than tokens of this vocabulary, or does not fit `seq_len` under `pack`; ValueError for a bad
@@ -101,37 +115,43 @@ def read_sequences(
     file, vocab_size = Path(path), check_vocabulary(vocab_size)
     packing = Packing(pack, pad_token, separator, frame)
     packing.check(seq_len, vocab_size)
-    if file.suffix not in (*ARRAYS, ".jsonl", ".txt"):
-        raise CorpusError(
-            f"{file} is of no known kind; there are {', '.join(ARRAYS)}, .jsonl and .txt."
-        )
+    kind, packed = (".parquet", False) if file.is_dir() else kind_of(file)
+    if dtype is not None and kind != ".bin":
+        raise CorpusError(f"`dtype` is for .bin, whose numbers have no other type; {file} is none.")
+    files = table_files(file) if file.is_dir() else [file]
     with file_refusals():
-        sha256 = sha256_of(file)
+        checksums = [sha256_of(part) for part in files]
+    refuse_pointer(files[0])
     codec = _codec(tokenizer, vocab, vocab_size, packing, seq_len)
-    if file.suffix in ARRAYS:
-        items = array_items(file, key, vocab_size)
-    elif file.suffix == ".jsonl":
-        items = json_items(file, codec, key, vocab_size)
-    elif codec is None:
-        raise CorpusError(f"{file} holds text; give `tokenizer` or `vocab` to read it.")
+    if kind in ARRAYS:
+        items = array_items(file, kind, key, vocab_size)
+    elif kind in TABLES:
+        items = table_items(file, files, key, codec, vocab_size)
+    elif kind in (".jsonl", ".json"):
+        items = json_items(file, codec, key, vocab_size, packed, kind == ".json")
     elif key is not None:
         raise CorpusError(f"{file} has no named parts; leave `key` out ({key!r}).")
+    elif kind == ".bin":
+        items = raw_items(file, dtype, vocab_size)
+    elif codec is None:
+        raise CorpusError(f"{file} holds text; give `tokenizer` or `vocab` to read it.")
     else:
-        items = text_items(file, codec, packing, vocab_size)
+        items = text_items(file, codec, packing, vocab_size, packed)
     try:
-        packed = pack_items(items, seq_len, packing)
+        done = pack_items(items, seq_len, packing)
     except CorpusError as error:
         raise CorpusError(f"{file}: {error}") from error
     return Sequences(
-        tokens=_held(packed.tokens, vocab_size),
-        packing=_sentence(packed.sentence, file, codec),
+        tokens=_held(done.tokens, vocab_size),
+        packing=_sentence(done.sentence, items),
         source=file,
-        sha256=sha256,
+        sha256=checksums[0] if file.is_file() else _of_all(checksums),
         decode=ids_as_text if codec is None else codec.decode,
         n_read=len(items.lengths),
-        n_dropped=packed.n_dropped,
-        n_cut=packed.n_cut,
-        n_padded=packed.n_padded,
+        n_dropped=done.n_dropped,
+        n_cut=done.n_cut,
+        n_padded=done.n_padded,
+        unknown=items.unknown,
     )
 
 
@@ -171,9 +191,13 @@ def _held(tokens: NDArray[np.integer], vocab_size: int) -> NDArray[np.integer]:
     return tokens if tokens.nbytes >= MAPPED else np.array(tokens, token_dtype(vocab_size))
 
 
-def _sentence(packed: str, file: Path, codec: Codec | None) -> str:
-    read = "" if codec is None or file.suffix in ARRAYS else f"; {codec.sentence}"
+def _sentence(packed: str, items: Items) -> str:
+    read = f"; {items.read_as}" if items.read_as else ""
     return f"{packed[0].upper()}{packed[1:]}{read}."
+
+
+def _of_all(checksums: list[str]) -> str:
+    return hashlib.sha256("\n".join(checksums).encode()).hexdigest()
 
 
 def _codec(

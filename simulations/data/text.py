@@ -1,83 +1,175 @@
-"""Lines of .txt and .jsonl as items: texts, which a codec reads, or lists of token ids."""
+"""Lines of .txt and .jsonl and items of .json as items: texts, which a codec reads, or lists of
+token ids; also packed by gzip."""
 
 from __future__ import annotations
 
+import gzip
 import json
-from collections.abc import Iterator
+import zlib
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from models.released.files.torch_archive import open_file
 from simulations.data.arrays import checked_tokens
-from simulations.data.codec import Codec, Ids
-from simulations.data.corpora import CorpusError, decoded, file_refusals
+from simulations.data.codec import Codec
+from simulations.data.corpora import CorpusError, decoded, file_refusals, in_short
 from simulations.data.packing import Items, Packing
+from simulations.data.unpacked import refuse_unpacked
 
 LINE = 1 << 24  # bytes of a line of JSON
+ARRAY = 1 << 26  # bytes of a JSON array, which is held as Python objects
 PLACE = "place {column}"  # of a bad token in a line
+MOST_UNKNOWN = 0.1  # share of a text that its vocabulary may not know
+
+# Where it stands, in words; what it is; line breaks left out before.
+Piece = tuple[str, Any, int]
 
 
-def text_items(path: Path, codec: Codec, packing: Packing, vocab_size: int) -> Items:
+def text_items(
+    path: Path, codec: Codec, packing: Packing, vocab_size: int, packed: bool = False
+) -> Items:
     """The lines of a UTF-8 text, each an item; empty ones are none.
 
     Wrapped without a separator, a line keeps its line break where the vocabulary has one, so that
     windows are cut from the text as it stands. Raises CorpusError with the line, or the byte of
     what is not UTF-8.
     """
-    breaks = codec.newline and packing.pack == "wrap" and packing.separator is None
-    found, cut = [], 0
-    for number, raw, start in _lines(path, codec.line_limit):
-        line = decoded(raw, f"{path}", start)
-        if "\x00" in line:
-            raise CorpusError(
-                f"{path} holds a zero byte in line {number}, so it is no text in UTF-8. Convert "
-                "it, for example with `iconv -t utf-8`."
-            )
-        line = line.replace("\r\n", "\n") if breaks else line.rstrip("\r\n")
-        if line:
-            ids, short = _encoded(path, number, codec, line)
-            found.append(checked_tokens(ids[None], vocab_size, f"{path}, line {number},", PLACE))
-            cut += short
-    return _joined(path, found, cut)
+    joined = packing.pack == "wrap" and packing.separator is None
+    breaks = codec.newline and joined
+
+    def pieces() -> Iterator[Piece]:
+        left_out = 0
+        for number, raw, start in _lines(path, codec.line_limit, packed):
+            line = decoded(raw, f"{path}", start)
+            if "\x00" in line:
+                raise CorpusError(
+                    f"{path} holds a zero byte in line {number}, so it is no text in UTF-8. "
+                    "Convert it, for example with `iconv -t utf-8`."
+                )
+            kept = line.replace("\r\n", "\n") if breaks else line.rstrip("\r\n")
+            left_out += joined and not breaks and line.endswith("\n")
+            if kept:
+                yield f"{path}, line {number},", kept, left_out
+                left_out = 0
+
+    return gathered(path, pieces(), codec, vocab_size)
 
 
-def json_items(path: Path, codec: Codec | None, key: str | None, vocab_size: int) -> Items:
-    """The lines of a .jsonl, each an item: a list of ids, or a text, which needs a codec.
+def json_items(
+    path: Path,
+    codec: Codec | None,
+    key: str | None,
+    vocab_size: int,
+    packed: bool = False,
+    array: bool = False,
+) -> Items:
+    """The lines of a .jsonl, each an item: a list of ids, or a text, which needs a codec; with
+    `array`, of a .json, the items of one JSON array where it is no file of lines.
 
     A line is the item itself or an object with it under `key`, which may be left out where the
-    object has one field. Raises CorpusError with the line.
+    object has one field. Raises CorpusError with the line or item.
     """
-    found, cut = [], 0
-    for number, raw, start in _lines(path, LINE):
-        line = decoded(raw, f"{path}", start)
-        if not line.strip():
-            continue
-        what = f"{path}, line {number},"
-        try:
-            value = json.loads(line)
-        except json.JSONDecodeError as error:
-            at = f"{error.msg} at character {error.pos}"
-            raise CorpusError(f"{what} is no JSON that can be read: {at}.") from error
-        except (ValueError, RecursionError) as error:
-            raise CorpusError(f"{what} is no JSON that can be read: {error}.") from error
-        value = _field(what, value, key)
-        short = False
+    values = _json_lines(path, packed)
+    if array and (found := _json_array(path, packed)) is not None:
+        values = ((f"{path}, item {number},", value) for number, value in enumerate(found, 1))
+    pieces = ((what, _field(what, value, key), 0) for what, value in values)
+    return gathered(path, pieces, codec, vocab_size)
+
+
+def gathered(path: Path, pieces: Iterable[Piece], codec: Codec | None, vocab_size: int) -> Items:
+    """Texts and lists of ids, one after the other, as the items of a file.
+
+    How texts were read is said with the share that the vocabulary does not know. Raises CorpusError
+    where that is more than a tenth: what is unknown is all one token, easy to restore and to
+    predict whatever the text was, so that every measure would be of it and not of the text.
+    """
+    found, cut, unknown, n, breaks = [], 0, 0, 0, 0
+    for what, value, left_out in pieces:
+        breaks += left_out
         if isinstance(value, str):
             if codec is None:
                 raise CorpusError(f"{what} holds text; give `tokenizer` or `vocab` to read it.")
-            ids, short = _encoded(path, number, codec, value)
+            try:
+                encoded = codec.encode(value)
+            except CorpusError as error:
+                raise CorpusError(f"{what.removesuffix(',')}: {error}") from error
+            ids, cut = encoded.ids, cut + encoded.cut
+            unknown, n, breaks = unknown + encoded.unknown, n + encoded.n, breaks + encoded.breaks
         elif isinstance(value, list) and set(map(type, value)) <= {int, float}:
             ids = _numbers(what, value, vocab_size)
         else:
+            remedy = ""
+            if isinstance(value, list) and path.suffix == ".jsonl":
+                remedy = "; a file that is one JSON array is named .json"
             raise CorpusError(
-                f"{what} must hold a list of token ids or a text; it has {_seen(value)}."
+                f"{what} must hold a list of token ids or a text; it has {_seen(value)}{remedy}."
             )
         found.append(checked_tokens(ids[None], vocab_size, what, PLACE) if ids.size else ids)
-        cut += short
-    return _joined(path, found, cut)
+    if not found:
+        raise CorpusError(f"{path} is empty: it has no line with text or tokens in it.")
+    lengths = np.array([len(ids) for ids in found], np.int64)
+    items = Items(np.concatenate(found), lengths, cut)
+    if codec is None or not n:
+        return items
+    share = unknown / n
+    said = f"{unknown} of {n} {codec.unknown} ({share:.2%}), {breaks} line breaks left out"
+    if share > MOST_UNKNOWN:
+        raise CorpusError(
+            f"{path}, {codec.sentence}, has {unknown} of {n} {codec.unknown}, {share:.0%}; more "
+            f"than {MOST_UNKNOWN:.0%} are refused, as what is unknown is all one token, easy to "
+            "restore whatever the text is. Take the network's own vocabulary, or give token ids, "
+            "as .npy, if it was trained on such text."
+        )
+    return items._replace(read_as=f"{codec.sentence}; {said}", unknown=share)
+
+
+def _json_lines(path: Path, packed: bool) -> Iterator[tuple[str, Any]]:
+    for number, raw, start in _lines(path, LINE, packed):
+        line = decoded(raw, f"{path}", start)
+        if line.strip():
+            what = f"{path}, line {number},"
+            yield what, _json(what, line)
+
+
+def _json(what: str, text: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        at = f"{error.msg} at character {error.pos}"
+        raise CorpusError(f"{what} is no JSON that can be read: {at}.") from error
+    except (ValueError, RecursionError) as error:
+        raise CorpusError(f"{what} is no JSON that can be read: {error}.") from error
+
+
+def _json_array(path: Path, packed: bool) -> list[Any] | None:
+    """The items of a file that is one JSON value; None for one of JSON lines, whose first line is
+    whole and not the last."""
+    lines = (raw for _, raw, _ in _lines(path, ARRAY, packed))
+    first = next((raw for raw in lines if raw.strip()), b"")
+    try:
+        json.loads(first)
+        alone = not any(raw.strip() for raw in lines)
+    except (ValueError, RecursionError):
+        alone = True
+    finally:
+        lines.close()
+    if not alone or not first:
+        return None
+    with _opened(path, packed) as file:
+        content = file.read(ARRAY + 1)
+    if len(content) > ARRAY:
+        raise CorpusError(
+            f"{path} is a JSON array of more than {ARRAY >> 20} MiB; write one list a line."
+        )
+    value = _json(f"{path}", decoded(content, f"{path}", encoding="utf-8-sig"))
+    if isinstance(value, list) and value and all(isinstance(v, (list, str, dict)) for v in value):
+        return value
+    return [value]
 
 
 def _field(what: str, value: Any, key: str | None) -> Any:
@@ -106,16 +198,22 @@ def _seen(value: Any) -> str:
     return f"{type(value).__name__} {json.dumps(value)[:60]}"
 
 
-def _encoded(path: Path, number: int, codec: Codec, text: str) -> tuple[Ids, bool]:
-    try:
-        return codec.encode(text)
-    except CorpusError as error:
-        raise CorpusError(f"{path}, line {number}: {error}") from error
-
-
-def _lines(path: Path, limit: int | None) -> Iterator[tuple[int, bytes, int]]:
-    """Number, bytes and first byte of each line."""
+@contextmanager
+def _opened(path: Path, packed: bool) -> Iterator[IO[bytes]]:
+    """The bytes of a file, unpacked as they are read."""
     with file_refusals(), open_file(path) as file:
+        try:
+            yield cast(IO[bytes], gzip.GzipFile(fileobj=file)) if packed else file
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            raise CorpusError(
+                f"{path} is damaged or not packed by gzip: {in_short(error).rstrip('.')}."
+            ) from error
+
+
+def _lines(path: Path, limit: int | None, packed: bool) -> Iterator[tuple[int, bytes, int]]:
+    """Number, bytes and first byte of each line."""
+    limit = LINE if packed and limit is None else limit
+    with _opened(path, packed) as file:
         start = 3 if file.read(3) == b"\xef\xbb\xbf" else 0  # a byte order mark
         file.seek(start)
         number = 0
@@ -128,10 +226,5 @@ def _lines(path: Path, limit: int | None) -> Iterator[tuple[int, bytes, int]]:
                 )
             yield number, raw, start
             start += len(raw)
-
-
-def _joined(path: Path, found: list[NDArray[Any]], cut: int) -> Items:
-    if not found:
-        raise CorpusError(f"{path} is empty: it has no line with text or tokens in it.")
-    lengths = np.array([len(ids) for ids in found], np.int64)
-    return Items(np.concatenate(found), lengths, cut)
+            if packed:
+                refuse_unpacked(path, start, "unpack it by gunzip and give what comes")

@@ -12,6 +12,7 @@ import numpy as np
 
 from simulations.data.codec import ids_as_text
 from simulations.data.packing import Pack
+from simulations.data.raw import RawType
 from simulations.data.sequences import Sequences, overlap, read_sequences
 
 _COUNT = re.compile(r"\d+")  # how many items a file has says nothing of how they were packed
@@ -22,13 +23,15 @@ class DataOptions:
     """How sequences are read from files.
 
     Args:
-        tokenizer: tokenizer.json for text, and to show ids as text.
+        tokenizer: tokenizer.json, or its folder, for text, and to show ids as text.
         vocab: JSON map from tokens to ids, or a list of tokens, in place of a tokenizer.
         pack: exact (every item has the length), cut, pad or wrap.
         pad_token: token that fills up shorter items, with pack pad.
         separator: token after each item, with pack wrap.
         frame: first and last token of every window, with pack wrap.
-        key: name of the array in .npz and .safetensors, or of the field in .jsonl.
+        key: name of the array in .npz and .safetensors, of the column in .arrow and .parquet, or
+            of the field in .jsonl and .json.
+        dtype: type of the numbers in a .bin without a header.
     """
 
     tokenizer: Path | None = None
@@ -38,6 +41,7 @@ class DataOptions:
     separator: int | None = None
     frame: tuple[int, int] | None = None
     key: str | None = None
+    dtype: RawType | None = None
 
 
 def read_both(
