@@ -12,9 +12,11 @@ import numpy as np
 
 from simulations.data.codec import ids_as_text
 from simulations.data.packing import Pack
+from simulations.data.padding import filled_ends
 from simulations.data.raw import RawType
 from simulations.data.sequences import Sequences, overlap, read_sequences
 
+UNKNOWN = 0.01  # share of unknown tokens from which a note says it
 _COUNT = re.compile(r"\d+")  # how many items a file has says nothing of how they were packed
 
 
@@ -109,6 +111,19 @@ def warnings_of(test: Sequences | None, train: Sequences | None, notes: str) -> 
         n = len(data.tokens)
         if data.n_distinct < n:
             found.append(f"Repeats among the {n} {name} sequences: {n - data.n_distinct}.")
+        filled = None if data.n_padded else filled_ends(data.tokens)
+        if filled:
+            found.append(
+                f"Token {filled.token} fills the {filled.end} of {filled.n_rows} of the {n} "
+                f"{name} sequences, {filled.share:.0%} of all tokens: where it is padding, which "
+                "is easy to restore, the numbers are of it. Leave such sequences out, or join "
+                "them by wrap."
+            )
+        if data.unknown > UNKNOWN:
+            found.append(
+                f"{data.unknown:.1%} of the {name} text is unknown to its vocabulary, and all one "
+                "token, which is easy to restore."
+            )
     if train is not None and test is not None:
         shared = overlap(train, test)
         if shared:
