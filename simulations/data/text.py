@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import zlib
+from array import array
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,7 +25,9 @@ from simulations.data.unpacked import refuse_unpacked
 
 LINE = 1 << 24  # bytes of a line of JSON
 ARRAY = 1 << 26  # bytes of a JSON array, which is held as Python objects
+UNPACK = "unpack it by gunzip and give what comes"
 PLACE = "place {column}"  # of a bad token in a line
+JOINED = 4096  # items put together at a time
 MOST_UNKNOWN = 0.1  # share of a text that its vocabulary may not know
 
 # Where it stands, in words; what it is; line breaks left out before.
@@ -66,16 +70,16 @@ def json_items(
     key: str | None,
     vocab_size: int,
     packed: bool = False,
-    array: bool = False,
+    one_value: bool = False,
 ) -> Items:
     """The lines of a .jsonl, each an item: a list of ids, or a text, which needs a codec; with
-    `array`, of a .json, the items of one JSON array where it is no file of lines.
+    `one_value`, of a .json, the items of one JSON array where it is no file of lines.
 
     A line is the item itself or an object with it under `key`, which may be left out where the
     object has one field. Raises CorpusError with the line or item.
     """
     values = _json_lines(path, packed)
-    if array and (found := _json_array(path, packed)) is not None:
+    if one_value and (found := _json_array(path, packed)) is not None:
         values = ((f"{path}, item {number},", value) for number, value in enumerate(found, 1))
     pieces = ((what, _field(what, value, key), 0) for what, value in values)
     return gathered(path, pieces, codec, vocab_size)
@@ -88,7 +92,8 @@ def gathered(path: Path, pieces: Iterable[Piece], codec: Codec | None, vocab_siz
     where that is more than a tenth: what is unknown is all one token, easy to restore and to
     predict whatever the text was, so that every measure would be of it and not of the text.
     """
-    found, cut, unknown, n, breaks = [], 0, 0, 0, 0
+    found: list[NDArray[Any]] = []
+    lengths, cut, unknown, n, breaks = array("q"), 0, 0, 0, 0
     for what, value, left_out in pieces:
         breaks += left_out
         if isinstance(value, str):
@@ -110,10 +115,12 @@ def gathered(path: Path, pieces: Iterable[Piece], codec: Codec | None, vocab_siz
                 f"{what} must hold a list of token ids or a text; it has {_seen(value)}{remedy}."
             )
         found.append(checked_tokens(ids[None], vocab_size, what, PLACE) if ids.size else ids)
+        lengths.append(len(ids))
+        if len(lengths) % JOINED == 0:  # an array of its own takes far more than a short line
+            found[-JOINED:] = [np.concatenate(found[-JOINED:])]
     if not found:
         raise CorpusError(f"{path} is empty: it has no line with text or tokens in it.")
-    lengths = np.array([len(ids) for ids in found], np.int64)
-    items = Items(np.concatenate(found), lengths, cut)
+    items = Items(np.concatenate(found), np.array(lengths, np.int64), cut)
     if codec is None or not n:
         return items
     share = unknown / n
@@ -202,6 +209,10 @@ def _seen(value: Any) -> str:
 def _opened(path: Path, packed: bool) -> Iterator[IO[bytes]]:
     """The bytes of a file, unpacked as they are read."""
     with file_refusals(), open_file(path) as file:
+        if packed and file.read(2) == b"\x1f\x8b" and path.stat().st_size > 4:
+            file.seek(-4, os.SEEK_END)  # what gzip says, up to 4 GiB, of its last part
+            refuse_unpacked(path, int.from_bytes(file.read(4), "little"), UNPACK)
+        file.seek(0)
         try:
             yield cast(IO[bytes], gzip.GzipFile(fileobj=file)) if packed else file
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
@@ -227,4 +238,4 @@ def _lines(path: Path, limit: int | None, packed: bool) -> Iterator[tuple[int, b
             yield number, raw, start
             start += len(raw)
             if packed:
-                refuse_unpacked(path, start, "unpack it by gunzip and give what comes")
+                refuse_unpacked(path, start, UNPACK)
