@@ -172,3 +172,11 @@ def test_a_small_file_that_unpacks_to_much_is_refused(tmp_path, monkeypatch):
         read(tmp_path / "c.npz")
     (tmp_path / "d.jsonl.gz").write_bytes(gzip.compress(line * 1000))
     assert read(tmp_path / "d.jsonl.gz").tokens.shape == (1000, 4)
+
+
+@pytest.mark.parametrize("name", ["a.arrow", "a.parquet"])
+def test_without_pyarrow_the_line_to_type_is_said(name, tmp_path, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
+    (tmp_path / name).write_bytes(b"PAR1")
+    with pytest.raises(CorpusError, match=r"package pyarrow: pip install 'am-theory\[arrow\]'"):
+        read(tmp_path / name)
