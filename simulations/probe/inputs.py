@@ -16,6 +16,7 @@ from simulations.data.padding import filled_ends
 from simulations.data.raw import RawType
 from simulations.data.sequences import Sequences, overlap, read_sequences
 
+NAMELESS = (".npy", ".bin", ".txt")  # files of one thing, which has no name
 UNKNOWN = 0.01  # share of unknown tokens from which a note says it
 _COUNT = re.compile(r"\d+")  # how many items a file has says nothing of how they were packed
 
@@ -54,17 +55,34 @@ def read_both(
     options: DataOptions,
 ) -> tuple[Sequences, Sequences | None]:
     """Test and training sequences of one length. Raises CorpusError or ValueError, one sentence."""
-    settings: dict[str, Any] = {"seq_len": seq_len, "vocab_size": vocab_size, **vars(options)}
-    test = read_sequences(test_file, **settings)
-    if train_file is None:
+    settings: dict[str, Any] = vars(options) | {"seq_len": seq_len, "vocab_size": vocab_size}
+    files = [test_file] if train_file is None else [test_file, train_file]
+    test, *rest = (
+        read_sequences(file, **(settings | _own(options, file, files))) for file in files
+    )
+    if not rest:
         return test, None
-    train = read_sequences(train_file, **settings)
+    train = rest[0]
     if train.tokens.shape[1] != test.tokens.shape[1]:
         raise ValueError(
             f"{train.source} has sequences of {train.tokens.shape[1]} tokens and {test.source} of "
             f"{test.tokens.shape[1]}; give the length by --seq-len, and --pack."
         )
     return test, train
+
+
+def _own(options: DataOptions, file: Path, files: list[Path]) -> dict[str, Any]:
+    """`key` and `dtype` for a file of a kind that has them, where the kinds of files differ: what
+    fits none is left to be refused."""
+    kinds = {each: Path(f"{each}".lower().removesuffix(".gz")).suffix for each in files}
+    found: dict[str, Any] = {"key": options.key, "dtype": options.dtype}
+    for name, fitting in (
+        ("key", {each for each in files if kinds[each] not in NAMELESS}),
+        ("dtype", {each for each in files if kinds[each] == ".bin"}),
+    ):
+        if fitting and file not in fitting:
+            found[name] = None
+    return found
 
 
 def without_mask_id(data: Sequences, mask_id: int) -> Sequences:

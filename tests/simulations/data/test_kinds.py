@@ -13,6 +13,7 @@ from simulations.data import text as data_text
 from simulations.data import unpacked
 from simulations.data.corpora import CorpusError
 from simulations.data.sequences import read_sequences
+from simulations.probe.inputs import DataOptions, read_both
 
 V = 11
 ROWS = [[1, 2, 3, 4], [0, 10, 0, 9], [5, 5, 5, 5]]
@@ -180,3 +181,21 @@ def test_without_pyarrow_the_line_to_type_is_said(name, tmp_path, monkeypatch):
     (tmp_path / name).write_bytes(b"PAR1")
     with pytest.raises(CorpusError, match=r"package pyarrow: pip install 'am-theory\[arrow\]'"):
         read(tmp_path / name)
+
+
+def test_two_files_of_other_kinds_share_their_options(tmp_path):
+    np.save(tmp_path / "a.npy", ROWS)
+    STREAM.astype("<u2").tofile(tmp_path / "a.bin")
+    (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, OBJECTS)))
+    options = DataOptions(key="input_ids", dtype="uint16", pack="wrap")
+    for names in ("a.bin", "a.jsonl"), ("a.jsonl", "a.bin"):
+        found = read_both(*(tmp_path / name for name in names), 4, V, options)
+        assert [data.tokens.tolist() for data in found] == [ROWS, ROWS]
+    found = read_both(
+        tmp_path / "a.npy", tmp_path / "a.bin", 4, V, DataOptions(dtype="uint16", pack="wrap")
+    )
+    assert [data.tokens.tolist() for data in found] == [ROWS, ROWS]
+    with pytest.raises(CorpusError, match="`dtype` is for"):  # of no use to either
+        read_both(tmp_path / "a.npy", tmp_path / "a.jsonl", 4, V, options)
+    with pytest.raises(CorpusError, match="one array without a name"):
+        read_both(tmp_path / "a.npy", None, 4, V, DataOptions(key="input_ids"))
