@@ -42,7 +42,8 @@ class Arguments:
     Args:
         checkpoint: file or folder of a released or own network, or a name of the hub.
         denoiser: a model of your own in place of a checkpoint, as module:function.
-        test: held-out sequences: .npy, .npz, .safetensors, .jsonl or .txt.
+        test: held-out sequences: .npy, .npz, .safetensors, .bin, .arrow, .parquet, .jsonl, .json
+            or .txt, or a folder of Arrow or Parquet files.
         train: training sequences, where they are known.
         weights: ema or raw; default ema, and raw by the paper's protocol.
         compute: float32 or bfloat16, for weights of 16 bits.
