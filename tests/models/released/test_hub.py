@@ -23,6 +23,7 @@ from models.released.released import to_named
 from tests import torch_files
 from tests.helpers import open_stated as open_released
 from tests.models.released.test_released import assert_same, random_model
+from tests.models.released.test_state import shards
 
 COMMIT, OTHER = "a1" * 20, "b2" * 20
 
@@ -105,6 +106,27 @@ def test_a_folder_of_the_hub_is_two_files_of_one_commit(revision, stand_in):
     assert found.details["commit"] == COMMIT
     wanted = [("config.json", revision), ("model.safetensors", COMMIT)]
     assert stand_in.asked == [("owner/name", *rest) for rest in wanted]
+
+
+def test_folders_of_the_hub_in_shards_and_in_bin_files(stand_in):
+    model = random_model()
+    stand_in.root.rmdir()
+    shards(stand_in.root, model)
+    assert_same(open_released("owner/name@v1").model, model)
+    names = [name for _, name, _ in stand_in.asked]
+    assert names[:3] == ["config.json", "model.safetensors", "model.safetensors.index.json"]
+    assert len(names) == 6 and all(name.startswith("model-0000") for name in names[3:])
+    assert {revision for *_, revision in stand_in.asked[1:]} == {COMMIT}
+    index = stand_in.root / "model.safetensors.index.json"
+    index.write_text(json.dumps({"weight_map": {"a": "../../../secret.safetensors"}}))
+    with pytest.raises(CheckpointError, match="no .safetensors file of this folder"):
+        open_released("owner/name@v1")
+    index.unlink()
+    torch_files.write(stand_in.root / "pytorch_model.bin", to_named(model, buffers=True))
+    assert_same(open_released("owner/name@v1").model, model)
+    (stand_in.root / "pytorch_model.bin").unlink()
+    with pytest.raises(CheckpointError, match="has no `model.safetensors` at this revision"):
+        open_released("owner/name@v1")
 
 
 def test_one_file_of_the_hub(stand_in):
