@@ -119,13 +119,13 @@ def test_folders_of_the_hub_in_shards_and_in_bin_files(stand_in):
     assert {revision for *_, revision in stand_in.asked[1:]} == {COMMIT}
     index = stand_in.root / "model.safetensors.index.json"
     index.write_text(json.dumps({"weight_map": {"a": "../../../secret.safetensors"}}))
-    with pytest.raises(CheckpointError, match="no .safetensors file of this folder"):
+    with pytest.raises(CheckpointError, match=r"no \.safetensors file of this folder"):
         open_released("owner/name@v1")
     index.unlink()
     torch_files.write(stand_in.root / "pytorch_model.bin", to_named(model, buffers=True))
     assert_same(open_released("owner/name@v1").model, model)
     (stand_in.root / "pytorch_model.bin").unlink()
-    with pytest.raises(CheckpointError, match="has no `model.safetensors` at this revision"):
+    with pytest.raises(CheckpointError, match=r"has no `model\.safetensors` at this"):
         open_released("owner/name@v1")
 
 
