@@ -1,4 +1,4 @@
-"""The forward channel: tokens kept, redrawn or masked."""
+"""The forward channel: whose it is, what it leaves certain, tokens kept, redrawn or masked."""
 
 from __future__ import annotations
 
@@ -6,8 +6,34 @@ from typing import Any
 
 import numpy as np
 
-from am_theory.channel import Channel, Uniform
+from am_theory.channel import Channel, Uniform, channel_iv
 from models.tokens import Tokens, token_dtype
+
+
+def channel_of(denoiser: Any) -> Channel:
+    """The channel that a denoiser undoes: its attribute `channel`, uniform where it has none.
+
+    Raises ValueError where that has another number of values than the denoiser.
+    """
+    found: Channel = channel_iv(getattr(denoiser, "channel", None), int(denoiser.vocab_size))
+    return found
+
+
+def certain_where_visible(log_law: Any, x_t: Any, kind: Channel) -> Any:
+    """Laws (..., V) with the point mass on x_t wherever the channel leaves no doubt: at visible
+    tokens of one that does not redraw. Those rows of `log_loo` are a convention, no leave-one-out
+    law: that takes a pass with the site masked."""
+    if kind.redraws:
+        return log_law
+    if isinstance(log_law, np.ndarray):  # visible rows alone, in place of passes over all
+        law, place = log_law.copy(), np.nonzero(x_t != kind.mask_id)
+        law[place] = -np.inf
+        law[(*place, x_t[place])] = 0.0
+        return law
+    xp = log_law.__array_namespace__()
+    own = xp.arange(log_law.shape[-1]) == x_t[..., None]
+    fact = xp.where(own, xp.zeros_like(log_law), -xp.inf)
+    return xp.where((x_t != kind.mask_id)[..., None], fact, log_law)
 
 
 def noise(rng: np.random.Generator, x_0: Tokens, alpha: Any, channel: int | Channel) -> Tokens:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 import textwrap
+import types
 from pathlib import Path
 
 import numpy as np
@@ -153,3 +154,45 @@ def test_a_network_of_flow_matching_gives_the_leave_one_out_law(exponent):
     x_t, t = rng.integers(V, size=(7, L)).astype(np.uint8), rng.uniform(0.01, 0.99, size=7)
     # beta, up to 6 nats, of a time that went through float32
     np.testing.assert_allclose(denoiser.log_loo(x_t, t), net.net.exact(x_t, t), atol=1e-4)
+
+
+class Wide:
+    """One law of a large vocabulary, computed in `kind` and handed over by `end`."""
+
+    vocab_size, seq_len, schedule = 30522, 4, channel.LogLinear()
+
+    def __init__(self, kind, end):
+        self.kind, self.end = kind, end
+        self.logits = 3 * torch.randn(30522, generator=torch.Generator().manual_seed(0))
+
+    def log_loo(self, x_t, t):
+        law = self.logits.to(self.kind).log_softmax(-1)
+        return self.end(law.expand(*np.shape(x_t), 30522))
+
+
+END = "end it with .detach().cpu().float().numpy()."
+WIDE = {
+    "tensors": (torch.float32, lambda law: law, END),
+    "tensors with a gradient": (torch.float32, lambda law: law.requires_grad_(), END),
+    "bfloat16": (torch.bfloat16, lambda law: law.float().numpy(), "digits of bfloat16 alone"),
+    "float16": (torch.float16, lambda law: law.numpy(), "numbers of type float16"),
+    "float32": (torch.float32, lambda law: law.detach().cpu().float().numpy(), None),
+}
+
+
+@pytest.mark.parametrize("what", WIDE)
+def test_what_a_tensor_becomes_is_said(what):
+    kind, end, message = WIDE[what]
+    problems = contract_problems(Wide(kind, end))
+    assert problems == [] if message is None else message in problems[0]
+
+
+def test_tokens_of_the_smallest_type_do_not_fit_an_embedding():
+    net = Net("loo")
+    raw = types.SimpleNamespace(vocab_size=V, seq_len=L, schedule=channel.LogLinear())
+    table = torch.nn.functional.embedding
+    raw.log_loo = lambda x_t, t: (
+        table(torch.as_tensor(x_t), net.table).log_softmax(-1).detach().numpy()
+    )
+    (problem,) = contract_problems(raw)
+    assert "begin it with x_t = np.int64(x_t)" in problem
