@@ -68,7 +68,11 @@ import inspect
 import traceback
 from typing import Any
 
-from models.denoiser import Denoiser, check_denoiser
+import numpy as np
+
+from models.contract.attributes import Refused, attributes_iv
+from models.contract.check import checked
+from models.denoiser import Denoiser, channel_of
 from models.errors import DenoiserContractError
 
 FORM = "it must be MODULE:FUNCTION, such as my_package.my_module:load (dots, and no .py)"
@@ -86,15 +90,28 @@ class AdapterError(ValueError):
 def load_denoiser(text: str) -> Denoiser:
     """The denoiser that `function()` of `module` returns, for `text` = "module:function".
 
+    As `made_denoiser`, and AdapterError too for what `models.denoiser.check_denoiser` refuses.
+    """
+    denoiser = made_denoiser(text)
+    try:
+        checked(denoiser)
+    except DenoiserContractError as error:
+        raise AdapterError(f"{text}: what it returned cannot be used. {error}") from error
+    return denoiser
+
+
+def made_denoiser(text: str) -> Denoiser:
+    """The same before any law is asked for: only its attributes are looked at.
+
     The module is the caller's own code and runs as such, by the caller's explicit wish: `text`
     must come from the person at the keyboard, never from a checkpoint or another file.
 
     Raises
     ------
     AdapterError, one sentence, where the module or the function does not exist, fails, or returns
-    something that `models.denoiser.check_denoiser` refuses.
+    something without the attributes of a denoiser.
 
-    >>> load_denoiser("my_module.py")
+    >>> made_denoiser("my_module.py")
     Traceback (most recent call last):
     models.released.adapters.AdapterError: my_module.py names no denoiser: it must be \
 MODULE:FUNCTION, such as my_package.my_module:load (dots, and no .py).
@@ -109,12 +126,61 @@ MODULE:FUNCTION, such as my_package.my_module:load (dots, and no .py).
     except Exception as error:  # the user's code: any failure is to be told
         raise AdapterError(f"{text}: {name}() raised {_failure(error)}.") from error
     try:
-        check_denoiser(denoiser)
-    except DenoiserContractError as error:
-        raise AdapterError(f"{text}: what {name}() returned cannot be used. {error}") from error
+        attributes_iv(denoiser)
+    except Refused as refused:
+        raise AdapterError(
+            f"{text}: what {name}() returned cannot be used. {type(denoiser).__name__} is not a "
+            f"Denoiser: {' Also: '.join(refused.args)}"
+        ) from refused
     except Exception as error:  # such as a property that fails
         raise AdapterError(f"{text}: checking it raised {_failure(error)}.") from error
     return denoiser
+
+
+class Guarded:
+    """A denoiser of the user's own code whose failures are sentences (AdapterError), and which is
+    asked in smaller batches once a larger one has run out of memory."""
+
+    def __init__(self, denoiser: Denoiser) -> None:
+        self.denoiser, self.schedule = denoiser, denoiser.schedule
+        self.vocab_size, self.seq_len = int(denoiser.vocab_size), denoiser.seq_len
+        self.channel = channel_of(denoiser)
+        self.rows: int | None = None  # of the largest batch that there is memory for
+
+    def log_loo(self, x_t: Any, t: Any) -> Any:
+        """As `Denoiser.log_loo`. Raises AdapterError where that fails or returns NaN."""
+        while True:
+            step = min(self.rows or len(x_t), len(x_t))
+            try:
+                law = self._in_parts(x_t, t, step)
+            except Exception as error:  # the user's code: any failure is to be told
+                if step == 1 or not _out_of_memory(error):
+                    raise AdapterError(
+                        f"{self._asked(step, x_t, t)} raised {_failure(error)}."
+                    ) from error
+            else:
+                if np.isnan(np.max(law)):
+                    raise AdapterError(f"{self._asked(step, x_t, t)} returned NaN.")
+                return law
+            self.rows = (step + 1) // 2  # here, where what the failed call held is let go
+
+    def _in_parts(self, x_t: Any, t: Any, step: int) -> Any:
+        parts = [
+            self.denoiser.log_loo(x_t[k : k + step], t if np.ndim(t) == 0 else t[k : k + step])
+            for k in range(0, len(x_t), step)
+        ]
+        return parts[0] if len(parts) == 1 else np.concatenate([np.asarray(p) for p in parts])
+
+    def _asked(self, step: int, x_t: Any, t: Any) -> str:
+        return (
+            f"log_loo of {type(self.denoiser).__name__}, asked about {step} sequences of "
+            f"{x_t.shape[1]} tokens at t = {np.min(t):.3g} to {np.max(t):.3g},"
+        )
+
+
+def _out_of_memory(error: Exception) -> bool:
+    words = f"{type(error).__name__} {error}".lower().replace(" ", "")
+    return isinstance(error, MemoryError) or "outofmemory" in words or "exhausted" in words
 
 
 def _imported(text: str, module: str) -> Any:

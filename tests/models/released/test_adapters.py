@@ -14,10 +14,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from am_theory.channel import Uniform, loo_from_full
+from am_theory.channel import LogLinear, Uniform, loo_from_full
 from models.denoiser import check_denoiser, contract_problems
 from models.released import adapters
-from models.released.adapters import AdapterError, load_denoiser
+from models.released.adapters import AdapterError, Guarded, load_denoiser, made_denoiser
 
 USER = '''
 import numpy as np
@@ -93,6 +93,13 @@ def test_a_function_of_the_user(text, user):
     denoiser = load_denoiser(text)
     assert denoiser.vocab_size == 4
     np.testing.assert_allclose(np.exp(denoiser.log_loo([[0, 1]], 0.5))[0, 1], [0.4, 0.3, 0.2, 0.1])
+
+
+@pytest.mark.parametrize("name", ["leaves", "copies"])
+def test_laws_are_looked_at_by_the_one_and_not_by_the_other(name, user):
+    with pytest.raises(AdapterError, match="what it returned cannot be used"):
+        load_denoiser(f"their_model:{name}")
+    assert made_denoiser(f"their_model:{name}").vocab_size == 4
 
 
 def test_a_class_without_arguments_will_do(user):
@@ -215,3 +222,68 @@ def test_a_network_of_flax_as_it_is_printed(law):
 def test_a_posterior_of_flax_that_is_called_loo_is_refused():
     (problem,) = contract_problems(hackable(True, "loo"))
     assert "it is the posterior `full`" in problem
+
+
+class Counting:
+    """A unigram whose device holds few sequences at a time."""
+
+    vocab_size, seq_len, schedule = 4, None, LogLinear()
+
+    def __init__(self, most, error=None):
+        full = RuntimeError("CUDA out of memory.\nTried to allocate 20 GiB")
+        self.most, self.error, self.asked = most, error or full, []
+
+    def log_loo(self, x_t, t):
+        self.asked.append(len(x_t))
+        if len(x_t) > self.most:
+            raise self.error
+        level = np.broadcast_to(t, len(x_t))[:, None, None]
+        law = np.log([0.4, 0.3, 0.2, 0.1]) * (1 + level) + 0 * np.eye(4)[x_t]
+        return law - np.logaddexp.reduce(law, axis=-1, keepdims=True)
+
+
+@pytest.mark.parametrize("t", [0.3, np.linspace(0.1, 0.9, 13)], ids=["a number", "one each"])
+@pytest.mark.parametrize("most", [1, 3, 5, 64])
+def test_a_device_that_is_too_small_is_asked_in_parts(most, t):
+    x_t = np.random.default_rng(0).integers(4, size=(13, 6))
+    model = Counting(most)
+    guarded = Guarded(model)
+    expected = Counting(64).log_loo(x_t, t)
+    np.testing.assert_array_equal(guarded.log_loo(x_t, t), expected)
+    tried = len(model.asked)
+    np.testing.assert_array_equal(guarded.log_loo(x_t, t), expected)
+    assert max(model.asked[tried:]) <= most  # what has failed is not tried again
+
+
+class OutOfMemoryError(Exception):
+    """As a framework of another kind names it."""
+
+
+def test_other_frameworks_and_numpy_run_out_of_memory_too():
+    for error in (MemoryError(), OutOfMemoryError("x"), RuntimeError("RESOURCE_EXHAUSTED: 2 GiB")):
+        assert Guarded(Counting(2, error)).log_loo(np.zeros((4, 6), int), 0.3).shape == (4, 6, 4)
+
+
+def test_failures_of_a_guarded_model_are_one_sentence():
+    x_t = np.zeros((3, 6), int)
+    for model, message in (
+        (
+            Counting(0),
+            r"log_loo of Counting, asked about 1 sequences of 6 tokens at t = 0\.3 to 0\.3, raised "
+            r"RuntimeError: CUDA out of memory\. Tried to allocate 20 GiB \(line \d+ of ",
+        ),
+        (Counting(0, KeyError("x")), r"asked about 3 sequences .* raised KeyError: 'x' \(line"),
+    ):
+        with pytest.raises(AdapterError, match=message) as told:
+            Guarded(model).log_loo(x_t, 0.3)
+        assert "\n" not in str(told.value)
+    late = Counting(9)
+    late.log_loo = lambda x_t, t: np.where(np.arange(4) == 1, np.nan, -1.0) + np.zeros((3, 6, 1))
+    with pytest.raises(AdapterError, match=r"at t = 0\.2 to 1, returned NaN"):
+        Guarded(late).log_loo(x_t, np.array([0.2, 0.5, 1.0]))
+
+
+def test_a_guarded_model_keeps_the_protocol():
+    guarded = Guarded(Counting(2))
+    check_denoiser(guarded)
+    assert guarded.channel == Uniform(4)
