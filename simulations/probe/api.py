@@ -17,6 +17,7 @@ from models.denoiser import Denoiser
 from models.streams import stream
 from simulations.data.codec import ids_as_text
 from simulations.data.sequences import Sequences
+from simulations.probe.claims import failures_told, ready
 from simulations.probe.config import NUMERICS, ProbeConfig
 from simulations.probe.inputs import as_sequences, file_line, warnings_of
 from simulations.probe.judge.verdict import Verdict, verdicts
@@ -76,16 +77,20 @@ def probe(
     console : where progress is told; nothing is by default.
     config, settings : a ProbeConfig, or its fields.
 
-    Raises ValueError, one sentence, for bad settings or sequences, and for a denoiser of another
-    noise than the uniform.
+    Raises ValueError, one sentence, for bad settings or sequences, for a denoiser of another noise
+    than the uniform, and for one that is not what it is claimed to be: of any denoiser the laws of
+    57 sequences are looked at first (`models.contract`), as by the command.
     """
     started = time.monotonic()
-    uniform_iv(denoiser)
     config = config or ProbeConfig(**settings)
     given = as_sequences(test, "test"), as_sequences(train, "train")
+    tokens = [None if found is None else found.tokens for found in given]
+    with (console or Console(quiet=True)).status("looking at the model"):
+        model, notes = ready(denoiser, next((x for x in tokens if x is not None), None))
+    uniform_iv(denoiser)
     told = {"model": describe(denoiser, []), "weights": "-"}
     told |= {"checkpoint": "", "reproduce": "", "notes": "", **(about or {})}
-    warnings = warnings_of(*given, told.pop("notes"))
+    warnings = warnings_of(*given, "\n".join([told.pop("notes"), *notes]))
     key = digest(
         {
             "config": config.as_dict(),
@@ -95,9 +100,8 @@ def probe(
             "data": [found and [found.sha256, found.packing] for found in given],
         }
     )
-    tokens = [None if found is None else found.tokens for found in given]
-    with Parts.open(None if out is None else Path(out), key) as parts:
-        data = measure(denoiser, config, *tokens, console=console, parts=parts)
+    with failures_told(), Parts.open(None if out is None else Path(out), key) as parts:
+        data = measure(model, config, *tokens, console=console, parts=parts)
     data = data.assign_attrs(
         told,
         test_file=file_line(given[0]),

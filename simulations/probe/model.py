@@ -12,7 +12,7 @@ import jax
 
 from am_theory.channel import Uniform
 from models.denoiser import Denoiser, channel_of
-from models.released.adapters import load_denoiser
+from models.released.adapters import made_denoiser
 from models.released.files.safe_tensors import sha256_of
 from models.released.released import open_released
 from models.released.stated import UNSTATED, Compute, Stated
@@ -60,8 +60,9 @@ def open_model(
 
 
 def open_code(text: str) -> Opened:
-    """The denoiser of `module:function`. Raises AdapterError, one sentence."""
-    return _opened(load_denoiser(text), [text], text)
+    """The denoiser of `module:function`; its laws are looked at by the probe. Raises AdapterError,
+    one sentence."""
+    return _opened(made_denoiser(text), [text], text)
 
 
 def uniform_iv(denoiser: Any) -> None:

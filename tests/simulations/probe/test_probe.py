@@ -543,3 +543,88 @@ def test_a_network_of_masked_noise_is_refused_not_misread(kind, tmp_path):
     save_model(model, tmp_path / "masked")
     with pytest.raises(ValueError, match=f"this model undoes {type(kind).__name__.lower()} noise"):
         open_model(str(tmp_path / "masked"), "ema")
+
+
+# What is claimed of the model
+
+
+class Law(Plain):
+    """The small network's law, as `change(law, x_t, t)` leaves it."""
+
+    def __init__(self, change):
+        super().__init__(network())
+        self.change = change
+
+    def log_loo(self, x_t, t):
+        return self.change(super().log_loo(x_t, t), x_t, t)
+
+
+def over_rows(law, x_t, t):
+    if len(x_t) > 5:
+        raise RuntimeError("CUDA out of memory. Tried to allocate 20 GiB")
+    return law
+
+
+def at_half(law, x_t, t):
+    """A model that fails where no check has looked."""
+    if np.ndim(t) and np.allclose(t, 0.4) and len(x_t) > 4:
+        raise ValueError("a shape\nthat was not expected")
+    return law
+
+
+def as_full(law, x_t, t):
+    return channel.full_from_loo(law, x_t, channel.LogLinear().alpha(np.asarray(t, float)))
+
+
+CLAIMS = {
+    "logits": (lambda law, x_t, t: law + 3, "apply log_softmax"),
+    "probabilities": (lambda law, x_t, t: np.exp(law), "These are probabilities"),
+    "base 2": (lambda law, x_t, t: law / np.float32(np.log(2)), "to the base 2"),
+    "NaN at 1e-5": (
+        lambda law, x_t, t: np.where(np.min(t) < 2e-5, np.float32(np.nan), law), "NaN at t = 1e-05"
+    ),
+    "full": (as_full, "it is the posterior `full`, not the leave-one-out law"),
+    "fails later": (at_half, "raised ValueError: a shape that was not expected"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", CLAIMS)
+def test_python_and_the_command_refuse_what_is_not_claimed(what, files, monkeypatch):
+    change, message = CLAIMS[what]
+    with pytest.raises(ValueError, match=message) as told:
+        probe(Law(change), tokens(40), **FIXED)
+    assert "\n" not in str(told.value)
+    monkeypatch.setitem(sys.modules, "their_law", types.SimpleNamespace(load=lambda: Law(change)))
+    words = words_of(files)
+    words[:2] = ["--denoiser", "their_law:load"]
+    with pytest.raises(UserError, match=message):
+        execute(words, Console(file=sys.stdout))
+
+
+def test_a_device_that_is_too_small_gives_the_same_numbers():
+    whole = Law(lambda law, x_t, t: law)
+    small, large = (probe(model, tokens(40), **FIXED).data for model in (Law(over_rows), whole))
+    for name in ("entropy", "log_loss", "nelbo"):  # of products of other shapes
+        assert_close(small[name].values, large[name].values, rtol=1e-5)
+
+
+def test_a_law_that_is_loo_in_part_is_noted_in_the_report():
+    memory = EmpiricalDenoiser(tokens(300, 1), V)
+
+    class Partly(Plain):
+        def log_loo(self, x_t, t):
+            law = memory.log_loo(x_t, t)
+            both = 0.7 * law + 0.3 * as_full(law, x_t, t)
+            return both - np.logaddexp.reduce(both, axis=-1, keepdims=True)
+
+    found = probe(Partly(memory), tokens(40), **FIXED, about={"notes": "another"})
+    other, note = found.data.attrs["warnings"]
+    assert other == "another" and note.startswith("The law called loo is one in part")
+    assert "move by 0.30 (0.30 to 0.30, 32 swaps) of what the posterior `full` has" in note
+
+
+def test_a_network_with_damaged_weights_is_refused():
+    model = network()
+    broken = eqx.tree_at(lambda m: m.readout, model, model.readout.at[0, 0].set(np.nan))
+    with pytest.raises(ValueError, match="its weights are damaged: 1 of the 480 numbers"):
+        probe(broken, tokens(40), **FIXED)
