@@ -29,6 +29,7 @@ ON = {
     ("engine_scale", "phase"),
     ("basins", "theory"),
     ("channels", "phase"),
+    ("released", "probe"),
 }
 FULL = 16  # modules in a folder, but for am_theory
 LONG = 300  # lines of a module that needs no reason

@@ -16,6 +16,7 @@ from simulations.linear_curves.study import STUDY as LINEAR
 from simulations.novelty.study import STUDY as NOVELTY
 from simulations.phase.study import STUDY as PHASE
 from simulations.probe.calibration.study import STUDY as CALIBRATION
+from simulations.released.study import STUDY as RELEASED
 from simulations.scaling.study import STUDY as SCALING
 from simulations.study import Study
 
@@ -114,6 +115,21 @@ STUDIES = {
                 ("--chance 1.0", "`chance` must lie in (0, 1)"),
                 ("--least-excess 0", "`least_excess` must be positive"),
                 ("--check-sets 10", "`check_sets` must be at least 100"),
+            ),
+        ),
+        Case(
+            RELEASED,
+            "--train-sizes 4 16 64 --seeds 2 --widths 8 --seq-len 6 --queries 16 --n-steps 4 "
+            "--steps 20 --batch 8 --replicates 100",
+            (
+                ("--corpus x.npy", "--checkpoints is missing"),
+                ("--checkpoints a.ckpt --corpus x.npy", "--held-out is missing"),
+                ("--checkpoints a.ckpt --corpus x.txt --held-out y.npy", "must be a .npy file"),
+                ("--checkpoints none.csv --corpus x.npy --held-out y.npy", "cannot be read"),
+                ("--checkpoints a.ckpt --corpus x.npy --held-out y.npy", "which network it is"),
+                ("--levels 0.5 0.25", "`levels` must be increasing noise levels in (1e-5, 1)"),
+                ("--widths 6", "`widths` must be multiples of 4"),
+                ("--queries 4", "`queries` must be at least 8"),
             ),
         ),
         Case(
