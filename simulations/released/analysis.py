@@ -115,13 +115,13 @@ def columns_of(part: xr.Dataset) -> tuple[list[tuple[str, str, float]], Floats, 
     split; NaN for a denoiser that was not measured."""
     keys, tops, bottoms = [], [], []
     for reading, (name, below, level) in READINGS.items():
-        table = part[name].transpose("sample", "actor", level).values.astype(np.float64)
-        if below == "corrupted":
-            under = part["corrupted"].transpose("sample", "t").values[:, None].astype(np.float64)
-        else:
-            under = np.float64(part["seq_len"] if below else 1)
-        tops.append(np.where(table < 0, np.nan, table).reshape(len(table), -1))
-        bottoms.append(np.broadcast_to(under, table.shape).reshape(len(table), -1))
+        table = part[name].transpose("sample", "actor", level).astype(np.float64)
+        under = part[below] if below else xr.DataArray(1)
+        if part[name].dtype.kind == "i":  # which has no NaN for what was not measured
+            table = table.where(table >= 0)
+        tops.append(table.values.reshape(len(table), -1))
+        whole = under.broadcast_like(table).transpose(*table.dims).values
+        bottoms.append(whole.reshape(len(table), -1).astype(np.float64))
         keys += [(reading, actor, float(t)) for actor in ACTORS for t in part[level].values]
     return keys, np.concatenate(tops, axis=1), np.concatenate(bottoms, axis=1)
 

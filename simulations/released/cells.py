@@ -184,7 +184,7 @@ class Bench:
             x_t = noise(self.rng("channel", split, f"{t:g}"), asked.x_0, alpha, reader.vocab_size)
             found = reader.scalars(x_t, asked.x_0, t)
             law = read_law(found, x_t, asked.x_0)
-            place = {"split": split, "actor": actor}
+            place: dict[str, Any] = {"split": split, "actor": actor}
             self.put({**place, "t_entropy": t}, "", law)
             loss = np.minimum(-law.log_true, LOG_LOSS_CAP).mean(1)
             self.out["log_loss"].loc[{**place, "t_entropy": t}] = loss

@@ -111,11 +111,12 @@ class ReleasedConfig(Settings):
 
 def identity(config: ReleasedConfig) -> dict[str, Any]:
     """What the numbers depend on besides a cell's coordinates, which say its network: a list may
-    grow, and cells are kept. Of the files it is what they hold. Raises CorpusError."""
+    grow, and cells are kept. Of the files it is what they hold. Raises UserError."""
     words = {name: x for name, x in config.as_dict().items() if name not in FILES}
     words.pop("subset_seed", None)
     words.pop("replicates")
     if not config.rehearses:
+        config.entries()  # what is wrong with a list is said before gigabytes are hashed
         with file_refusals():
             words |= {name: sha256_of(getattr(config, name)) for name in FILES[1:]}
     return words

@@ -99,8 +99,8 @@ def _over_sizes(axis: Any, analysis: ReleasedAnalysis, reading: str, t: float, w
         axis.plot(group.sizes, law, color="k", ls=":", lw=1.2)
         handles.append(Line2D([], [], color="k", ls=":", label="law, held out"))
     for split, line in LINES.items():
-        face = FACES[split] or GREY
-        plain = {"color": "k", "ls": line, "marker": "o", "mfc": face if split != "train" else "k"}
+        plain: dict[str, Any] = {"color": "k", "ls": line, "marker": "o"}
+        plain |= {"mfc": FACES[split] or "k"}
         handles.append(Line2D([], [], **plain, label=WORDS[split]))
         handles.append(Line2D([], [], color=GREY, ls=line, label=f"memorizer, {WORDS[split]}"))
     _size_axis(axis)

@@ -125,7 +125,11 @@ STUDIES = {
                 ("--corpus x.npy", "--checkpoints is missing"),
                 ("--checkpoints a.ckpt --corpus x.npy", "--held-out is missing"),
                 ("--checkpoints a.ckpt --corpus x.txt --held-out y.npy", "must be a .npy file"),
-                ("--checkpoints none.csv --corpus x.npy --held-out y.npy", "cannot be read"),
+                (
+                    "--checkpoints none.csv --corpus x.npy --held-out y.npy",
+                    "none.csv cannot be read",
+                ),
+                ("--checkpoints lm1b-a-0.1.ckpt --corpus x.npy --held-out y.npy", "--subset-seed"),
                 ("--checkpoints a.ckpt --corpus x.npy --held-out y.npy", "which network it is"),
                 ("--levels 0.5 0.25", "`levels` must be increasing noise levels in (1e-5, 1)"),
                 ("--widths 6", "`widths` must be multiples of 4"),

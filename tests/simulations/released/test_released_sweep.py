@@ -35,12 +35,13 @@ from simulations.released.cells import (
     queries_of,
     read_network,
 )
-from simulations.released.config import ReleasedConfig
+from simulations.released.config import ReleasedConfig, make_cells
 from simulations.released.entries import Entry
 from simulations.released.rehearsal import Rehearsal, material_of, trained
 from simulations.released.report import size_words
 from simulations.released.study import STUDY
 from simulations.sweep.complete import CellsFailed
+from tests import torch_files
 
 SMALL = Rehearsal(
     seq_len=8,
@@ -218,6 +219,26 @@ def test_a_file_gives_the_numbers_of_the_network_that_was_saved_in_it(found):
         for name in ("entropy", "log_loss"):
             both = [one[name].sel(actor=["network", "memorizer"]).values for one in (ours, theirs)]
             np.testing.assert_allclose(*both, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_a_lightning_checkpoint_named_as_the_authors_name_theirs_says_its_fraction(networks, found):
+    model, _ = load_model(networks / "width16-K256-seed1")
+    state = {name: np.asarray(x) for name, x in to_named(model, buffers=True).items()}
+    file = networks / "outputs" / "lm1b-tiny-0.5.ckpt"
+    file.parent.mkdir()
+    torch_files.write(file, {"state_dict": state, "hyper_parameters": {"length": 8}})
+    settings = settings_of(networks) | {"checkpoints": (str(file.parent),), "subset_seed": 1}
+    config = ReleasedConfig(**settings)
+    (cell,) = make_cells(config)
+    assert cell.name == "tiny-f0.5-seed1"
+    ours = compute(config, cell.coordinates)
+    assert (ours.attrs["train_size"], ours.attrs["source_kind"]) == (256, "lightning")
+    theirs = found.data.isel(checkpoint=11)
+    assert (theirs["train_size"].item(), theirs["seed"].item()) == (256, 1)
+    np.testing.assert_array_equal(ours["corrupted"], theirs["corrupted"])
+    both = [one["entropy"].sel(actor=["network", "memorizer"]).values for one in (ours, theirs)]
+    np.testing.assert_allclose(*both, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.slow
