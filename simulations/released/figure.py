@@ -61,7 +61,8 @@ def draw(axes: Any, analysis: ReleasedAnalysis) -> tuple[str, str]:
             "memorizer of the very subset of each network, on the same inputs. "
             f"{law} Entropies are of the leave-one-out law, in (d) and (e) at the restored tokens, "
             "told t = 1e-5. M is 1 for the memorizer, 0 for the law; G is 0 for the memorizer, 1 "
-            f"for the law. Bars: 95 %, bootstrap over {over}."
+            "for the law; neither is drawn where these two are within two standard errors. "
+            f"Bars: 95 %, bootstrap over {over}."
         ),
     )
 

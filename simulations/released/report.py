@@ -74,8 +74,8 @@ def warnings_of(analysis: ReleasedAnalysis) -> Iterator[str]:
         shared = int(group.data["held_out_stored"].values.max())
         if shared:
             yield (
-                f"Up to {shared} held-out sequences that {group.label} was asked for are in its "
-                "training subset too: they are not held out."
+                f"Of the held-out sequences that {group.label} was asked for up to {shared} are in "
+                "its training subset too: they are not held out."
             )
         yield from dict.fromkeys(str(note) for note in group.data["note"].values if str(note))
     if len(np.unique(analysis.data["vocab_size"].values)) > 1:
