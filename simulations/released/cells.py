@@ -7,6 +7,7 @@ far as their subsets allow. Every law is `loo`, p(x_0^i | x_t without i).
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,8 +22,9 @@ from models.denoiser import channel_of
 from models.errors import CheckpointError
 from models.exact.empirical import EmpiricalDenoiser
 from models.noise import noise
+from models.released.files.safe_tensors import sha256_of
 from models.released.released import Released, open_released
-from models.released.safe_tensors import sha256_of
+from models.released.stated import Stated
 from models.sampler import ancestral
 from models.streams import stream
 from models.tokens import Tokens, token_dtype
@@ -66,20 +68,31 @@ class Queries(NamedTuple):
     rows: NDArray[np.int64]
 
 
-def checkpoint_file(checkpoint: str) -> Path | None:
-    """The file whose checksum tells whether a checkpoint has changed; None for one of the hub,
-    which its commit pins."""
+def checkpoint_files(checkpoint: str) -> list[Path]:
+    """The files of weights whose checksum tells whether a checkpoint has changed; none for one of
+    the hub, which its commit pins."""
     path = Path(checkpoint)
-    beside = Path(f"{path.with_suffix('')}.safetensors") if path.suffix == ".json" else path
-    for file in (path / "model.safetensors", Path(f"{path}.safetensors"), beside):
-        if file.is_file():
-            return file
-    return None
+    if path.name.endswith(".index.json"):
+        path = path.parent
+    if path.is_dir():
+        return sorted(file for file in path.iterdir() if file.suffix in (".safetensors", ".bin"))
+    stem = path.with_suffix("") if path.suffix == ".json" else path
+    return [file for file in (Path(f"{stem}.safetensors"), path) if file.is_file()][:1]
+
+
+def checksum_of(files: list[Path]) -> str:
+    """Of one file, or of the names and checksums of several; nothing of none."""
+    sums = [sha256_of(file) for file in files]
+    if len(sums) < 2:
+        return "".join(sums)
+    named = (f"{file.name} {one}\n" for file, one in zip(files, sums, strict=True))
+    return hashlib.sha256("".join(named).encode()).hexdigest()
 
 
 def read_network(entry: Entry, checkpoint: str, weights: Any) -> Released:
     """The network of an entry. Raises CheckpointError, also for one of another noise."""
-    found = open_released(checkpoint, entry.n_heads, entry.seq_len, weights=weights)
+    told = {"weights": weights, "stated": Stated(**entry.stated)}
+    found = open_released(checkpoint, entry.n_heads, entry.seq_len, **told)
     undone = channel_of(found.model)
     if undone != Uniform(undone.vocab_size):
         raise CheckpointError(
@@ -108,14 +121,15 @@ def compute(config: ReleasedConfig, at: dict[str, Any]) -> xr.Dataset:
             material = rehearsal.material_of(*words)
             made = (config.rehearsal, entry, material, config.root_seed, Path(folder))
             name = str(rehearsal.trained(*made))
-        file = checkpoint_file(name)
-        checksum = "" if file is None else sha256_of(file)
-        n_bytes = 0 if file is None else file.stat().st_size
+        files = checkpoint_files(name)
+        checksum, n_bytes = checksum_of(files), sum(file.stat().st_size for file in files)
         found = read_network(entry, name, config.weights)
     model: Any = found.model
     if not config.rehearses:
-        files: Any = (config.corpus, config.held_out)
-        material = read_material(*files, model.vocab_size, model.seq_len)
+        given: Any = (config.corpus, config.held_out)
+        mask = found.record.mask_id.value
+        within = mask if mask is not None and mask < model.vocab_size else None
+        material = read_material(*given, model.vocab_size, model.seq_len, within)
     n = len(material.corpus)
     size = size_of(n, entry.train_size, entry.fraction)
     subset = np.asarray(material.corpus[rows_of(n, entry.seed)[:size]])
@@ -141,6 +155,7 @@ def compute(config: ReleasedConfig, at: dict[str, Any]) -> xr.Dataset:
         parameters=parameters_of(model),
         weights=found.weights,
         source_kind=found.source_kind,
+        record=str(found.record),
         note=""
         if found.weights in (config.weights, "sole")
         else str(found.details.get("note", "")),

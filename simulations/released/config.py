@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from models.released.safe_tensors import sha256_of
+from models.released.files.safe_tensors import sha256_of
 from models.training.config import TrainConfig
 from simulations.console.settings import Settings, at_least, increasing_counts, rises
 from simulations.data.corpora import file_refusals

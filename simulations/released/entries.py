@@ -9,6 +9,8 @@ with a header and these columns, of which only the first is always needed:
     fraction     K / n, in (0, 1]; K is rounded down
     seed         of the subset; `--subset-seed` where it is left out
     n_heads, seq_len   where the file does not say
+    channel, law, time, schedule, mask_id, vocab_size, ...   as `models.released.stated` has them:
+                 what the numbers of the network mean, where the file leaves it open
 
 Files named as the authors of arXiv:2604.26841 name theirs, `lm1b-<network>-<fraction>.ckpt`, say
 network and fraction themselves.
@@ -19,14 +21,20 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from models.released.stated import Stated
 from simulations.console.errors import UserError
 
 ENDINGS = (".ckpt", ".pt", ".bin", ".safetensors")
-COLUMNS = ("checkpoint", "network", "train_size", "fraction", "seed", "n_heads", "seq_len")
+STATED: dict[str, Any] = {one.name: str for one in fields(Stated)} | {
+    "mask_id": int,
+    "vocab_size": int,
+}
+STATED |= {"p_uniform": float}
+COLUMNS = ("checkpoint", "network", "train_size", "fraction", "seed", "n_heads", "seq_len", *STATED)
 NAMED = re.compile(r"lm1b-([A-Za-z]\w*)-(0?\.\d+|1(?:\.0*)?)\.ckpt", re.ASCII)
 LABEL = re.compile(r"[A-Za-z0-9][\w.+=-]*", re.ASCII)
 
@@ -42,6 +50,7 @@ class Entry:
     seed: int
     n_heads: int | None = None
     seq_len: int | None = None
+    stated: dict[str, Any] = field(default_factory=dict)
 
     @property
     def size(self) -> int | float:
@@ -150,7 +159,13 @@ def _entry(checkpoint: str, given: dict[str, str], seed: int | None, where: str)
             f"{where}: the seed of its subset is not said: give `seed` in a list, or --subset-seed."
         )
     heads, length = (_number(given, name, int, where) for name in ("n_heads", "seq_len"))
-    return Entry(checkpoint, label, size, fraction, own, heads, length)
+    stated = {name: _number(given, name, kind, where) for name, kind in STATED.items()}
+    stated = {name: value for name, value in stated.items() if value is not None}
+    try:
+        Stated(**stated)
+    except ValueError as error:
+        raise UserError(f"{where}: {error}") from error
+    return Entry(checkpoint, label, size, fraction, own, heads, length, stated)
 
 
 def _number(given: dict[str, str], name: str, kind: Any, where: str) -> Any:

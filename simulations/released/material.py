@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from simulations.data.corpora import CorpusError
 from simulations.data.sequences import read_sequences
+from simulations.probe.inputs import without_mask_id
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,15 +60,24 @@ def size_of(n: int, train_size: int | None, fraction: float | None) -> int:
 
 
 @lru_cache(maxsize=1)
-def read_material(corpus: Path, held_out: Path, vocab_size: int, seq_len: int | None) -> Material:
-    """The two files for a network of V and L, one row a sequence. Raises CorpusError."""
+def read_material(
+    corpus: Path, held_out: Path, vocab_size: int, seq_len: int | None, mask_id: int | None = None
+) -> Material:
+    """The two files for a network of V and L, one row a sequence; `mask_id`: an id among theirs
+    that is no value, which is taken out. Raises CorpusError."""
+    ids = vocab_size + (mask_id is not None)
     stored, held = (
-        read_sequences(file, seq_len=seq_len, vocab_size=vocab_size).tokens
-        for file in (corpus, held_out)
+        read_sequences(file, seq_len=seq_len, vocab_size=ids) for file in (corpus, held_out)
     )
-    if stored.shape[1] != held.shape[1]:
+    if mask_id is not None:
+        try:
+            stored, held = (without_mask_id(one, mask_id) for one in (stored, held))
+        except ValueError as error:
+            raise CorpusError(str(error)) from error
+    lengths = [one.tokens.shape[1] for one in (stored, held)]
+    if lengths[0] != lengths[1]:
         raise CorpusError(
-            f"{corpus} has rows of {stored.shape[1]} tokens and {held_out} of {held.shape[1]}; "
-            "they must have one length."
+            f"{corpus} has rows of {lengths[0]} tokens and {held_out} of {lengths[1]}; they must "
+            "have one length."
         )
-    return Material(stored, held)
+    return Material(stored.tokens, held.tokens)

@@ -159,7 +159,8 @@ def _file_lines(analysis: ReleasedAnalysis) -> list[str]:
             ]
         )
     header = ["checkpoint", "network", "K", "seed", "parameters", "read as", "sha256"]
-    return [*section("The networks"), *markdown(header, rows)]
+    records = dict.fromkeys(str(record) for record in data["record"].values)
+    return [*section("The networks", *records), *markdown(header, rows)]
 
 
 def _definitions(analysis: ReleasedAnalysis) -> list[str]:

@@ -17,7 +17,6 @@ from pathlib import Path
 
 import xarray as xr
 
-from models.released.safe_tensors import sha256_of
 from simulations.console.errors import UserError
 from simulations.data.corpora import file_refusals
 from simulations.released import config
@@ -28,7 +27,7 @@ from simulations.study import Study
 from simulations.sweep.run import load_cells
 
 SIZES = ("train_size", "corpus_rows", "vocab_size", "seq_len", "parameters", "held_out_rows")
-TOLD = (*SIZES, "weights", "source_kind", "note", "sha256", "held_out_stored")
+TOLD = (*SIZES, "weights", "source_kind", "record", "note", "sha256", "held_out_stored")
 
 
 def merge(out: Path, config: ReleasedConfig) -> xr.Dataset:
@@ -49,20 +48,19 @@ def merge(out: Path, config: ReleasedConfig) -> xr.Dataset:
 
 def _unchanged_iv(checkpoint: str, measured: dict[str, object], cell: Path) -> None:
     """Compare checksums where the file is newer than its cell, or has another size."""
-    from simulations.released.cells import checkpoint_file
+    from simulations.released.cells import checkpoint_files, checksum_of
 
-    file = checkpoint_file(checkpoint)
-    if file is None:
-        return
-    found = file.stat()
-    if found.st_mtime <= cell.stat().st_mtime and found.st_size == measured["bytes"]:
+    files = checkpoint_files(checkpoint)
+    found = [file.stat() for file in files]
+    older = all(one.st_mtime <= cell.stat().st_mtime for one in found)
+    if older and sum(one.st_size for one in found) in (0, measured["bytes"]):
         return
     with file_refusals():
-        checksum = sha256_of(file)
+        checksum = checksum_of(files)
     if checksum != measured["sha256"]:
         raise UserError(
-            f"{file} has changed since it was measured: remove {cell} to measure it again, or "
-            "choose another folder by --out."
+            f"{checkpoint} has changed since it was measured: remove {cell} to measure it again, "
+            "or choose another folder by --out."
         )
 
 

@@ -45,14 +45,15 @@ def test_a_list_that_is_written_is_read_as_it_was(networks, tmp_path_factory):
             size if isinstance(size, int) else None,
             None if isinstance(size, int) else size,
             seed,
+            stated={"law": "loo", "mask_id": 3} if k % 2 else {},
         )
         for k, (label, size, seed) in enumerate(networks)
     ]
     path = tmp_path_factory.mktemp("list") / "list.csv"
     with open(path, "w", newline="") as file:
-        table = csv.DictWriter(file, COLUMNS)
+        table = csv.DictWriter(file, COLUMNS, extrasaction="ignore")
         table.writeheader()
-        table.writerows(asdict(entry) for entry in entries)
+        table.writerows({**asdict(entry), **entry.stated} for entry in entries)
     assert entries_of((str(path),), None) == entries
 
 
@@ -99,6 +100,7 @@ def test_a_folder_of_their_names_is_a_list_and_a_line_says_more_than_a_name(tmp_
         ("checkpoint,network,train_size,seed\na,b,0,0\n", "`train_size` must be at least 1"),
         ("checkpoint,network,fraction,seed\na,b,1.5,0\n", "`fraction` in (0, 1]; got 1.5"),
         ("checkpoint,network,fraction,seed\na,b,nan,0\n", "`fraction` in (0, 1]; got nan"),
+        ("checkpoint,network,train_size,seed,law\na,b,8,0,lo\n", "`law` must be one of loo"),
         ("checkpoint,network,train_size\na,b,8\n", "the seed of its subset is not said"),
         ("checkpoint,network,train_size,seed\na,b,8,0\nc,b,8,0\n", "different `network` labels"),
         (
@@ -137,6 +139,15 @@ def test_files_of_different_lengths_are_refused(tmp_path):
         np.save(tmp_path / f"{name}.npy", np.zeros((3, length), np.uint8))
     with pytest.raises(CorpusError, match="they must have one length"):
         read_material(tmp_path / "a.npy", tmp_path / "b.npy", 8, None)
+
+
+def test_a_mask_among_the_ids_is_no_value_and_must_not_occur(tmp_path):
+    for name, tokens in (("a", [[0, 1, 4]]), ("b", [[4, 3, 0]]), ("masked", [[0, 2, 4]])):
+        np.save(tmp_path / f"{name}.npy", np.array(tokens, np.uint8))
+    found = read_material(tmp_path / "a.npy", tmp_path / "b.npy", 4, 3, 2)
+    assert (found.corpus.tolist(), found.held_out.tolist()) == ([[0, 1, 3]], [[3, 2, 0]])
+    with pytest.raises(CorpusError, match="holds the network's mask, id 2"):
+        read_material(tmp_path / "a.npy", tmp_path / "masked.npy", 4, 3, 2)
 
 
 def test_a_longer_list_keeps_the_cells_and_another_corpus_does_not(tmp_path):

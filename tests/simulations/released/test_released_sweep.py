@@ -19,8 +19,8 @@ from models.errors import CheckpointError
 from models.exact.empirical import EmpiricalDenoiser
 from models.networks.dit import DiT, Shape
 from models.released.checkpoint import load_model, save_model
+from models.released.files.safe_tensors import sha256_of
 from models.released.released import to_named
-from models.released.safe_tensors import sha256_of
 from models.training.config import TrainConfig
 from simulations.console.errors import UserError
 from simulations.measure.transition import as_estimate
@@ -30,13 +30,14 @@ from simulations.released.cells import (
     SPLITS,
     Bench,
     Queries,
-    checkpoint_file,
+    checkpoint_files,
+    checksum_of,
     compute,
     queries_of,
     read_network,
 )
 from simulations.released.config import ReleasedConfig, make_cells
-from simulations.released.entries import Entry
+from simulations.released.entries import COLUMNS, Entry
 from simulations.released.rehearsal import Rehearsal, material_of, trained
 from simulations.released.report import size_words
 from simulations.released.study import STUDY
@@ -95,17 +96,23 @@ def test_a_network_of_masks_is_refused_in_one_sentence(tmp_path):
 
 def test_the_file_that_a_checksum_is_taken_of(tmp_path):
     (tmp_path / "folder").mkdir()
-    for name in ("ours.json", "ours.safetensors", "a.ckpt", "folder/model.safetensors"):
-        (tmp_path / name).touch()
-    for asked, file in {
-        "ours": "ours.safetensors",
-        "ours.json": "ours.safetensors",
-        "ours.safetensors": "ours.safetensors",
-        "a.ckpt": "a.ckpt",
-        "folder": "folder/model.safetensors",
+    shards = ["folder/model-1.safetensors", "folder/model-2.safetensors"]
+    for name in ("ours.json", "ours.safetensors", "a.ckpt", "folder/config.json", *shards):
+        (tmp_path / name).write_text(name)
+    (tmp_path / "folder/model.safetensors.index.json").touch()
+    for asked, files in {
+        "ours": ["ours.safetensors"],
+        "ours.json": ["ours.safetensors"],
+        "ours.safetensors": ["ours.safetensors"],
+        "a.ckpt": ["a.ckpt"],
+        "folder": shards,
+        "folder/model.safetensors.index.json": shards,
     }.items():
-        assert checkpoint_file(str(tmp_path / asked)) == tmp_path / file
-    assert checkpoint_file("owner/name@v1:a.ckpt") is None
+        assert checkpoint_files(str(tmp_path / asked)) == [tmp_path / file for file in files]
+    assert checkpoint_files("owner/name@v1:a.ckpt") == [] and checksum_of([]) == ""
+    both = [tmp_path / file for file in shards]
+    assert checksum_of(both[:1]) == sha256_of(both[0])
+    assert len({checksum_of(both[:1]), checksum_of(both), checksum_of(both[::-1])}) == 3
 
 
 def test_words_of_sizes_say_on_which_side_of_the_grid_they_are():
@@ -139,6 +146,7 @@ def networks(tmp_path_factory):
             row |= {"train_size": entry.train_size}
         else:  # by its fraction, in the authors' layout
             row |= {"train_size": entry.train_size, "n_heads": 2, "seq_len": 8}
+            row |= {"channel": "uniform", "law": "loo", "time": "sigma", "schedule": "log-linear"}
             model, _ = load_model(path)
             path.with_suffix(".json").unlink()
             save_file(to_named(model), path.with_suffix(".safetensors"))
@@ -148,8 +156,7 @@ def networks(tmp_path_factory):
     broken = {"checkpoint": "broken.ckpt", "network": "broken", "train_size": 4, "seed": 0}
     for name, listed in (("list.csv", rows), ("all.csv", [*rows, broken])):
         with open(folder / name, "w", newline="") as file:
-            columns = ["checkpoint", "network", "train_size", "seed", "n_heads", "seq_len"]
-            table = csv.DictWriter(file, columns)
+            table = csv.DictWriter(file, COLUMNS)
             table.writeheader()
             table.writerows(listed)
     return folder
@@ -181,7 +188,7 @@ def test_twelve_networks_are_measured_and_told(networks, found):
     assert dict(data.sizes) | {"checkpoint": 12, "sample": 16} == dict(data.sizes)
     for row in range(12):
         one = data.isel(checkpoint=row)
-        file = checkpoint_file(str(one["checkpoint"].item()))
+        (file,) = checkpoint_files(str(one["checkpoint"].item()))
         assert one["sha256"].item() == sha256_of(file)
         assert one["source_kind"].item() == ("ours" if one["seed"].item() else "safetensors")
     assert (data["corpus_rows"] == 512).all() and data["recovered"].sel(actor="law").max() == -1
@@ -227,7 +234,10 @@ def test_a_lightning_checkpoint_named_as_the_authors_name_theirs_says_its_fracti
     state = {name: np.asarray(x) for name, x in to_named(model, buffers=True).items()}
     file = networks / "outputs" / "lm1b-tiny-0.5.ckpt"
     file.parent.mkdir()
-    torch_files.write(file, {"state_dict": state, "hyper_parameters": {"length": 8}})
+    algo = {"name": "duo", "backbone": "dit", "parameterization": "mean", "time_conditioning": True}
+    told = {"algo": algo, "model": {"length": 8}}
+    told |= {"noise": {"type": "log-linear"}}
+    torch_files.write(file, {"state_dict": state, "hyper_parameters": {"config": told}})
     settings = settings_of(networks) | {"checkpoints": (str(file.parent),), "subset_seed": 1}
     config = ReleasedConfig(**settings)
     (cell,) = make_cells(config)
@@ -269,7 +279,7 @@ def test_recovery_memory_and_generalization_follow_from_the_raw_counts(found):
 
 @pytest.mark.slow
 def test_a_checkpoint_that_changed_since_is_noticed(networks, found):
-    file = checkpoint_file(str(found.data["checkpoint"].values[0]))
+    (file,) = checkpoint_files(str(found.data["checkpoint"].values[0]))
     kept = file.read_bytes()
     later = time.time() + 60
     os.utime(file, (later, later))  # touched alone: the same network
