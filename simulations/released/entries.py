@@ -29,11 +29,8 @@ from models.released.stated import Stated
 from simulations.console.errors import UserError
 
 ENDINGS = (".ckpt", ".pt", ".bin", ".safetensors")
-STATED: dict[str, Any] = {one.name: str for one in fields(Stated)} | {
-    "mask_id": int,
-    "vocab_size": int,
-}
-STATED |= {"p_uniform": float}
+KINDS = {"mask_id": int, "vocab_size": int, "p_uniform": float}
+STATED: dict[str, Any] = {one.name: KINDS.get(one.name, str) for one in fields(Stated)}
 COLUMNS = ("checkpoint", "network", "train_size", "fraction", "seed", "n_heads", "seq_len", *STATED)
 NAMED = re.compile(r"lm1b-([A-Za-z]\w*)-(0?\.\d+|1(?:\.0*)?)\.ckpt", re.ASCII)
 LABEL = re.compile(r"[A-Za-z0-9][\w.+=-]*", re.ASCII)
