@@ -62,6 +62,7 @@ def outcomes(folder, kind, cases, seed=0):
     """How many were read and refused; anything else is raised."""
     make, name = KINDS[kind]
     make(folder)
+    open_stated(folder, n_heads=2)  # undamaged it is read
     whole, rng = (folder / name).read_bytes(), np.random.default_rng(seed)
     found = {"read": 0, "refused": 0, "slowest": 0.0}
     for _ in range(cases):
