@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from models.denoiser import Denoiser, channel_of
 from models.sampler import decode_sample
+from models.slices import Read, joined, read_slices
 from models.tokens import Tokens, check_tokens
 
 Floats = NDArray[np.float64]
@@ -65,32 +67,51 @@ def _scores(law: Floats, chosen: NDArray[np.int64], score: Score) -> Floats:
     return (probs * finite).sum(-1)
 
 
-def single_mask_laws(
-    denoiser: Denoiser, x_0: ArrayLike, sites: ArrayLike, t: float | None = None
-) -> Floats:
-    """`loo` of the tokens at `sites` (n, S) of x_0 (n, L), one site masked at a time, (n, S, V).
+def read_single_masks(
+    denoiser: Denoiser,
+    x_0: ArrayLike,
+    sites: ArrayLike,
+    read: Read,
+    t: float | None = None,
+    rows: int = ROWS,
+) -> Any:
+    """`read(law, tokens)` of the `loo` laws of `sites` (n, S) of x_0 (n, L), one masked at a time.
 
-    What the uniform channel's law becomes as t -> 0, for a denoiser whose visible sites carry none:
-    a pass for each site. `t` is the level told, by default that at which one token is masked.
-    Raises ValueError for a denoiser whose channel has no mask.
+    A law given the true tokens of all other sites: what that of the uniform channel becomes as
+    t -> 0, for a denoiser whose visible sites carry none, by a pass for each site. `read` takes
+    laws in logs (rows, V) and their true tokens (rows,), as `models.slices.read_slices` has it;
+    what it returns comes as arrays (n, S, ...).
+
+    t : the level told, by default that at which one token is masked. rows : inputs of one call of
+    the denoiser. Raises ValueError for a denoiser whose channel has no mask.
     """
     mask = _mask_iv(denoiser)
     tokens = check_tokens(x_0, denoiser.vocab_size, denoiser.seq_len, mask_id=mask)
-    asked = np.asarray(sites)
-    rows, columns = np.repeat(np.arange(len(tokens)), asked.shape[1]), asked.ravel()
-    out = np.empty((len(rows), denoiser.vocab_size))
-    for start in range(0, len(rows), ROWS):
-        part = slice(start, start + ROWS)
-        site = columns[part]
-        masked = tokens[rows[part]].copy()
-        masked[np.arange(len(site)), site] = mask
-        law = _laws(denoiser, masked, t)
-        if isinstance(denoiser, eqx.Module):
-            law = jnp.take_along_axis(law, jnp.asarray(site)[:, None, None], axis=1)[:, 0]
-            out[part] = np.asarray(law)
-        else:
-            out[part] = law[np.arange(len(site)), site]
-    return out.reshape(*asked.shape, denoiser.vocab_size)
+    asked, length = np.asarray(sites), tokens.shape[1]
+    number, site = np.repeat(np.arange(len(tokens)), asked.shape[1]), asked.ravel()
+    step, parts = min(rows, len(site)), []
+    for first in range(0, len(site), step):
+        part = np.minimum(np.arange(first, first + step), len(site) - 1)  # of one shape: for JAX
+        masked, hidden = tokens[number[part]], site[part]
+        inside = np.arange(step)
+        truth = masked[inside, hidden].astype(np.int64)
+        masked[inside, hidden] = mask
+        level = _levels(denoiser, masked, t)
+        places = inside * length + hidden
+        parts.append(read_slices(denoiser, masked, level, places, read, truth))
+    whole = joined(parts)
+    return jax.tree.map(lambda a: a[: asked.size].reshape(*asked.shape, *a.shape[1:]), whole)
+
+
+def single_mask_laws(
+    denoiser: Denoiser, x_0: ArrayLike, sites: ArrayLike, t: float | None = None
+) -> Floats:
+    """The laws of `read_single_masks` themselves, float64 (n, S, V): for a small V."""
+    return np.asarray(read_single_masks(denoiser, x_0, sites, _as_it_is, t), dtype=np.float64)
+
+
+def _as_it_is(law: Any, tokens: Any) -> Any:
+    return law
 
 
 def _mask_iv(denoiser: Denoiser) -> int:
@@ -108,13 +129,18 @@ def _jitted(denoiser: Any, tokens: Any, t: Any) -> Any:
     return denoiser.log_loo(tokens, t)
 
 
-def _laws(denoiser: Denoiser, tokens: Tokens, t: float | None = None) -> Any:
+def _levels(denoiser: Denoiser, tokens: Tokens, t: float | None = None) -> Floats:
+    """Level t of every sequence, by default that where as many tokens are masked as are here."""
+    if t is not None:
+        return np.full(len(tokens), t)
+    visible = (tokens != channel_of(denoiser).mask_id).mean(1)
+    lowest = float(denoiser.schedule.alpha(1.0))
+    return np.asarray(denoiser.schedule.time_at(np.clip(visible, lowest, 1.0)))
+
+
+def _laws(denoiser: Denoiser, tokens: Tokens) -> Any:
     """`log_loo` at the level where as many tokens are masked as are here."""
-    level = np.full(len(tokens), 0.0 if t is None else t)
-    if t is None:
-        visible = (tokens != channel_of(denoiser).mask_id).mean(1)
-        lowest = float(denoiser.schedule.alpha(1.0))
-        level = np.asarray(denoiser.schedule.time_at(np.clip(visible, lowest, 1.0)))
+    level = _levels(denoiser, tokens)
     if isinstance(denoiser, eqx.Module):
         return _jitted(denoiser, jnp.asarray(tokens, jnp.int32), jnp.asarray(level, jnp.float32))
     return denoiser.log_loo(tokens, level)
