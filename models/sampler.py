@@ -31,8 +31,10 @@ from am_theory.channel import Channel
 from models import thinning
 from models.denoiser import Denoiser, channel_of
 from models.noise import noise
+from models.slices import SLICE, SLICE_IN_JAX, law_slices, slices
 from models.tokens import Tokens, check_tokens, token_dtype
 
+LARGE = 1 << 24  # numbers of a law of a JAX denoiser, from which on it is taken in slices
 MOST_KEPT = 0.01  # of the tokens at t = 1, for generation from masks
 
 
@@ -148,8 +150,24 @@ def ancestral(
         law = denoiser.log_loo(tokens, level)
         uniforms = rng.random((3, *tokens.shape))
         alpha_t = float(denoiser.schedule.alpha(level))
-        tokens = reverse_step(uniforms, law, tokens, alpha_t, alpha_s, kind)
+        tokens = _step_in_slices(uniforms, law, tokens, alpha_t, alpha_s, kind)
+        del law  # before the next one is made
     return tokens
+
+
+def _step_in_slices(
+    uniforms: Any, law: Any, x_t: Tokens, alpha_t: float, alpha_s: float, kind: Channel
+) -> Any:
+    """`reverse_step` a slice of rows at a time, so that no other array of a large law is made."""
+    if law.size <= SLICE:
+        return reverse_step(uniforms, law, x_t, alpha_t, alpha_s, kind)
+    size, flat = law.shape[-1], law.reshape(-1, law.shape[-1])
+    tokens, u = x_t.ravel(), uniforms.reshape(3, -1)
+    parts = [
+        reverse_step(u[:, rows], flat[rows], tokens[rows], alpha_t, alpha_s, kind)
+        for rows in slices(len(flat), size)
+    ]
+    return np.concatenate(parts).reshape(x_t.shape)
 
 
 @eqx.filter_jit
@@ -160,9 +178,18 @@ def _ancestral_jax(
         level, below = t * (1 - k / n), t * (1 - (k + 1) / n)
         alpha_s = jnp.where(k == n - 1, 1.0, denoiser.schedule.alpha(below))
         uniforms = jax.random.uniform(jax.random.fold_in(key, k), (3, *tokens.shape))
-        law = denoiser.log_loo(tokens, level)
         alpha_t = denoiser.schedule.alpha(level)
-        return reverse_step(uniforms, law, tokens, alpha_t, alpha_s, kind)
+
+        def step(law: Any, own: Any, *u: Any) -> Any:
+            return reverse_step(jnp.stack(u), law, own, alpha_t, alpha_s, kind)
+
+        if tokens.size * denoiser.vocab_size <= LARGE:
+            return step(denoiser.log_loo(tokens, level), tokens, *uniforms)
+        columns = [tokens.ravel(), *uniforms.reshape(3, -1)]
+        rows = max(1, SLICE_IN_JAX // denoiser.vocab_size)
+        places = jnp.arange(tokens.size)
+        moved = law_slices(denoiser, tokens, level, places, rows, step, columns)
+        return moved.reshape(tokens.shape)
 
     return jax.lax.fori_loop(0, n, body, x_t)
 

@@ -207,7 +207,8 @@ def ancestral_thinned(
     noise or of erasures.
 
     `batch` sequences at a time, by default as many as hold 65,536 tokens. Memory beyond the
-    weights: activations of the trunk, and a few arrays of 4 million logits (268 million on a GPU).
+    weights: activations of the trunk, and a few arrays of 4 million logits (268 million on a GPU),
+    of 128 V where that is more.
     Raises ValueError for a network of hybrid noise.
     """
     kind = channel_of(model)

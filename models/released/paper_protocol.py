@@ -26,7 +26,7 @@ is set beside one of ours:
 
 A law here is a function log_law(x, sigma) of tokens (batch, L) and sigma = -log alpha, (batch,), to
 log-probabilities (batch, L, V), the network's `loo`; `law_of` makes one of a DiT. Posteriors are
-float64 arrays (batch, L, V).
+float64, a slice of their rows at a time.
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from am_theory import channel
 from models.networks.dit import DiT
+from models.slices import slices
 
 Floats = NDArray[np.float64]
 Ids = NDArray[np.int64]
@@ -116,14 +117,20 @@ def draw(law: Floats, uniforms: Uniforms, k: int = 0) -> Ids:
         return law.argmax(-1)
     if isinstance(uniforms, np.random.Generator):
         u = uniforms.random(law.shape)
-    elif k < len(given := np.asarray(uniforms)) and given[k].shape == law.shape:
-        u = given[k]
     else:
+        u = _kth(uniforms, law.shape, k)
+    return (law / (GUARD - np.log(u + GUARD))).argmax(-1)
+
+
+def _kth(uniforms: ArrayLike, shape: tuple[int, ...], k: int) -> Floats:
+    given = np.asarray(uniforms)
+    if k >= len(given) or given[k].shape != shape:
         raise ValueError(
-            f"`uniforms` must be (updates, {', '.join(map(str, law.shape))}) with at least "
+            f"`uniforms` must be (updates, {', '.join(map(str, shape))}) with at least "
             f"{k + 1} updates; got shape {given.shape}."
         )
-    return (law / (GUARD - np.log(u + GUARD))).argmax(-1)
+    found: Floats = given[k]
+    return found
 
 
 def lead_to_move(alpha_t: float, alpha_s: float, vocab_size: int) -> tuple[float, float]:
@@ -144,10 +151,28 @@ def posterior(log_law: ArrayLike, x_t: Ids, alpha_t: float, alpha_s: float) -> F
     return np.asarray(channel.posterior(law, x_t, float(alpha_s), float(alpha_t)))
 
 
+def _update(
+    log_law: NDArray[Any], x_t: Ids, alpha_t: float, alpha_s: float, uniforms: Uniforms, k: int
+) -> Ids:
+    """The k-th draw of a run, from the posterior, (batch, L)."""
+    rows, tokens, parts = log_law.reshape(-1, log_law.shape[-1]), x_t.ravel(), []
+    given: Any = uniforms
+    for part in slices(len(rows), rows.shape[-1]):
+        if not (uniforms is None or isinstance(uniforms, np.random.Generator)):
+            given = _kth(uniforms, log_law.shape, k).reshape(rows.shape)[None, part]
+        law = posterior(rows[part], tokens[part], alpha_t, alpha_s)
+        parts.append(draw(law, given))
+    return np.concatenate(parts).reshape(x_t.shape)
+
+
 def token_entropy(log_law: ArrayLike) -> Floats:
     """-sum p log p per token, (batch, L), nats; 0 log 0 = 0, where the scripts have NaN."""
-    terms = np.maximum(np.asarray(log_law, dtype=np.float64), -1e4)  # exp of that is exactly 0
-    return 0.0 - np.einsum("...v,...v->...", np.exp(terms), terms)
+    law = np.asarray(log_law)
+    rows, parts = law.reshape(-1, law.shape[-1]), []
+    for part in slices(len(rows), rows.shape[-1]):
+        terms = np.maximum(rows[part].astype(np.float64), -1e4)  # exp of that is exactly 0
+        parts.append(0.0 - np.einsum("...v,...v->...", np.exp(terms), terms))
+    return np.concatenate(parts).reshape(law.shape[:-1])
 
 
 def conditional_entropy(
@@ -189,7 +214,7 @@ def reverse_run(
         law = log_x  # of the last tokens; all of them would take too much memory
     alpha = schedule.alpha(times[-1])
     if noise_removal == "ancestral":
-        states.append(draw(posterior(law, x, alpha, 1.0), uniforms, len(states) - 1))
+        states.append(_update(law, x, alpha, 1.0, uniforms, len(states) - 1))
     elif noise_removal == "greedy":
         states.append(law.argmax(-1))
     entropy = token_entropy(_at(log_law, states[-1], alpha))
@@ -228,7 +253,7 @@ def _descent(
         log_x = _at(log_law, x, alpha_t)
         yield float(t), x, log_x
         if k < len(times) - 1:
-            x = draw(posterior(log_x, x, alpha_t, schedule.alpha(t - step)), uniforms, k)
+            x = _update(log_x, x, alpha_t, schedule.alpha(t - step), uniforms, k)
 
 
 def _at(log_law: LogLaw, x: Ids, alpha: Any) -> NDArray[Any]:

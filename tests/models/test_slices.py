@@ -13,11 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from am_theory.channel import Absorbing, Hybrid, LogLinear, Uniform
-from models import slices
+from models import sampler, slices
 from models.denoiser import certain_where_visible
 from models.networks.dit import DiT, Shape
 from models.networks.mlp import MLPDenoiser
 from models.noise import noise
+from models.released.paper_protocol import reverse_run
 from models.slices import read_slices
 from models.unmasking import read_single_masks, single_mask_laws
 from tests.helpers import assert_close
@@ -136,3 +137,47 @@ def test_single_masks_are_reduced_as_they_come(form, kind, rows):
 def own(law, tokens):
     xp = law.__array_namespace__()
     return xp.take_along_axis(law, xp.astype(tokens, xp.int32)[..., None], axis=-1)[..., 0]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_reverse_step_in_slices_changes_no_bit(kind, dtype):
+    rng = np.random.default_rng(4)
+    logits = 3 * rng.normal(size=(BATCH, L, V))
+    law = (logits - np.logaddexp.reduce(logits, axis=-1, keepdims=True)).astype(dtype)
+    x_t, *_ = case(kind, 5, 1)
+    given = (rng.random((3, BATCH, L)), law, x_t, 0.4, 0.6, KINDS[kind])
+    with mock.patch.object(sampler, "SLICE", 1), mock.patch.object(slices, "SLICE", 4 * V):
+        found = sampler._step_in_slices(*given)
+    assert np.array_equal(found, sampler.reverse_step(*given))
+
+
+def test_a_run_in_jax_takes_a_large_law_in_slices():
+    model = network("whole", "hybrid")
+    x_t, *_ = case("hybrid", 6, 1)
+    runs = []
+    for large in (sampler.LARGE, 1):
+        with mock.patch.multiple(sampler, LARGE=large, SLICE_IN_JAX=4 * V):
+            runs.append(sampler.ancestral(model, np.random.default_rng(7), x_t, 0.5, 4))
+        jax.clear_caches()
+    assert (runs[0] == runs[1]).mean() > 0.9 and (runs[0] != x_t).any()
+
+
+def test_a_run_of_the_scripts_in_slices_changes_no_bit():
+    model = Table(KINDS["uniform"])
+    x_t, *_ = case("uniform", 8, 1)
+
+    def law(x, sigma):
+        return model.log_loo(x, 0.4)
+
+    runs = []
+    for size in (slices.SLICE, 4 * V):
+        for uniforms in (
+            np.random.default_rng(9),
+            np.random.default_rng(9).random((4, BATCH, L, V)),
+        ):
+            with mock.patch.object(slices, "SLICE", size):
+                runs.append(reverse_run(law, x_t, 0.5, 6, uniforms=uniforms))
+    for run in runs[1:]:
+        assert np.array_equal(run.states, runs[0].states)
+        assert np.array_equal(run.entropy, runs[0].entropy)
