@@ -145,6 +145,8 @@ class Guarded:
         self.denoiser, self.schedule = denoiser, denoiser.schedule
         self.vocab_size, self.seq_len = int(denoiser.vocab_size), denoiser.seq_len
         self.channel = channel_of(denoiser)
+        self.reading = getattr(denoiser, "reading", None)  # said in the report of a probe
+        self.limits = getattr(denoiser, "limits", ())
         self.rows: int | None = None  # of the largest batch that there is memory for
 
     def log_loo(self, x_t: Any, t: Any) -> Any:

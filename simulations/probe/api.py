@@ -24,7 +24,7 @@ from simulations.probe.judge.verdict import Verdict, verdicts
 from simulations.probe.measure.measures import measure
 from simulations.probe.measure.paper import csv_text, paper_table
 from simulations.probe.measure.parts import Parts
-from simulations.probe.model import describe, uniform_iv
+from simulations.probe.model import describe
 from simulations.probe.tell.report import write_reports
 from simulations.results.files import write_dataset, write_text
 from simulations.results.provenance import digest, provenance
@@ -77,9 +77,9 @@ def probe(
     console : where progress is told; nothing is by default.
     config, settings : a ProbeConfig, or its fields.
 
-    Raises ValueError, one sentence, for bad settings or sequences, for a denoiser of another noise
-    than the uniform, and for one that is not what it is claimed to be: of any denoiser the laws of
-    57 sequences are looked at first (`models.contract`), as by the command.
+    Raises ValueError, one sentence, for bad settings or sequences, and for a denoiser that is not
+    what it is claimed to be: of any denoiser the laws of 57 sequences are looked at first
+    (`models.contract`), as by the command.
     """
     started = time.monotonic()
     config = config or ProbeConfig(**settings)
@@ -87,7 +87,6 @@ def probe(
     tokens = [None if found is None else found.tokens for found in given]
     with (console or Console(quiet=True)).status("looking at the model"):
         model, notes = ready(denoiser, next((x for x in tokens if x is not None), None))
-    uniform_iv(denoiser)
     told = {"model": describe(denoiser, []), "weights": "-"}
     told |= {"checkpoint": "", "reproduce": "", "notes": "", **(about or {})}
     warnings = warnings_of(*given, "\n".join([told.pop("notes"), *notes]))

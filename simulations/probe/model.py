@@ -10,8 +10,7 @@ from typing import Any, Literal
 import equinox as eqx
 import jax
 
-from am_theory.channel import Uniform
-from models.denoiser import Denoiser, channel_of
+from models.denoiser import Denoiser
 from models.released.adapters import made_denoiser
 from models.released.files.safe_tensors import sha256_of
 from models.released.released import open_released
@@ -65,18 +64,6 @@ def open_code(text: str) -> Opened:
     return _opened(made_denoiser(text), [text], text)
 
 
-def uniform_iv(denoiser: Any) -> None:
-    """Raise ValueError for a denoiser of another noise than the uniform, which a probe would feed
-    inputs that it never saw and read laws of visible tokens that it does not have."""
-    noise = channel_of(denoiser)
-    if noise != Uniform(noise.vocab_size):
-        raise ValueError(
-            f"this model undoes {type(noise).__name__.lower()} noise, and the probe gives uniform "
-            "noise alone: its inputs would be none of the model's. Use simulations.phase_diagram "
-            "--channel to measure networks of masked noise."
-        )
-
-
 def describe(denoiser: Any, more: list[str]) -> str:
     """One line: class, parameters where they can be counted, V, L."""
     words = [type(denoiser).__name__]
@@ -90,7 +77,6 @@ def describe(denoiser: Any, more: list[str]) -> str:
 def _opened(
     denoiser: Any, more: list[str], checkpoint: str, weights: str = "-", notes: str = ""
 ) -> Opened:
-    uniform_iv(denoiser)
     about = {"model": describe(denoiser, more), "weights": weights}
     return Opened(denoiser, about | {"checkpoint": checkpoint, "notes": notes})
 

@@ -11,6 +11,7 @@ import xarray as xr
 from simulations.measure.names import SMALL_LEVEL
 from simulations.probe.judge.features import features_of, nearest_level
 from simulations.probe.measure.dataset import split_rows
+from simulations.probe.measure.kind import limits_in, noise_of, small
 
 LOW_ENTROPY = 0.1  # nats a token of held-out log loss; below, a memory and a good model look alike
 NOTHING_LEARNT = 0.95  # held-out log loss over log V
@@ -20,7 +21,8 @@ FULL_SHARE = 0.5  # of log V: no law that does not see its own token comes below
 
 def caveats_of(data: xr.Dataset, basis: Literal["gap", "entropy"]) -> tuple[str, ...]:
     """Sentences on what applies to this probe; those on the reading of `loo` where it is read."""
-    found = _of_law(data) if basis == "entropy" else []
+    found = _of_noise(data)
+    found += _of_law(data) + limits_in(data) if basis == "entropy" else []
     return tuple(found + _of_source(data, basis) + _of_data(data))
 
 
@@ -32,6 +34,17 @@ def reads_own_token(data: xr.Dataset) -> bool:
     """
     share = features_of(data).random_loss
     return math.isfinite(share) and share < FULL_SHARE
+
+
+def _of_noise(data: xr.Dataset) -> list[str]:
+    noise = noise_of(data)
+    if noise == "uniform":
+        return []
+    return [
+        "The bounds of the recovery gap and the law of entropies were set on networks of uniform "
+        f"noise. Nothing says yet where they should lie under {noise} noise, which corrupts tokens "
+        "in another way: read the label as a first guess, and the numbers for themselves."
+    ]
 
 
 def _of_law(data: xr.Dataset) -> list[str]:
@@ -54,8 +67,8 @@ def _of_source(data: xr.Dataset, basis: str) -> list[str]:
     loss = share * math.log(int(data.attrs["vocab_size"]))
     if loss < LOW_ENTROPY and not reads_own_token(data):
         return [
-            f"The held-out log loss at t = 1e-5 is {loss:.3f} nats a token: the text is so orderly "
-            "that a memory and a good model look alike."
+            f"The held-out log loss at {small(data)} is {loss:.3f} nats a token: the text is so "
+            "orderly that a memory and a good model look alike."
         ]
     if share > NOTHING_LEARNT and basis == "entropy":
         rows = split_rows(data, "heldout").sel(law="loo")
@@ -63,8 +76,8 @@ def _of_source(data: xr.Dataset, basis: str) -> list[str]:
         entropy = float(rows["entropy"].values[:, level].mean())
         if entropy > NOTHING_LEARNT * math.log(int(data.attrs["vocab_size"])):
             return [
-                f"The held-out log loss at t = 1e-5 is {share:.2f} log V: the model has learnt "
-                "nothing of this text, or there is nothing to learn; not memorizing is not "
+                f"The held-out log loss at {small(data)} is {share:.2f} log V: the model has "
+                "learnt nothing of this text, or there is nothing to learn; not memorizing is not "
                 "knowing."
             ]
     return []

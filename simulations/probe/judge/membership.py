@@ -14,6 +14,7 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
 from simulations.probe.measure.estimate import Estimate, estimate
+from simulations.probe.measure.kind import small
 
 Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]
@@ -44,7 +45,7 @@ class Membership:
 def scores(data: xr.Dataset) -> dict[str, Floats]:
     """Scores (sequence,) by name, NaN where undefined: not measured, or nothing was corrupted."""
     loss = data["log_loss"].sel(law="loo").isel(t_entropy=0)
-    found = {"-log loss, loo, t = 1e-5": -np.asarray(loss.values, np.float64)}
+    found = {f"-log loss, loo, {small(data)}": -np.asarray(loss.values, np.float64)}
     for decoder, name in (("ancestral", "corrupted_ancestral"), ("best_change", "corrupted")):
         restored = np.asarray(data["recovered"].sel(decoder=decoder).values, np.float64)
         changed = np.asarray(data[name].values, np.float64)

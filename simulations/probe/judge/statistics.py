@@ -22,6 +22,7 @@ from simulations.measure.names import SPLITS
 from simulations.probe.judge.membership import Membership, memberships
 from simulations.probe.measure.dataset import split_rows
 from simulations.probe.measure.estimate import Estimate, estimate, proportion
+from simulations.probe.measure.kind import erases
 
 Floats = NDArray[np.float64]
 Draws = tuple[Floats, Floats, int]  # values by level, replicates, sequences
@@ -45,8 +46,8 @@ class Rates:
 
 @dataclass(frozen=True)
 class LawRow:
-    """One split, law and level: means over tokens, nats. `calibration_gap` is log loss minus
-    entropy; `vanishing` is the share of tokens with entropy below each epsilon."""
+    """One split, law and level: means over the tokens that were read, nats. `calibration_gap` is
+    log loss minus entropy; `vanishing` is the share of tokens with entropy below each epsilon."""
 
     split: str
     law: str
@@ -82,7 +83,8 @@ class Gap:
 
 @dataclass(frozen=True)
 class Statistics:
-    """Everything that the report shows; `epsilons` in nats, `replicates` of the bootstrap."""
+    """Everything that the report shows; `epsilons` in nats, `replicates` of the bootstrap.
+    `erases` : visible tokens were certain, and laws were read at masked sites alone."""
 
     rates: tuple[Rates, ...]
     laws: tuple[LawRow, ...]
@@ -91,6 +93,7 @@ class Statistics:
     membership: tuple[Membership, ...]
     epsilons: tuple[float, ...]
     replicates: int
+    erases: bool = False
 
     def gap(self, what: str) -> dict[float, Estimate]:
         """A difference by level."""
@@ -128,6 +131,7 @@ def statistics(data: xr.Dataset, rng: np.random.Generator, n_replicates: int = 1
         memberships(data, rng, n_replicates),
         tuple(data["epsilon"].values.tolist()),
         n_replicates,
+        erases(data),
     )
 
 
@@ -177,12 +181,18 @@ def _laws(part: xr.Dataset, split: str, ratio: Ratio) -> tuple[list[LawRow], dic
     """Rows by law and level; and entropy by law."""
     entropy, loss = (np.asarray(part[name].values, np.float64) for name in ("entropy", "log_loss"))
     measured = np.isfinite(entropy) & np.isfinite(loss)
-    share = np.asarray(part["vanishing"].values, np.float64) / part.sizes["position"]
+    weight = np.ones_like(entropy)  # every sequence has as many tokens
+    tokens: Any = np.full(entropy.shape, part.sizes["position"])
+    if "sites" in part:
+        tokens = np.broadcast_to(part["sites"].values[:, None], entropy.shape)
+        weight, measured = np.maximum(tokens, 0).astype(np.float64), measured & (tokens > 0)
+    vanishing = np.asarray(part["vanishing"].values, np.float64)
+    share = vanishing / np.where(measured, tokens, 1)[..., None]
     table = np.concatenate([np.stack([entropy, loss, loss - entropy], axis=-1), share], axis=-1)
     kept = measured.any((1, 2))
-    here = measured[kept][..., None]
-    bottom = np.broadcast_to(here, table[kept].shape).astype(np.float64)
-    value, draws = ratio(np.where(here, table[kept], 0.0), bottom)
+    here, table = measured[kept][..., None], table[kept]
+    bottom = np.broadcast_to(np.where(here, weight[kept][..., None], 0.0), table.shape)
+    value, draws = ratio(np.where(here, table * bottom, 0.0), bottom)
     rows, by_law = [], {}
     for i, law in enumerate(part["law"].values.tolist()):
         by_law[law] = value[i, :, 0], draws[:, i, :, 0], int(kept.sum())

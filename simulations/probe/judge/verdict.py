@@ -37,6 +37,7 @@ from simulations.probe.judge.features import (
     features_of,
     nearest_level,
 )
+from simulations.probe.measure.kind import erases, noise_of, small
 
 Floats = NDArray[np.float64]
 Label = Literal["memorizing", "in transition", "generalizing", "not decidable with this much data"]
@@ -56,6 +57,7 @@ class Verdict:
         above the middle of the two bounds; `low` and `high` are the shares above the upper and
         the lower bound. By entropy: of the fitted law; `low` and `high` are its 95 % interval,
         which holds the choice of sequences and that of the models it was fitted to.
+        NaN by entropy under another noise than the uniform, for which the law was not fitted.
     reasons : the numbers behind the label, a sentence each.
     caveats : what would make it wrong here, a sentence each.
     """
@@ -67,6 +69,7 @@ class Verdict:
     high: float
     reasons: tuple[str, ...]
     caveats: tuple[str, ...]
+    noise: str = "uniform"
 
 
 def label_of(estimate: float, low: float, high: float, bounds: tuple[float, float]) -> Label:
@@ -108,8 +111,11 @@ def recovery_verdict(data: xr.Dataset, rng: np.random.Generator) -> Verdict:
     else:
         shares = [0.0, 0.5, 1.0]
     t = data["t"].values[nearest_level(data["t"].values, RECOVERY_LEVEL)]
+    what = "corrupted tokens at t = {} the best change"
+    if erases(data):
+        what = "masked tokens at t = {} the most probable value"
     reasons = (
-        f"Of corrupted tokens at t = {t:g} the best change restores "
+        f"Of {what.format(f'{t:g}')} restores "
         f"{seen.recovery_train:.3f} in training and {seen.recovery_heldout:.3f} in held-out "
         "sequences.",
         f"That is {seen.recovery_gap:.3f}, 95 % {spread(low, high)}, of the way from held-out "
@@ -118,7 +124,12 @@ def recovery_verdict(data: xr.Dataset, rng: np.random.Generator) -> Verdict:
     )
     label = label_of(seen.recovery_gap, low, high, GAP_BOUNDS)
     return Verdict(
-        label, "recovery gap", shares[1], shares[0], shares[2], reasons, caveats_of(data, "gap")
+        label,
+        "recovery gap",
+        *(shares[1], shares[0], shares[2]),
+        reasons,
+        caveats_of(data, "gap"),
+        noise_of(data),
     )
 
 
@@ -163,7 +174,7 @@ def entropy_verdict(
     caveats = caveats_of(data, "entropy")
     if name is None:
         nothing = "Neither held-out nor generated sequences were measured."
-        return Verdict(UNDECIDABLE, "entropy", 0.5, 0.0, 1.0, (nothing,), caveats)
+        return Verdict(UNDECIDABLE, "entropy", 0.5, 0.0, 1.0, (nothing,), caveats, noise_of(data))
     law = table["laws"][name]
     estimate = float(probabilities(law, {key: np.array([x]) for key, x in seen.items()})[0])
     replicates = feature_replicates(data, rng, REPLICATES)
@@ -174,7 +185,8 @@ def entropy_verdict(
     label = label_of(estimate, *ends, PROBABILITY_BOUNDS)
     known = {key: values[np.isfinite(values)] for key, values in replicates.items()}
     reasons = _entropy_reasons(data, seen, known, law["features"])
-    return Verdict(label, "entropy", estimate, *ends, reasons, caveats)
+    numbers = (estimate, *ends) if noise_of(data) == "uniform" else (math.nan,) * 3
+    return Verdict(label, "entropy", *numbers, reasons, caveats, noise_of(data))
 
 
 def _entropy_reasons(
@@ -182,16 +194,16 @@ def _entropy_reasons(
 ) -> tuple[str, ...]:
     """The features of the law in words, then others that were measured."""
     levels = data["t_entropy"].values
-    t = f"{levels[nearest_level(levels, MIDDLE_LEVEL)]:g}"
+    t, least = f"{levels[nearest_level(levels, MIDDLE_LEVEL)]:g}", small(data)
     words = {
-        "calibration_gap": "On held-out text at t = 1e-5 the model's surprise exceeds what its "
+        "calibration_gap": f"On held-out text at {least} the model's surprise exceeds what its "
         "entropy foretells by {} of the surprise (0: calibrated; towards 1: confident and wrong).",
-        "own_entropy": "On its own sequences at t = 1e-5 its entropy is {} of its log loss on "
+        "own_entropy": f"On its own sequences at {least} its entropy is {{}} of its log loss on "
         "held-out text (1: it writes what it reads; 0: every token of its texts is fixed by the "
         "others).",
         "own_entropy_middle": f"On its own sequences at t = {t} its entropy is {{}} of its log "
         "loss on held-out text there.",
-        "own_share": "On its own sequences at t = 1e-5 its entropy is {} of log V.",
+        "own_share": f"On its own sequences at {least} its entropy is {{}} of log V.",
         "own_share_middle": f"On its own sequences at t = {t} its entropy is {{}} of log V.",
         "repeats": "Of its own sequences {} are exact repeats, beyond the share in held-out text.",
     }

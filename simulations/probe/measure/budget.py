@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import xarray as xr
 
+from models.noise import noise
 from models.sampler import ancestral, steps_from
 from models.streams import stream
 from models.tokens import token_dtype
@@ -26,12 +27,14 @@ class BudgetError(CorpusError):
 
 class Costs(NamedTuple):
     """Seconds a sequence: of reading the laws at one level, of one reverse step, of one step by
-    the paper's protocol (0 without it); and `start`, spent on compiling and timing."""
+    the paper's protocol (0 without it); and `start`, spent on compiling and timing. `passes` : of
+    a reading as t -> 0, one where all sites are read at once."""
 
     read: float
     step: float
     paper_step: float
     start: float
+    passes: float = 1.0
 
     def of_recover(self, config: ProbeConfig) -> float:
         """Seconds to restore one sequence from all levels, by both protocols."""
@@ -40,23 +43,27 @@ class Costs(NamedTuple):
 
     def of_reading(self, config: ProbeConfig) -> float:
         """Seconds for all one-forward measures of a sequence."""
-        return (len(config.entropy_levels) + config.nelbo_draws) * self.read
+        return (len(config.levels) + self.passes + config.nelbo_draws) * self.read
 
 
-def time_costs(reader: Reader, config: ProbeConfig) -> Costs:
+def time_costs(reader: Reader, config: ProbeConfig, passes: int) -> Costs:
     """Time one block of every kind, after one that compiles."""
     begun = time.monotonic()
     rng = stream(config.root_seed, "timing")
     drawn = rng.integers(reader.vocab_size, size=(reader.rows, reader.seq_len))
     x = drawn.astype(token_dtype(reader.vocab_size))
     t = config.levels[0]
-    read = _second(lambda: reader.scalars(x, x, t)) / reader.rows
-    run = _second(lambda: ancestral(reader.denoiser, rng, x, t, config.steps)) / reader.rows
+    x_t = x
+    if reader.noise.mask_id is not None:  # what is not masked costs a run nothing
+        x_t = noise(rng, x, float(reader.schedule.alpha(t)), reader.noise)
+    read = _second(lambda: reader.scalars(x_t, x, t)) / reader.rows
+    run = _second(lambda: ancestral(reader.denoiser, rng, x_t, t, config.steps)) / reader.rows
     paper = 0.0
     if config.protocol == "paper":
         few = x[: paper_rows(reader)]
         paper = _second(lambda: paper_block(reader.denoiser, rng, few, 1 / 4, 4)) / len(few) / 3
-    return Costs(read, run / steps_from(t, config.steps), paper, time.monotonic() - begun)
+    step = run / steps_from(t, config.steps)
+    return Costs(read, step, paper, time.monotonic() - begun, float(passes))
 
 
 def choose_sizes(config: ProbeConfig, costs: Costs, train: int | None, test: int | None) -> Sizes:
@@ -117,10 +124,10 @@ def _sentence(config: ProbeConfig, costs: Costs, chosen: dict[str, int]) -> str:
 
 
 def sizes_part(
-    reader: Reader, config: ProbeConfig, train: int | None, test: int | None
+    reader: Reader, config: ProbeConfig, passes: int, train: int | None, test: int | None
 ) -> xr.Dataset:
     """Sizes by the settings and a timing, as a part that is kept; `read_sizes` is the inverse."""
-    costs = time_costs(reader, config)
+    costs = time_costs(reader, config, passes)
     sizes = choose_sizes(config, costs, train, test)
     return xr.Dataset(
         {"sizes": ("size", list(sizes[:3])), "seconds": ("kind", list(costs))},

@@ -2,6 +2,9 @@
 
 A law is `loo`, p(x_0^i | x_t without i), or `full`, p(x_0^i | x_t). Noise is drawn per sequence
 from streams of its own, so that more sequences leave the numbers of the first unchanged.
+
+Under erasures alone visible tokens have no law: entropies and log losses are then those of masked
+sites, where the two laws are one; and as t -> 0 those of `sites` of each sequence, masked alone.
 """
 
 from __future__ import annotations
@@ -14,14 +17,14 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from am_theory.channel import inverse_temperature
+from am_theory.channel import Channel, inverse_temperature
 from models.exact.hamming import HammingStore
 from models.noise import noise
 from models.sampler import ancestral, generate
 from models.streams import stream
 from models.tokens import Tokens
 from simulations.measure.counts import Counts, corrupted_count, count_tokens, stratified_levels
-from simulations.measure.names import DECODERS, EPSILONS, LOG_LOSS_CAP
+from simulations.measure.names import DECODERS, EPSILONS, LOG_LOSS_CAP, SMALL_LEVEL
 from simulations.probe.config import ProbeConfig
 from simulations.probe.measure.dataset import BINS, EXAMPLE, Split
 from simulations.probe.measure.law import LawReading, Reader, read_law
@@ -30,6 +33,7 @@ from simulations.probe.measure.paper import MEASURES, paper_block, paper_columns
 Ids = NDArray[np.integer]
 
 TRAIN_ROWS = 1 << 20  # of the training file compared at a time
+MOST_ALONE = 16  # sites of a sequence that are masked alone, a pass for each
 
 
 class Work(NamedTuple):
@@ -38,54 +42,101 @@ class Work(NamedTuple):
     reader: Reader
     config: ProbeConfig
 
+    @property
+    def noise(self) -> Channel:
+        return self.reader.noise
+
+    @property
+    def alone(self) -> int:
+        """Sites of a sequence that are read alone as t -> 0; 0 where visible tokens have laws."""
+        return 0 if self.noise.redraws else min(self.reader.seq_len, MOST_ALONE)
+
     def alpha(self, t: float) -> float:
         return float(self.reader.schedule.alpha(t))
 
     def noisy(self, split: Split, t: float, what: str, n: int | None = None) -> Tokens:
         """The first n sequences of a split, noised to t, each from its own stream."""
-        alpha, vocab_size = self.alpha(t), self.reader.vocab_size
-        names = (self.config.root_seed, what, split.name, f"{t:g}")
+        alpha, names = self.alpha(t), (self.config.root_seed, what, split.name, f"{t:g}")
         rows = zip(split.tokens[:n], split.index[:n], strict=True)
-        noised = [noise(stream(*names, i), x[None], alpha, vocab_size) for x, i in rows]
+        noised = [noise(stream(*names, i), x[None], alpha, self.noise) for x, i in rows]
         return np.concatenate(noised)
+
+    def sites(self, split: Split) -> NDArray[np.int64]:
+        """Sites (n, S) of every sequence that are masked alone, all of a short one."""
+        names = (self.config.root_seed, "alone", split.name)
+        drawn = [stream(*names, i).permutation(self.reader.seq_len) for i in split.index]
+        return np.sort(np.stack(drawn)[:, : self.alone], axis=1)
 
 
 def read(work: Work, t: float, split: Split) -> xr.Dataset:
     """One forward a sequence at level t: both laws, and the two one-shot decoders."""
-    x_0, x_t = split.tokens, work.noisy(split, t, "channel")
+    x_0, redraws = split.tokens, work.noise.redraws
+    if t == SMALL_LEVEL and not redraws:
+        return _masked_alone(work, split)
+    x_t = work.noisy(split, t, "channel")
     found = work.reader.scalars(x_t, x_0, t)
-    beta = float(inverse_temperature(work.alpha(t), work.reader.vocab_size))
-    laws = [read_law(found, x_t, x_0), read_law(found, x_t, x_0, beta)]
+    loo = read_law(found, x_t, x_0)
+    if redraws:
+        full = read_law(found, x_t, x_0, float(inverse_temperature(work.alpha(t), work.noise)))
+        part, change = law_columns([loo, full], work.reader.vocab_size), found.best_other
+    else:
+        masked = x_t == work.noise.mask_id
+        part, full = law_columns([loo, loo], work.reader.vocab_size, masked), loo
+        change = np.where(masked, found.best_other, x_t)  # visible tokens are certain
+    if t not in work.config.levels:
+        return part
+    outputs = dict(zip(DECODERS[1:], (full.argmax, change), strict=True))
+    corrupted = corrupted_count(x_0, x_t).astype(np.int32)
+    return part.assign(corrupted=("sequence", corrupted), **_counts(x_0, x_t, outputs))
+
+
+def _masked_alone(work: Work, split: Split) -> xr.Dataset:
+    """The laws as t -> 0 where visible sites have none."""
+    sites = work.sites(split)
+    x_0 = np.take_along_axis(split.tokens, sites, axis=1)
+    found = work.reader.masked_alone(split.tokens, sites)
+    loo = read_law(found, np.full(x_0.shape, work.noise.mask_id), x_0)
+    return law_columns([loo, loo], work.reader.vocab_size, np.ones(x_0.shape, bool))
+
+
+def law_columns(
+    laws: list[LawReading], vocab_size: int, kept: NDArray[np.bool_] | None = None
+) -> xr.Dataset:
+    """Means and counts over the tokens of every sequence, of `loo` and `full`; over those that are
+    `kept` (n, tokens) alone, where given, with their number as `sites`."""
+    flags = np.ones(laws[0].entropy.shape, bool) if kept is None else kept
 
     def stacked(kind: Any, value: Callable[[LawReading], Any]) -> NDArray[Any]:
         return np.stack([value(law) for law in laws], axis=1).astype(kind)
 
+    def mean(values: Any) -> Any:
+        if kept is None:
+            return values.mean(1)
+        with np.errstate(invalid="ignore"):
+            return np.where(kept, values, 0.0).sum(1) / kept.sum(1)
+
     def loss(law: LawReading) -> Any:
-        return np.minimum(-law.log_true, LOG_LOSS_CAP).mean(1)
+        return mean(np.minimum(-law.log_true, LOG_LOSS_CAP))
 
     def vanishing(law: LawReading) -> Any:
-        return np.stack([(law.entropy < eps).sum(1) for eps in EPSILONS], axis=1)
+        return np.stack([((law.entropy < eps) & flags).sum(1) for eps in EPSILONS], axis=1)
 
     def histogram(law: LawReading) -> Any:
         """Tokens (n, bin) of every sequence by entropy."""
-        place = (law.entropy * (BINS / math.log(work.reader.vocab_size))).astype(np.int64)
+        place = (law.entropy * (BINS / math.log(vocab_size))).astype(np.int64)
         flat = np.clip(place, 0, BINS - 1) + BINS * np.arange(len(place))[:, None]
-        return np.bincount(flat.ravel(), minlength=place.shape[0] * BINS).reshape(-1, BINS)
+        return np.bincount(flat[flags], minlength=place.shape[0] * BINS).reshape(-1, BINS)
 
     over = ("sequence", "law")
     part = xr.Dataset(
         {
-            "entropy": (over, stacked(np.float32, lambda law: law.entropy.mean(1))),
+            "entropy": (over, stacked(np.float32, lambda law: mean(law.entropy))),
             "log_loss": (over, stacked(np.float32, loss)),
             "vanishing": ((*over, "epsilon"), stacked(np.int32, vanishing)),
             "entropy_histogram": ((*over, "bin"), stacked(np.uint16, histogram)),
         }
     )
-    if t not in work.config.levels:
-        return part
-    outputs = dict(zip(DECODERS[1:], (laws[1].argmax, found.best_other), strict=True))
-    corrupted = corrupted_count(x_0, x_t).astype(np.int32)
-    return part.assign(corrupted=("sequence", corrupted), **_counts(x_0, x_t, outputs))
+    return part if kept is None else part.assign(sites=("sequence", kept.sum(1).astype(np.int32)))
 
 
 def _counts(x_0: Tokens, x_t: Tokens, outputs: dict[str, Any]) -> dict[str, Any]:
@@ -108,7 +159,7 @@ def nelbo(work: Work, split: Split) -> xr.Dataset:
         rng = stream(config.root_seed, "nelbo", split.name, i)
         t = stratified_levels(rng, start, 1, draws)[0]
         alphas = (work.alpha(level) for level in t)
-        noisy += [noise(rng, x[None], alpha, reader.vocab_size) for alpha in alphas]
+        noisy += [noise(rng, x[None], alpha, work.noise) for alpha in alphas]
         levels.append(t)
     x_0 = np.repeat(split.tokens, draws, axis=0)
     rates = reader.nelbo_rates(np.concatenate(noisy), x_0, np.concatenate(levels))

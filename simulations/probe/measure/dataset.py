@@ -17,6 +17,7 @@ from simulations.probe.measure.paper import MEASURES
 
 BINS = 40  # of the entropy histogram, over [0, log V]
 EXAMPLE = ("noisy", "output")  # tokens of a restored sequence, before and after
+SITES = {"sites": ("sequence", "t_entropy")}  # read, where not all have a law
 INTEGERS = {
     "corrupted": ("sequence", "t"),
     "corrupted_ancestral": ("sequence", "t"),
@@ -43,8 +44,12 @@ class Split:
     index: NDArray[np.int64]
 
 
-def empty_dataset(splits: list[Split], config: ProbeConfig, vocab_size: int) -> xr.Dataset:
-    """All splits after one another, nothing measured: -1 in integers, NaN in reals, 0 counts."""
+def empty_dataset(
+    splits: list[Split], config: ProbeConfig, vocab_size: int, sites: bool = False
+) -> xr.Dataset:
+    """All splits after one another, nothing measured: -1 in integers, NaN in reals, 0 counts.
+
+    sites : whether the number of sites whose law is read differs by sequence."""
     bins = math.log(vocab_size) / BINS * np.arange(BINS, dtype=np.float64)
     coords: dict[str, Any] = {
         "split": ("sequence", np.repeat([s.name for s in splits], [len(s.index) for s in splits])),
@@ -63,7 +68,8 @@ def empty_dataset(splits: list[Split], config: ProbeConfig, vocab_size: int) -> 
         data = data.assign_coords(paper_measure=list(MEASURES))
         reals["paper"] = ("sequence", "t", "paper_measure")
     counts = {"entropy_histogram": ("sequence", "law", "t_entropy", "bin")}
-    kinds: list[tuple[dict[str, Any], Any]] = [(INTEGERS, np.int32(-1)), (reals, np.float32("nan"))]
+    integers = INTEGERS | SITES if sites else INTEGERS
+    kinds: list[tuple[dict[str, Any], Any]] = [(integers, np.int32(-1)), (reals, np.float32("nan"))]
     for names, empty in (*kinds, (counts, np.uint16(0))):
         for name, dims in names.items():
             data[name] = (dims, np.full([data.sizes[d] for d in dims], empty))

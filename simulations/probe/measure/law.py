@@ -12,11 +12,14 @@ with beta the inverse temperature of the channel and Z = S + loo_z e^beta, q = S
 
     log full_v = log loo_v + beta 1[v = z] - log Z,
     H(full) = H' / Z + q log Z - (1 - q) log(1 - q).
+
+At a masked site there is no present value: loo_z = 0, and the two laws are one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -26,13 +29,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from am_theory import channel
-from models.denoiser import Denoiser
+from am_theory.channel import Channel
+from models.denoiser import Denoiser, channel_of
+from models.slices import joined, read_slices
 from models.tokens import Tokens
+from models.unmasking import read_single_masks
+from simulations.measure.names import LOG_LOSS_CAP
 
 Floats = NDArray[np.float64]
 
-BLOCK = 1 << 24  # numbers of a block of laws, 64 MiB in float32
-SLICE = 1 << 20  # of them in work at a time outside JAX
+BLOCK = 1 << 24  # numbers of a block of laws, 64 MiB in float32; one sequence may have more
 MOST_ROWS = 64  # sequences of a block
 
 
@@ -48,7 +54,8 @@ class Scalars(NamedTuple):
 
 
 def scalars(log_loo: Any, x_t: Any, x_0: Any) -> Scalars:
-    """Scalars of a law (..., V) in logs, -inf allowed; tokens (...); NumPy or JAX arrays."""
+    """Scalars of a law (..., V) in logs, -inf allowed; tokens (...), x_t = V for a mask; NumPy or
+    JAX arrays."""
     xp = log_loo.__array_namespace__()
     size = log_loo.shape[-1]
     values = xp.arange(size, dtype=xp.int32)
@@ -60,8 +67,9 @@ def scalars(log_loo: Any, x_t: Any, x_0: Any) -> Scalars:
     best = xp.min(xp.where(low == top[..., None], values, size), axis=-1)
     present, true = (
         xp.take_along_axis(log_loo, xp.astype(tokens, xp.int32)[..., None], axis=-1)[..., 0]
-        for tokens in (x_t, x_0)
+        for tokens in (xp.minimum(x_t, size - 1), x_0)
     )
+    present = xp.where(x_t < size, present, -xp.inf)
     return Scalars(present, true, xp.sum(p, axis=-1), -xp.sum(terms, axis=-1), best, top)
 
 
@@ -87,18 +95,45 @@ def read_law(found: Scalars, x_t: Tokens, x_0: Tokens, beta: float = 0.0) -> Law
     return LawReading(np.maximum(entropy, 0.0), true + own - np.log(total), argmax)
 
 
+@dataclass(frozen=True)
+class Rate:
+    """NELBO rate a token of a channel, from laws (..., V) in logs, tokens, alpha and its slope.
+
+    Where a channel does not redraw, a law that rules the truth out costs no more than LOG_LOSS_CAP
+    nats in place of infinitely many.
+    """
+
+    noise: Channel
+
+    def __call__(self, law: Any, x_t: Any, x_0: Any, alpha: Any, rate: Any) -> Any:
+        xp = law.__array_namespace__()
+        if isinstance(law, np.ndarray):
+            law = law.astype(np.float64)
+        if not self.noise.redraws:
+            law = xp.maximum(law, -LOG_LOSS_CAP)
+        return channel.nelbo_rate(law, x_t, x_0, alpha, rate, self.noise)
+
+
+def _masked(law: Any, x_0: Any) -> Scalars:
+    """Scalars of masked sites."""
+    return scalars(law, law.__array_namespace__().full_like(x_0, law.shape[-1]), x_0)
+
+
 class Reader:
     """Laws of one denoiser in blocks of one shape, compiled once for a JAX denoiser.
 
     `tick` is called after every block. JAX denoisers are equinox modules; others are called with
-    NumPy arrays and may return what NumPy can read.
+    NumPy arrays and may return what NumPy can read. Where the law of one sequence is more than a
+    block, it is read in slices (`models.slices`).
     """
 
     def __init__(self, denoiser: Denoiser, seq_len: int, tick: Callable[[], None]) -> None:
         self.denoiser, self.tick = denoiser, tick
         self.vocab_size, self.seq_len = int(denoiser.vocab_size), seq_len
-        self.in_jax = isinstance(denoiser, eqx.Module)
+        self.noise = channel_of(denoiser)
         self.rows = int(np.clip(BLOCK // (seq_len * self.vocab_size), 1, MOST_ROWS))
+        small = self.rows * seq_len * self.vocab_size <= BLOCK
+        self.at_once = small and isinstance(denoiser, eqx.Module)  # a block of laws, not in slices
 
     @property
     def schedule(self) -> Any:
@@ -114,13 +149,23 @@ class Reader:
             made = run(first // step, np.minimum(np.arange(first, first + step), n - 1))
             found.append(jax.tree.map(lambda x, most=n - first: np.asarray(x)[:most], made))
             self.tick()
-        return _joined(found)
+        return joined(found)
 
     def scalars(self, x_t: Tokens, x_0: Tokens, t: float) -> Scalars:
         """Scalars (n, L) of the `loo` law at x_t (n, L) and level t."""
         found: Scalars = self.in_blocks(
             len(x_t),
             lambda _, rows: self._scalars(x_t[rows], x_0[rows], np.full(len(rows), t, np.float32)),
+        )
+        return found
+
+    def masked_alone(self, x_0: Tokens, sites: NDArray[np.int64]) -> Scalars:
+        """Scalars (n, S) of the `loo` law at `sites` (n, S) of x_0 (n, L), each masked alone."""
+        found: Scalars = self.in_blocks(
+            len(x_0),
+            lambda _, rows: read_single_masks(
+                self.denoiser, x_0[rows], sites[rows], _masked, rows=self.rows
+            ),
         )
         return found
 
@@ -131,47 +176,47 @@ class Reader:
         )
         return found
 
-    def law(self, x_t: Tokens, t: float) -> Any:
-        """The `loo` law of one block of sequences, (batch, L, V)."""
-        if self.in_jax:
-            return _law(self.denoiser, jnp.asarray(x_t, jnp.int32), jnp.float32(t))
-        return np.asarray(self.denoiser.log_loo(x_t, t))
+    def corner(self, x_t: Tokens, t: float, sites: int, values: int) -> Floats:
+        """The `loo` law in logs of the first sites and values of one sequence x_t (1, L)."""
+        if self.at_once:
+            law = _law(self.denoiser, jnp.asarray(x_t, jnp.int32), jnp.float32(t))[0, :sites]
+        else:
+            places = np.arange(min(sites, self.seq_len))
+            law = read_slices(self.denoiser, x_t, t, places, _Values(values))
+        return np.asarray(law[:, :values], np.float64)
 
     def _scalars(self, x_t: Tokens, x_0: Tokens, t: NDArray[np.float32]) -> Scalars:
-        if self.in_jax:
+        if self.at_once:
             noisy, clean = jnp.asarray(x_t, jnp.int32), jnp.asarray(x_0, jnp.int32)
             return _scalars_jax(self.denoiser, noisy, clean, jnp.asarray(t))
-        law = np.asarray(self.denoiser.log_loo(x_t, t)).reshape(-1, self.vocab_size)
-        present, true = x_t.ravel(), x_0.ravel()
-        parts = [scalars(law[rows], present[rows], true[rows]) for rows in self._slices(law)]
-        return Scalars(*(part.reshape(x_t.shape) for part in _joined(parts)))
+        return self._sliced(scalars, x_t, t, x_t, x_0)
 
     def _rates(self, x_t: Tokens, x_0: Tokens, t: Floats) -> Floats:
         alpha, rate = (np.asarray(f(t)) for f in (self.schedule.alpha, self.schedule.alpha_rate))
-        if self.in_jax:
+        read = Rate(self.noise)
+        if self.at_once:
             given = [jnp.asarray(x, jnp.int32) for x in (x_t, x_0)]
             given += [jnp.asarray(x, jnp.float32) for x in (t, alpha, rate)]
-            return np.asarray(_rates_jax(self.denoiser, *given), np.float64)
-        law = np.asarray(self.denoiser.log_loo(x_t, t)).reshape(-1, self.vocab_size)
-        columns = [x_t.ravel(), x_0.ravel()]
-        columns += [np.repeat(x, self.seq_len) for x in (alpha, rate)]
-        parts = []
-        for rows in self._slices(law):
-            noisy, clean, kept, slope = (c[rows] for c in columns)
-            block = np.asarray(law[rows], np.float64)
-            parts.append(channel.nelbo_rate(block, noisy, clean, kept, slope))
-        mean: Floats = np.concatenate(parts).reshape(x_t.shape).mean(1)
+            return np.asarray(_rates_jax(self.denoiser, read, *given), np.float64)
+        repeated = [np.broadcast_to(x[:, None], x_t.shape) for x in (alpha, rate)]
+        mean: Floats = self._sliced(read, x_t, t, x_t, x_0, *repeated).mean(1, dtype=np.float64)
         return mean
 
-    def _slices(self, law: Any) -> Iterator[slice]:
-        step = max(1, SLICE // self.vocab_size)
-        for first in range(0, len(law), step):
-            yield slice(first, first + step)
+    def _sliced(self, read: Any, x_t: Tokens, t: Any, *columns: Any) -> Any:
+        """What `read` makes of all rows of the law, (batch, L)."""
+        flat = [column.ravel() for column in columns]
+        made = read_slices(self.denoiser, x_t, t, np.arange(x_t.size), read, *flat)
+        return jax.tree.map(lambda a: a.reshape(x_t.shape), made)
 
 
-def _joined(parts: list[Any]) -> Any:
-    """Arrays, or tuples of them, one after another."""
-    return jax.tree.map(lambda *arrays: np.concatenate(arrays), *parts)
+@dataclass(frozen=True)
+class _Values:
+    """The first values of a law."""
+
+    n: int
+
+    def __call__(self, law: Any) -> Any:
+        return law[:, : self.n]
 
 
 @eqx.filter_jit
@@ -186,6 +231,8 @@ def _scalars_jax(model: Any, x_t: jax.Array, x_0: jax.Array, t: jax.Array) -> Sc
 
 
 @eqx.filter_jit
-def _rates_jax(model: Any, x_t: Any, x_0: Any, t: Any, alpha: Any, rate: Any) -> jax.Array:
+def _rates_jax(
+    model: Any, read: Rate, x_t: Any, x_0: Any, t: Any, alpha: Any, rate: Any
+) -> jax.Array:
     law = model.log_loo(x_t, t)
-    return jnp.mean(channel.nelbo_rate(law, x_t, x_0, alpha[:, None], rate[:, None]), axis=-1)
+    return jnp.mean(read(law, x_t, x_0, alpha[:, None], rate[:, None]), axis=-1)

@@ -21,6 +21,7 @@ from models.sampler import steps_from
 from models.streams import stream
 from models.tokens import Tokens, check_tokens, token_dtype
 from simulations.console.progress import Reporter
+from simulations.measure.names import SMALL_LEVEL
 from simulations.probe.config import ProbeConfig
 from simulations.probe.measure import cells
 from simulations.probe.measure.budget import Costs, read_sizes, sizes_part
@@ -33,6 +34,7 @@ from simulations.probe.measure.dataset import (
     repeats_of,
     with_examples,
 )
+from simulations.probe.measure.kind import attributes, limits_of, noise_iv
 from simulations.probe.measure.law import Reader
 from simulations.probe.measure.paper import PAPER_SPLITS
 from simulations.probe.measure.parts import Parts
@@ -60,16 +62,20 @@ def measure(
     parts : finished parts that are read in place of being computed, and are added to.
 
     Raises TokenRangeError for tokens that the denoiser cannot take, ValueError where no length is
-    known, BudgetError, and ResultsError for saved parts of another model.
+    known, NoiseError for the paper's protocol under masks, BudgetError, and ResultsError for saved
+    parts of another model.
     """
     given = {"train": train, "heldout": test}
     there = {name: tokens for name, tokens in given.items() if tokens is not None}
     parts = parts or Parts()
+    noise_iv(denoiser, config)
     reader = Reader(denoiser, _length(denoiser, there), parts.tick)
     vocab_size, work = reader.vocab_size, Work(reader, config)
     parts.check_model(_fingerprint(work))
     have = [None if tokens is None else len(tokens) for tokens in given.values()]
-    costs, sizes = read_sizes(parts.run("sizes", sizes_part, reader, config, *have))
+    attrs, limits = attributes(denoiser, work.alone), limits_of(denoiser)
+    passes = work.alone or 1
+    costs, sizes = read_sizes(parts.run("sizes", sizes_part, reader, config, passes, *have))
     splits = {name: _rows_of(work, name, tokens, sizes.sequences) for name, tokens in there.items()}
     counts = {name: len(split.tokens) for name, split in splits.items()}
     counts |= {"generated": sizes.generate} if sizes.generate else {}
@@ -79,12 +85,13 @@ def measure(
     seconds |= {part.name: part.seconds for part in plan}
     left = {name: max(s, 1e-6) for name, s in seconds.items() if name not in parts.finished}
     with Reporter(console or Console(quiet=True), left, 1) as parts.reporter:
-        parts.reporter.say(sizes.sentence)
+        for words in (attrs["read"], *limits, sizes.sentence):
+            parts.reporter.say(words)
         if sizes.generate:
             drawn = parts.run("generate", cells.generated, work, sizes.generate)["tokens"].values
             splits["generated"] = _numbered("generated", drawn, vocab_size)
         splits["random"] = _random(work, counts["random"])
-        data = empty_dataset(list(splits.values()), config, vocab_size)
+        data = empty_dataset(list(splits.values()), config, vocab_size, sites=work.alone > 0)
         examples = {}
         shown = min(config.levels, key=lambda t: abs(t - EXAMPLE_LEVEL))
         for part in plan:
@@ -94,9 +101,13 @@ def measure(
             fill(data, part.split, found.drop_vars(EXAMPLE, errors="ignore"), part.t)
     mine = data["split"].values == "generated"
     data["repeats"].values[mine] = repeats_of(data["tokens"].values[mine])
-    return with_examples(data, shown, examples).assign_attrs(
+    return with_examples(
+        data, shown, examples
+    ).assign_attrs(
         vocab_size=vocab_size,
         seq_len=reader.seq_len,
+        **attrs,
+        limits=limits or [""],  # a file cannot hold an empty list
         n_steps=config.steps,
         nelbo_start=config.nelbo_start,
         protocol=config.protocol,
@@ -123,8 +134,9 @@ def _plan(
     config = work.config
     for split, n in counts.items():
         for t in config.entropy_levels:
+            seconds = n * costs.read * (costs.passes if t == SMALL_LEVEL else 1)
             name = f"{split}-t{t:g}-read"
-            yield Part(name, split, t, n * costs.read, partial(cells.read, work, t))
+            yield Part(name, split, t, seconds, partial(cells.read, work, t))
         if split == "random":
             continue
         seconds = n * config.nelbo_draws * costs.read
@@ -146,9 +158,11 @@ def _fingerprint(work: Work) -> NDArray[np.float64]:
     """Some probabilities of the denoiser, by which it is known again."""
     reader, rng = work.reader, stream(work.config.root_seed, "fingerprint")
     drawn = rng.integers(reader.vocab_size, size=(1, reader.seq_len))
-    law = reader.law(drawn.astype(token_dtype(reader.vocab_size)), 0.3)
-    sites, values = FINGERPRINT
-    return np.exp(np.asarray(law, np.float64)[0, :sites, :values])
+    x_t = drawn.astype(token_dtype(reader.vocab_size))
+    if not reader.noise.redraws:  # the laws of visible tokens say nothing
+        x_t = x_t.astype(token_dtype(reader.vocab_size + 1))
+        x_t[:, ::2] = reader.noise.mask_id
+    return np.exp(reader.corner(x_t, 0.3, *FINGERPRINT))
 
 
 def _rows_of(work: Work, name: str, tokens: Ids, n: int) -> Split:

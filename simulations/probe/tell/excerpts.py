@@ -12,6 +12,7 @@ from scipy.stats import rankdata
 
 from simulations.probe.judge.statistics import changed_tokens
 from simulations.probe.measure.dataset import split_rows
+from simulations.probe.measure.kind import small
 from simulations.probe.tell.page import Mark, Memorized, Restored, visible
 
 Decode = Callable[[Any], str]
@@ -20,20 +21,21 @@ MOST_MEMORIZED = 10
 MOST_RESTORED = 4  # of each split
 MOST_CHARACTERS = 1500  # of a sequence
 MOST_OF_A_TOKEN = 48
+MASK = "▒"
 CHANGED = {(True, True): "recovered", (True, False): "missed", (False, False): "broken"}
 
 
 def most_memorized(data: xr.Dataset, decode: Decode) -> dict[str, list[Memorized]]:
     """Ten sequences by split, most memorized first.
 
-    train: by the mean of two ranks, of `loo` log loss at t = 1e-5 (lowest) and of recovery over
+    train: by the mean of two ranks, of `loo` log loss at the least t (lowest) and of recovery over
     all levels by the reverse process, else best change (highest). generated: by distance to the
     nearest training sequence, else by how often they repeat; those alone that do are shown.
     """
     train, generated = split_rows(data, "train"), split_rows(data, "generated")
     stored = dict(zip(train["index"].values.tolist(), train["tokens"].values, strict=True))
     found = {
-        "train": _of_train(train, decode),
+        "train": _of_train(train, decode, small(data)),
         "generated": _of_generated(generated, stored, decode),
     }
     return {name: rows for name, rows in found.items() if rows}
@@ -51,7 +53,7 @@ def recovery_of_sequences(part: xr.Dataset) -> tuple[Any, str]:
     return np.full(part.sizes["sequence"], np.nan), "no decoder"
 
 
-def _of_train(part: xr.Dataset, decode: Decode) -> list[Memorized]:
+def _of_train(part: xr.Dataset, decode: Decode, least: str) -> list[Memorized]:
     loss = part["log_loss"].sel(law="loo").isel(t_entropy=0).values
     recovery, decoder = recovery_of_sequences(part)
     known = np.flatnonzero(np.isfinite(loss))
@@ -59,7 +61,7 @@ def _of_train(part: xr.Dataset, decode: Decode) -> list[Memorized]:
     order = known[np.argsort(rankdata(loss[known]) + rankdata(-unknown_last), kind="stable")]
     rows = []
     for i in order[:MOST_MEMORIZED]:
-        facts = f"log loss {loss[i]:.3f} nats a token at t = 1e-5 (loo)"
+        facts = f"log loss {loss[i]:.3f} nats a token at {least} (loo)"
         if np.isfinite(recovery[i]):
             facts += f"; recovery {recovery[i]:.3f} over all levels ({decoder})"
         text = _text(part["tokens"].values[i], decode)
@@ -95,6 +97,11 @@ def restored(data: xr.Dataset, decode: Decode) -> list[Restored]:
     """The first few examples of every split, with what became of each token."""
     if "example_sequence" not in data:
         return []
+    size = int(data.attrs["vocab_size"])
+
+    def shown(token: Any) -> str:
+        return MASK if token[0] == size else decode(token)
+
     places = data["example_sequence"].values
     splits, found = data["split"].values[places], []
     for split in dict.fromkeys(splits.tolist()):
@@ -104,7 +111,7 @@ def restored(data: xr.Dataset, decode: Decode) -> list[Restored]:
             number, t = int(data["index"].values[places[k]]), data["example_t"].values[k]
             whole = "".join(decode(clean[i : i + 1]) for i in range(len(clean))) == decode(clean)
             gap = "" if whole else " "
-            marks = _marks(clean, *outcome, decode)
+            marks = _marks(clean, *outcome, shown)
             noisy, output = (tuple(_runs(list(row), gap)) for row in zip(*marks, strict=True))
             found.append(Restored(f"{split} {number}, t = {t:g}", noisy, output, gap))
     return found

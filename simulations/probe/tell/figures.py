@@ -15,6 +15,7 @@ from simulations.probe.judge.membership import Membership
 from simulations.probe.judge.statistics import NAMES, Statistics
 from simulations.probe.measure.dataset import split_rows
 from simulations.probe.measure.estimate import Estimate
+from simulations.probe.measure.kind import erases, small
 from simulations.probe.tell.page import Picture
 from simulations.probe.tell.sections import SHOWN_LEVEL
 
@@ -99,7 +100,8 @@ def _recovery(axis: Any, found: Statistics) -> None:
             if rows:
                 full = decoder == "ancestral"
                 style = {} if full else {"mfc": "white", "ls": "none"}
-                label = f"{NAMES[split]}, {'reverse process' if full else 'best change'}"
+                one_shot = "most probable token" if found.erases else "best change"
+                label = f"{NAMES[split]}, {'reverse process' if full else one_shot}"
                 x = [levels.index(r.t) + 0.25 * (k - 1) + shift for r in rows]
                 _points(axis, x, [r.recovery for r in rows], split, label=label, **style)
     axis.set_xticks(range(len(levels)), [f"{t:g}" for t in levels])
@@ -119,7 +121,8 @@ def _entropy(axis: Any, found: Statistics) -> None:
             x = [r.t for r in rows]
             _points(axis, x, [r.entropy for r in rows], split, label=NAMES[split])
     axis.set_ylim(bottom=0)
-    axis.set_xlabel("noise level t (the first point is at 1e-5)")
+    first = "as t → 0" if found.erases else "at 1e-5"
+    axis.set_xlabel(f"noise level t (the first point is {first})")
     axis.set_ylabel("entropy of loo, nats a token")
     axis.figure.legend(loc="outside lower center", ncols=5)
 
@@ -134,9 +137,9 @@ def _calibration(axis: Any, found: Statistics) -> None:
         most = max(most, *x, *(r.value for r in loss))
         _points(axis, x, loss, split, label=NAMES[split])
         axis.plot(x[0], loss[0].value, "o", mfc="none", ms=12, mec=COLOURS[split], mew=1)
-    most = 1.08 * max(most, 0.1)
+    most, least = 1.08 * max(most, 0.1), "t → 0" if found.erases else "t = 1e-5"
     axis.plot([0, most], [0, most], color="0.55", lw=0.9, zorder=0, label="calibrated")
-    axis.plot([], [], "o", mfc="none", ms=12, mec="0.3", ls="none", label="ring: t = 1e-5")
+    axis.plot([], [], "o", mfc="none", ms=12, mec="0.3", ls="none", label=f"ring: {least}")
     axis.set_xlim(0 - 0.02 * most, most)
     axis.set_ylim(0 - 0.02 * most, most)
     axis.set_xlabel("entropy of loo, nats a token")
@@ -184,7 +187,7 @@ def _distributions(data: xr.Dataset) -> Any:
             axis.set_ylim(0, 1.2)
             axis.set_yticks([0, 0.01, 0.1, 1], ["0", "0.01", "0.1", "1"])
             axis.minorticks_off()
-            axis.set_title(f"t = {t:g}", loc="left")
+            axis.set_title(small(data) if erases(data) and not k else f"t = {t:g}", loc="left")
         for axis in axes.flat[len(levels) :]:
             axis.set_axis_off()
         for axis in axes.flat[max(0, len(levels) - 2) : len(levels)]:

@@ -17,7 +17,7 @@ from simulations.probe.tell.page import NEAREST, Mark, Page, Section, Table, vis
 
 STYLE = Path(__file__).with_name("report.css")
 LEGEND = {
-    "corrupted": "noise put this token there",
+    "corrupted": "noise put this token there (▒: the mask)",
     "recovered": "noise changed it, the model restored it",
     "missed": "noise changed it, the model left it wrong",
     "broken": "noise left it alone, the model changed it",
@@ -41,6 +41,7 @@ def write_html(page: Page) -> str:
         f"<title>{title}</title>\n<style>{style}</style>\n</head>\n<body>\n<main>",
         f"<h1>{title}</h1>",
         f'<p class="headline"><strong>{label}</strong>{words}</p>',
+        *([f"<p>{_text(page.read)}</p>"] if page.read else []),
         *(f'<p class="warning"><b>Note.</b> {_text(w)}</p>' for w in page.warnings),
     ]
     for section in page.sections:

@@ -17,8 +17,8 @@ BRACKETS = {
     "broken": "{{{}}}",
 }
 LEGEND = (
-    "Noised above, restored below: `(corrupted)` by noise; `_recovered_`, `[missed]`, and "
-    "`{broken}`, which noise had left alone."
+    "Noised above, restored below: `(corrupted)` by noise, ▒ being the mask; `_recovered_`, "
+    "`[missed]`, and `{broken}`, which noise had left alone."
 )
 
 
@@ -26,6 +26,7 @@ def write_markdown(page: Page) -> str:
     """The whole page."""
     label, words = map(_plain, page.headline)
     lines = [f"# {page.title}", "", f"**{label}**, {words}.", ""]
+    lines += [_plain(page.read), ""] if page.read else []
     for warning in page.warnings:
         lines += [f"> Note: {_plain(warning)}", ""]
     for section in page.sections:

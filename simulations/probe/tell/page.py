@@ -89,10 +89,12 @@ class Section:
 
 @dataclass(frozen=True)
 class Page:
-    """A whole report. headline : the label, and one sentence. warnings : what to know first."""
+    """A whole report. headline : the label, and one sentence. read : which noise was given and
+    which law was read. warnings : what to know first."""
 
     title: str
     headline: tuple[str, str]
+    read: str
     warnings: Sequence[str]
     sections: Sequence[Section]
 

@@ -66,7 +66,8 @@ def write_reports(
         source_section(data, write_tables(data, out)),
     ]
     headline = (verdicts[0].label, verdict_words(verdicts[0]))
-    page = Page(TITLE, headline, warnings_of(data), [s for s in sections if not s.empty])
+    filled = [section for section in sections if not section.empty]
+    page = Page(TITLE, headline, str(data.attrs.get("read", "")), warnings_of(data), filled)
     write_text(write_markdown(page), out / "report.md")
     write_text(write_html(page), out / "report.html")
     write_text(to_json(summary(data, verdicts, found)), out / "summary.json")

@@ -10,12 +10,13 @@ from typing import Any
 
 import xarray as xr
 
-from simulations.measure.names import SPLITS
+from simulations.measure.names import SMALL_LEVEL, SPLITS
 from simulations.measure.tables import number, spread
 from simulations.probe.judge.membership import LEAST_HELD_OUT
 from simulations.probe.judge.statistics import NAMES, LawRow, Statistics
 from simulations.probe.judge.verdict import Verdict
 from simulations.probe.measure.estimate import Estimate
+from simulations.probe.measure.kind import noise_of, small
 from simulations.probe.tell.page import Section, Table
 
 SHOWN_LEVEL = 0.25  # the measured level next to it stands for all
@@ -24,6 +25,14 @@ DECODER_NAMES = {
     "argmax": "one-shot argmax of full",
     "best_change": "one-shot best change",
 }
+OF_ERASURES = {"ancestral": "reverse process", "best_change": "one-shot most probable token"}
+LOST = {
+    "uniform": "redrawn uniformly over the vocabulary",
+    "absorbing": "masked",
+    "hybrid": "redrawn uniformly over the vocabulary, or masked, more often the larger t",
+}
+CHANGED = {"uniform": "changed", "absorbing": "masked", "hybrid": "changed or masked"}
+UNCALIBRATED = "; its bounds are those of uniform noise, and were not calibrated for {noise} noise"
 
 
 def shown(found: Estimate, digits: int = 3) -> str:
@@ -38,6 +47,11 @@ def shown(found: Estimate, digits: int = 3) -> str:
 def verdict_words(verdict: Verdict) -> str:
     """What the verdict rests on, and its probability; by the recovery gap this is a share of
     bootstrap replicates, and its ends are not those of a 95 % interval."""
+    if verdict.basis == "entropy" and verdict.noise != "uniform":
+        return (
+            "a first guess by entropy, without training data; no probability can be given, as the "
+            f"law behind it was fitted to networks of uniform noise, not of {verdict.noise} noise"
+        )
     if not math.isfinite(verdict.probability):
         return f"by the {verdict.basis}; no probability can be given"
     value, ends = f"{verdict.probability:.2f}", spread(verdict.low, verdict.high, 2)
@@ -46,6 +60,7 @@ def verdict_words(verdict: Verdict) -> str:
             f"by the recovery gap of train and held-out sequences; probability of memorizing "
             f"{value} {ends}: the share of bootstrap replicates whose gap is closer to memorizing "
             "than to generalizing; in brackets, the shares beyond the one and the other bound"
+            + ("" if verdict.noise == "uniform" else UNCALIBRATED.format(noise=verdict.noise))
         )
     return f"by entropy, without training data; probability of memorizing {value}, 95 % {ends}"
 
@@ -68,11 +83,11 @@ def short_section(data: xr.Dataset, found: Statistics) -> Section:
     """The few numbers that say most, those that were measured."""
     t = min(data["t"].values.tolist(), key=lambda level: abs(level - SHOWN_LEVEL))
     rows: list[tuple[str, Estimate]] = []
-    for decoder, words in DECODER_NAMES.items():
+    for decoder, words in decoder_names(found).items():
         gaps = found.gap(f"recovery, train - held-out, {decoder}")
         rows += [(f"recovery, train - held-out, t = {t:g}, {words}", gaps[t])] if t in gaps else []
     for split in SPLITS[:3]:
-        name = f"on {NAMES[split]} sequences, loo at t = 1e-5, nats a token"
+        name = f"on {NAMES[split]} sequences, loo at {small(data)}, nats a token"
         for law in found.law(split, "loo")[:1]:
             rows.append((f"entropy {name}", law.entropy))
             rows.append((f"calibration gap {name}", law.calibration_gap))
@@ -97,15 +112,24 @@ def result_sections(data: xr.Dataset, found: Statistics) -> list[Section]:
     ]
 
 
+def decoder_names(found: Statistics) -> dict[str, str]:
+    """The decoders that differ, in words: a masked token has no present value to change."""
+    return OF_ERASURES if found.erases else DECODER_NAMES
+
+
 Columns = dict[str, dict[float, Estimate]]
 
 
-def _levels(title: str, columns: Columns) -> list[Table]:
+def _levels(title: str, columns: Columns, erases: bool = False) -> list[Table]:
     """A table with a row a level and a column a name; none where nothing was measured."""
     found = {name: by for name, by in columns.items() if any(e.known for e in by.values())}
     levels = sorted({t for by in found.values() for t in by})
     missing = Estimate(math.nan, math.nan, math.nan, 0)
-    rows = [(f"{t:g}", *(shown(by.get(t, missing)) for by in found.values())) for t in levels]
+    names = ["→ 0" if erases and t == SMALL_LEVEL else f"{t:g}" for t in levels]
+    rows = [
+        (names[k], *(shown(by.get(t, missing)) for by in found.values()))
+        for k, t in enumerate(levels)
+    ]
     return [Table(title, ("t", *found), tuple(rows))] if found else []
 
 
@@ -118,11 +142,14 @@ def _columns(
 
 def _recovery_tables(found: Statistics) -> list[Table]:
     tables: list[Table] = []
-    for decoder, words in DECODER_NAMES.items():
+    for decoder, words in decoder_names(found).items():
         columns = _columns(found, found.rate, decoder, attrgetter("recovery"))
         columns["train - held-out"] = found.gap(f"recovery, train - held-out, {decoder}")
         tables += _levels(f"Recovery, {words}", columns)
-    for name, value in (("Damage", attrgetter("damage")), ("Exact match", attrgetter("exact"))):
+    wholes = {"Damage": attrgetter("damage"), "Exact match": attrgetter("exact")}
+    if found.erases:  # no visible token is ever changed
+        del wholes["Damage"]
+    for name, value in wholes.items():
         columns = _columns(found, found.rate, "ancestral", value)
         tables += _levels(f"{name}, {DECODER_NAMES['ancestral']}", columns)
     return tables
@@ -137,13 +164,14 @@ def _entropy_tables(found: Statistics) -> list[Table]:
     for k, epsilon in enumerate(found.epsilons):
         title = f"Share of tokens with loo entropy below {epsilon:g} nats"
         rows.append((title, "loo", partial(_vanishing, k)))
-    rows.append(("Entropy of full, nats a token", "full", attrgetter("entropy")))
+    if not found.erases:
+        rows.append(("Entropy of full, nats a token", "full", attrgetter("entropy")))
     tables: list[Table] = []
     for title, law, value in rows:
         columns = _columns(found, found.law, law, value)
         for other in ("train", "held-out") if title.startswith("Entropy") else ():
             columns[f"generated - {other}"] = found.gap(f"{law} entropy, generated - {other}")
-        tables += _levels(title, columns)
+        tables += _levels(title, columns, found.erases)
     return tables
 
 
@@ -187,17 +215,33 @@ def _membership_section(found: Statistics) -> Section:
 
 def definitions(data: xr.Dataset, found: Statistics) -> Section:
     """What every number means, two lines each."""
+    noise = noise_of(data)
+    one_shot = "the most probable token of full, or the most probable other one."
+    laws = (
+        "loo is p(token | the others), full is p(token | all, its own noisy value too). At small t "
+        "only loo tells anything."
+    )
+    if found.erases:
+        one_shot = "the most probable token at every masked site. Visible tokens are never changed."
+        laws = (
+            "loo is p(token | the others). At masked sites full is the same law, and visible "
+            "tokens are certain, so entropies and log losses are means over masked tokens alone. "
+            f"As t → 0: {data.attrs['alone']} sites of each sequence, each masked alone with all "
+            "others visible."
+        )
+    elif noise != "uniform":
+        laws += " At a masked site the two are one law."
     return Section(
         "What is measured",
         points=(
-            "Noise level t: every token is kept with probability alpha(t), else redrawn uniformly "
-            "over the vocabulary. 0 is clean, 1 is noise alone.",
-            "Recovery: of the tokens that noise changed, the share restored. Damage: of the "
-            "others, the share broken. Exact match: the whole sequence is right. Pooled counts.",
+            f"Noise level t: every token is kept with probability alpha(t), else {LOST[noise]}. 0 "
+            "is clean, 1 is noise alone.",
+            f"Recovery: of the tokens that noise {CHANGED[noise]}, the share restored. Damage: of "
+            "the others, the share broken. Exact match: the whole sequence is right. Pooled "
+            "counts.",
             f"Reverse process: ancestral sampling, {data.attrs['n_steps']} steps on the full "
-            "interval. One-shot: the most probable token of full, or the most probable other one.",
-            "loo is p(token | the others), full is p(token | all, its own noisy value too). At "
-            "small t only loo tells anything.",
+            f"interval. One-shot: {one_shot}",
+            laws,
             "Entropy: of the law at a token, mean over tokens. Near 0 on train and generated "
             "sequences where they are stored; a generalizer keeps the entropy of its source.",
             "Calibration gap: mean -log loo(true token), capped at 20 nats a token, minus the "
@@ -211,7 +255,8 @@ def definitions(data: xr.Dataset, found: Statistics) -> Section:
             "tokens; Clopper and Pearson's for shares of sequences, and for rates of exactly 0 "
             "or 1. They speak of other sequences, not of other trainings of the model.",
             "Verdict without training data: fitted to small MLPs (V = 8 to 16, L = 12 to 16) of "
-            "three sources and judged on others of six; for any other model it extrapolates.",
+            "uniform noise and three sources, judged on others of six; for any other model it "
+            "extrapolates.",
             "What makes a verdict wrong: a source of little entropy, where there is nothing to "
             "separate; repeated sequences; training sequences among the held-out ones; a network "
             "whose softmax is full and not loo (cross-entropy to the clean token). Each is looked "

@@ -1,7 +1,8 @@
 """One row per sequence and noise level: sequences.csv, and sequences.parquet where pyarrow is.
 
 pyarrow is no dependency of the toolkit; probe.nc holds the same numbers in an open format.
-Empty means not measured. Entropies and log losses in nats, means over the tokens of a sequence.
+Empty means not measured. Entropies and log losses in nats, means over the tokens of a sequence;
+where there is a column `sites`, over so many of them.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Any
 
 import xarray as xr
 
+from simulations.probe.measure.dataset import SITES
 from simulations.results.files import replacing, write_text
 
 COUNTS = ("corrupted", "corrupted_ancestral", "recovered", "broken")  # at t = 1e-5 there is none
@@ -33,7 +35,7 @@ def table(data: xr.Dataset) -> Any:
     for name in ("entropy", "log_loss"):
         for law in data["law"].values.tolist():
             columns[f"{name}_{law}"] = data[name].sel(law=law).variable
-    columns |= {name: data[name].variable for name in REST}
+    columns |= {name: data[name].variable for name in (*SITES, *REST) if name in data}
     frame = xr.Dataset(columns).to_dataframe(["sequence", "t_entropy"])
     for name in frame.columns:
         if frame[name].dtype.kind == "i":

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from am_theory import channel
-from am_theory.channel import Absorbing, Hybrid
+from models import slices
 from models.denoiser import log_full
 from models.exact.empirical import EmpiricalDenoiser
 from models.networks.mlp import MLPDenoiser
@@ -37,7 +37,6 @@ from simulations.probe.measure.budget import BudgetError, Costs, choose_sizes
 from simulations.probe.measure.law import Reader, read_law, scalars
 from simulations.probe.measure.measures import measure
 from simulations.probe.measure.paper import csv_text, log_law, paper_table
-from simulations.probe.model import open_model
 from simulations.results.files import ResultsError, read_dataset
 from tests.helpers import ROOT, assert_close
 
@@ -116,10 +115,11 @@ def test_entropies_near_zero_keep_their_digits_in_float32():
     assert found == pytest.approx(expected, rel=1e-5)
 
 
-@pytest.mark.parametrize("block", [1 << 24, 3 * L * V])
+@pytest.mark.parametrize("block", [1 << 24, 3 * L * V, L * V - 1])
 def test_reader_agrees_with_dense_laws(block, monkeypatch):
     monkeypatch.setattr(probe_law, "BLOCK", block)
-    monkeypatch.setattr(probe_law, "SLICE", 4 * V)
+    monkeypatch.setattr(slices, "SLICE", 4 * V)
+    monkeypatch.setattr(slices, "SLICE_IN_JAX", 4 * V)
     model, x_0 = network(), tokens(11)
     x_t = noise(np.random.default_rng(1), x_0, 0.6, V)
     law = Plain(model).log_loo(x_t, 0.4).astype(np.float64)
@@ -533,16 +533,6 @@ def test_an_interrupted_probe_resumes_to_the_same_numbers(files, how):
     assert not differ
     for name in ("configuration", "config_hash", "sizes", "warnings"):
         assert np.array_equal(whole.attrs[name], resumed.attrs[name]), name
-
-
-@pytest.mark.parametrize("kind", [Absorbing(4), Hybrid(4, 0.2)], ids=lambda n: type(n).__name__)
-def test_a_network_of_masked_noise_is_refused_not_misread(kind, tmp_path):
-    model = MLPDenoiser(jax.random.key(0), 4, 6, width=4, channel=kind)
-    with pytest.raises(ValueError, match="and the probe gives uniform noise alone"):
-        probe(model, np.zeros((20, 6), int))
-    save_model(model, tmp_path / "masked")
-    with pytest.raises(ValueError, match=f"this model undoes {type(kind).__name__.lower()} noise"):
-        open_model(str(tmp_path / "masked"), "ema")
 
 
 # What is claimed of the model

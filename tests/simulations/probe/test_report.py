@@ -60,6 +60,7 @@ class Verdict:
     high: float = 0.99
     reasons: tuple[str, ...] = ("train recovery exceeds held-out recovery by 0.7",)
     caveats: tuple[str, ...] = ("few sequences <b>",)
+    noise: str = "uniform"
 
 
 VERDICTS = (Verdict(), Verdict(basis="entropy", probability=0.8, low=0.5, high=0.95))
