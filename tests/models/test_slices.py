@@ -18,6 +18,7 @@ from models.denoiser import certain_where_visible
 from models.networks.dit import DiT, Shape
 from models.networks.mlp import MLPDenoiser
 from models.noise import noise
+from models.released.converted import Reading, read_by_sites
 from models.released.paper_protocol import reverse_run
 from models.slices import read_slices
 from models.unmasking import read_single_masks, single_mask_laws
@@ -181,3 +182,26 @@ def test_a_run_of_the_scripts_in_slices_changes_no_bit():
     for run in runs[1:]:
         assert np.array_equal(run.states, runs[0].states)
         assert np.array_equal(run.entropy, runs[0].entropy)
+
+
+@pytest.mark.parametrize("shift", [False, True])
+@pytest.mark.parametrize(
+    ("law", "kind", "mask"),
+    [
+        ("loo", "absorbing", V),
+        ("loo", "absorbing", 1),
+        ("full", "uniform", None),
+        ("score", "absorbing", V),
+        ("dynamic", "hybrid", V),
+    ],
+)
+def test_outputs_of_others_read_by_sites_change_no_bit(law, kind, mask, shift):
+    reading = Reading(law, KINDS[kind], mask, shift)
+    rng = np.random.default_rng(10)
+    outputs = rng.normal(size=(BATCH, L, V + (mask is not None))).astype(np.float32)
+    x_t, *_ = case(kind, 11, 1)
+    alpha = np.array([0.3, 0.5, 0.9])
+    with mock.patch.object(slices, "SLICE", 2 * outputs[:, 0].size):
+        found = read_by_sites(reading, outputs, x_t, alpha)
+    assert np.array_equal(found, reading.log_loo(outputs, x_t, alpha))
+    assert found.dtype == np.float32
