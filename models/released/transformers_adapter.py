@@ -37,6 +37,7 @@ from models.released.adapters import AdapterError
 from models.released.converted import ConvertedCall, Reading
 from models.released.transformers_folder import EXTRA, open_network
 
+SMALLEST = 1e-5  # level at which a probe reads laws
 SITES = 8  # of the sequence on which a network is seen to read both sides
 
 Array = Any
@@ -55,6 +56,12 @@ class LanguageModel(ConvertedCall):
         alpha = float(self.schedule.alpha(t))
         law: Any = self.reading.law
         return readable(self.vocab_size, alpha, law=law, cap=self.cap, dtype=self.dtype)
+
+    @property
+    def limits(self) -> tuple[str, ...]:
+        """What of its laws cannot be read at the smallest level of a probe, as sentences."""
+        plain = self.cap is None and self.dtype == "float32" and self.reading.law == "loo"
+        return () if plain else (self.readable(SMALLEST),)
 
 
 def masked_language_model(

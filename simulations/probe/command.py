@@ -1,4 +1,4 @@
-"""Does a uniform-state diffusion model memorize? Any model, on a laptop, with its uncertainty.
+"""Does a discrete diffusion model memorize? Any model, on a laptop, with its uncertainty.
 
     python -m simulations.probe --checkpoint model.ckpt --test held_out.npy --train train.npy
     python -m simulations.probe --denoiser my_package:load --test held_out.npy --budget 90s
@@ -11,6 +11,7 @@ Interrupted runs resume.
 
 from __future__ import annotations
 
+import math
 import shlex
 import signal
 import time
@@ -71,6 +72,7 @@ class Arguments:
 def execute(words: list[str], console: Console) -> int:
     """Open, read, measure, report; returns the exit status. Raises UserError."""
     from simulations.probe.api import probe
+    from simulations.probe.tell.sections import verdict_words
 
     arguments = parse(Arguments, words, Arguments(), __doc__)
     started = time.monotonic()
@@ -97,11 +99,12 @@ def execute(words: list[str], console: Console) -> int:
     for warning in filter(None, attrs["warnings"]):
         say(console, f"note: {warning}")
     for verdict in result.verdicts:
-        say(
-            console,
-            f"{verdict.label} (by the {verdict.basis}; probability of memorizing "
-            f"{verdict.probability:.2f}, {verdict.low:.2f} to {verdict.high:.2f})",
+        words = (
+            f"by the {verdict.basis}; probability of memorizing {verdict.probability:.2f}, "
+            f"{verdict.low:.2f} to {verdict.high:.2f}"
         )
+        known = math.isfinite(verdict.probability)
+        say(console, f"{verdict.label} ({words if known else verdict_words(verdict)})")
     seconds = format_seconds(time.monotonic() - started)
     say(console, f"Report, tables and data: {out}; {seconds}")
     return 0

@@ -17,6 +17,7 @@ from models.released.released import open_released
 from models.released.stated import UNSTATED, Compute, Stated
 
 Weights = Literal["ema", "raw"]
+ROUNDED = "Computed in bfloat16, of 8 bits: laws carry its rounding; --compute float32 does not."
 SHOWN = ("epoch", "global_step", "hub", "commit")  # of what a checkpoint says of itself
 
 
@@ -52,6 +53,8 @@ def open_model(
     kind = "-" if found.weights == "sole" else found.weights
     ours = found.source_kind == "ours"
     note = "" if found.weights == weights or ours else details.get("note") or ""
+    if compute == "bfloat16":
+        note = f"{note}\n{ROUNDED}".strip()
     opened = _opened(found.model, [*said, str(record)], f"{path.name}{_checksum(path)}", kind, note)
     mask = record.mask_id.value
     within = mask is not None and mask < found.model.vocab_size
