@@ -15,10 +15,18 @@ from typing import Any, NamedTuple
 
 import equinox as eqx
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from models.contract.attributes import Refused, attributes_iv, said, weights_iv
-from models.contract.claims import asked, clock_note, law_of, own_token_share, random_tokens
+from models.contract.claims import (
+    asked,
+    clock_note,
+    law_of,
+    own_token_share,
+    pieces,
+    random_tokens,
+    sites_of,
+)
 from models.contract.rows import SAME, Floats, few_bits, kind_iv, rows_iv
 from models.errors import DenoiserContractError, TokenRangeError
 from models.noise import certain_where_visible, channel_of
@@ -74,13 +82,19 @@ def examine(denoiser: Any, tokens: ArrayLike | None = None, seed: int = 0) -> Fi
 
 
 class _Laws(NamedTuple):
-    """Laws at one question asked in several ways."""
+    """Laws at one question asked in several ways, at the sites that are looked at."""
 
     x_t: Tokens
-    together: Floats  # (levels, L, V)
+    sites: NDArray[np.intp]
+    together: Floats  # (levels, sites, V)
     again: Floats  # the same, told t in float64
     plain: Floats  # the same tokens, all at the one level, given as a number
     alone: Floats  # the row of that level in a batch of one
+
+    @property
+    def tokens(self) -> Tokens:
+        """The tokens of these sites."""
+        return self.x_t[:, self.sites]
 
 
 def _laws(denoiser: Any, seed: int) -> _Laws:
@@ -98,11 +112,20 @@ def _laws(denoiser: Any, seed: int) -> _Laws:
     plain = _read(denoiser, x_t, number)
     together = _read(denoiser, x_t, levels)
     again = _read(denoiser, x_t, np.array(LEVELS))
-    return _Laws(x_t, together, again, plain, _read(denoiser, x_t[one], each))
+    sites = sites_of(denoiser, x_t.shape[1])
+    return _Laws(x_t, sites, together, again, plain, _read(denoiser, x_t[one], each))
 
 
 def _read(denoiser: Any, x_t: Tokens, t: Any) -> Floats:
     """A law that is one: shape, type, no NaN, rows of sum 1."""
+    parts = [
+        _part(denoiser, x_t[rows], t[rows] if np.ndim(t) else t) for rows in pieces(denoiser, x_t)
+    ]
+    return np.concatenate(parts)
+
+
+def _part(denoiser: Any, x_t: Tokens, t: Any) -> Floats:
+    """The same of sequences that are asked about at once."""
     given = x_t.copy()
     try:
         law = asked(denoiser, given, t)
@@ -117,7 +140,7 @@ def _read(denoiser: Any, x_t: Tokens, t: Any) -> Floats:
             f"log_loo returned shape {law.shape}; expected (batch, L, V) = {expected}."
             + (" The last axis must be the vocabulary." if law.ndim == 3 else "")
         )
-    found = np.asarray(law)
+    found = np.asarray(law)[:, sites_of(denoiser, x_t.shape[1])]
     for rows, level in zip(found, np.broadcast_to(t, len(found)), strict=True):
         usual = abs(level - LEVELS[PLAIN]) < SAME
         rows_iv(rows, "" if usual else f" at t = {level:.2g}, where laws are read too")
@@ -164,7 +187,7 @@ def _inconsistencies(denoiser: Any, laws: _Laws) -> Iterator[str]:
         yield "a sequence's law depends on the other sequences of its batch."
     elif _far(laws.together[PLAIN], laws.plain[PLAIN]):
         yield "a scalar t and the same t given as (batch,) return different laws."
-    certain = np.asarray(certain_where_visible(laws.together, laws.x_t, kind))
+    certain = np.asarray(certain_where_visible(laws.together, laws.tokens, kind))
     if _far(certain, laws.together):
         yield (
             "its channel leaves no doubt of a visible token, but the law of one is not the point "
@@ -179,13 +202,14 @@ def _mask_read_as_a_token(denoiser: Any, laws: _Laws, mask: int) -> Iterator[str
     has no row of its own in the network, or another one."""
     masks = laws.x_t == mask
     left = masks & (np.cumsum(masks, axis=1) % 2 == 0)  # every second one; the others are filled
-    if not left.any():
+    seen = left[:, laws.sites]
+    if not seen.any():
         return
     moved = {}
     for value in sorted({0, mask // 2, mask - 1}):
         filled = np.where(masks & ~left, value, laws.x_t).astype(laws.x_t.dtype)
-        law = np.exp(law_of(denoiser, filled, np.array(LEVELS, np.float32))[left])
-        moved[value] = float(np.abs(law - np.exp(laws.together[left])).max())
+        law = law_of(denoiser, filled, np.array(LEVELS, np.float32), laws.sites)[seen]
+        moved[value] = float(np.abs(np.exp(law) - np.exp(laws.together[seen])).max())
     twin = min(moved, key=lambda value: moved[value])
     if moved[twin] < EQUAL < SAME < max(moved.values()):
         yield (
@@ -199,7 +223,8 @@ def _far(law: Floats, other: Floats) -> bool:
 
 
 def _notes(laws: _Laws, mask: int | None) -> Iterator[str]:
-    asked_about = np.ones_like(laws.x_t, bool) if mask is None else laws.x_t == mask
+    tokens = laws.tokens
+    asked_about = np.ones_like(tokens, bool) if mask is None else tokens == mask
     sites = asked_about.sum(0) > 1  # whose law several contexts give
     there, law = asked_about[:, sites, None], np.exp(laws.plain[:, sites])
     low, high = np.where(there, law, np.inf).min(0), np.where(there, law, -np.inf).max(0)

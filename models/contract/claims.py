@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from am_theory.channel import inverse_temperature
 from models.noise import channel_of, noise
@@ -30,6 +30,7 @@ from models.tokens import Tokens, check_tokens, token_dtype
 LEVELS = (0.1, 0.3, 0.5, 0.7)
 CONTEXTS, SITES = 2, 4  # contexts a level, and swaps in each
 LENGTH = 6  # tokens of a sequence, where the denoiser takes any number of them
+LARGE = 1 << 24  # numbers of a sequence's law, beyond which some of its sites are looked at
 LEAST_WEIGHT = 0.25  # nats; where beta is smaller, own and other tokens cannot be told apart
 OTHER_LAW = 0.5  # of the share: beyond it the other reading is the nearer one
 SAME_LAW = 0.1
@@ -110,14 +111,18 @@ def own_token_share(denoiser: Any, tokens: ArrayLike | None = None, seed: int = 
         x_t = noise(rng, clean, alpha[:, None], kind)
         shown = rng.integers(x_t.shape[1], size=len(rows))
         x_t[rows, shown] = clean[rows, shown]  # not all of a row may be masked
-        before = law_of(denoiser, x_t, levels)
+        sites = sites_of(denoiser, x_t.shape[1])
+        before = law_of(denoiser, x_t, levels, sites)
         for _ in range(SITES):
-            site = np.argmax(rng.random(x_t.shape) * (x_t < size), axis=1)  # a visible one
+            visible = x_t[:, sites] < size
+            place = np.argmax(rng.random(visible.shape) * visible, axis=1)  # a visible one
+            site = sites[place]
             seen = x_t[rows, site].astype(int)
             other = (seen + rng.integers(1, size, size=len(rows))) % size
             swapped = x_t.copy()
             swapped[rows, site] = other
-            a, b = (p[rows, site] for p in (before, law_of(denoiser, swapped, levels)))
+            after = law_of(denoiser, swapped, levels, sites)
+            a, b = (p[rows, place] for p in (before, after))
             with np.errstate(invalid="ignore"):  # -inf less -inf, where a swap says nothing
                 moved = (b[rows, other] - b[rows, seen]) - (a[rows, other] - a[rows, seen])
                 found.append((moved / (2 * beta))[told])
@@ -138,7 +143,8 @@ def clock_note(denoiser: Any, seed: int = 0) -> str | None:
         return None
     pair = random_tokens(np.random.default_rng(seed), denoiser, 2)
     levels = np.array([1e-5, 1e-5, 1, 1], np.float32)
-    p = np.exp(law_of(denoiser, np.concatenate([pair, pair]), levels))
+    sites = sites_of(denoiser, pair.shape[1])
+    p = np.exp(law_of(denoiser, np.concatenate([pair, pair]), levels, sites))
     early, late = (float(np.abs(p[k] - p[k + 1]).sum(-1).mean() / 2) for k in (0, 2))
     if late < HEEDED or late < 2 * early:
         return None
@@ -160,10 +166,26 @@ def random_tokens(
     return drawn.astype(token_dtype(size))
 
 
-def law_of(denoiser: Any, x_t: Tokens, t: Any) -> Any:
-    """`log_loo` as the sampler and the probe ask for it, in NumPy: compiled for equinox modules,
-    with tokens of the smallest type for others."""
-    return np.asarray(asked(denoiser, x_t, t))
+def sites_of(denoiser: Any, length: int) -> NDArray[np.intp]:
+    """The sites that are looked at: all, or as many as `LARGE` numbers of a law have."""
+    kept = min(length, max(1, LARGE // int(denoiser.vocab_size)))
+    return np.unique(np.linspace(0, length - 1, kept).astype(np.intp))
+
+
+def pieces(denoiser: Any, x_t: Tokens) -> list[slice]:
+    """Sequences that are asked about at once: all, or few where a law is large, as one of
+    V = 262,144 and L = 256 takes 268 MB: two, or one of a JAX network, which may hold copies."""
+    large = x_t.shape[1] * int(denoiser.vocab_size) > LARGE
+    step = (1 if isinstance(denoiser, eqx.Module) else 2) if large else len(x_t)
+    return [slice(first, first + step) for first in range(0, len(x_t), step)]
+
+
+def law_of(denoiser: Any, x_t: Tokens, t: Any, sites: NDArray[np.intp]) -> Any:
+    """`log_loo` at these sites as the sampler and the probe ask for it, in NumPy: compiled for
+    equinox modules, with tokens of the smallest type for others."""
+    parts = pieces(denoiser, x_t)
+    laws = (np.asarray(asked(denoiser, x_t[rows], t[rows])) for rows in parts)
+    return np.concatenate([law[:, sites] for law in laws])
 
 
 def asked(denoiser: Any, x_t: Tokens, t: Any) -> Any:

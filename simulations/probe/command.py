@@ -99,12 +99,12 @@ def execute(words: list[str], console: Console) -> int:
     for warning in filter(None, attrs["warnings"]):
         say(console, f"note: {warning}")
     for verdict in result.verdicts:
-        words = (
+        told = (
             f"by the {verdict.basis}; probability of memorizing {verdict.probability:.2f}, "
             f"{verdict.low:.2f} to {verdict.high:.2f}"
         )
         known = math.isfinite(verdict.probability)
-        say(console, f"{verdict.label} ({words if known else verdict_words(verdict)})")
+        say(console, f"{verdict.label} ({told if known else verdict_words(verdict)})")
     seconds = format_seconds(time.monotonic() - started)
     say(console, f"Report, tables and data: {out}; {seconds}")
     return 0

@@ -11,8 +11,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from am_theory import channel
 from am_theory.channel import Absorbing, Cosine, Hybrid, Linear, LogLinear
-from models.contract import check
+from models.contract import check, claims
 from models.contract.check import examine
 from models.contract.rows import few_bits
 from models.denoiser import certain_where_visible, check_denoiser, contract_problems, log_full
@@ -342,3 +343,22 @@ def test_the_type_that_numbers_come_from():
     assert few_bits(law) is None and few_bits(np.zeros(3)) is None
     assert few_bits(bfloat16(law)) == "bfloat16"
     assert few_bits(np.float32(np.float16(law))) == "float16"
+
+
+@pytest.mark.parametrize("kind", ["loo", "full", "batch"])
+def test_large_laws_are_looked_at_in_part_and_found_the_same(kind, monkeypatch):
+    """Few sequences at a time and some of their sites: what is wrong is found as in the whole."""
+
+    def change(law, x_t, t):
+        if kind == "full":
+            alpha = LogLinear().alpha(np.broadcast_to(np.asarray(t, float), len(law)))
+            return channel.full_from_loo(law, x_t, alpha)
+        return law if kind == "loo" or len(law) == 1 else law[::-1]
+
+    whole = examine(Model(change))
+    monkeypatch.setattr(claims, "LARGE", 6)  # two sites of V = 3
+    asked: list[int] = []
+    part = examine(Model(lambda law, x_t, t: asked.append(len(law)) or change(law, x_t, t)))
+    assert max(asked) == 2
+    assert len(part.problems) == len(whole.problems) == (kind != "loo")
+    assert [words[:30] for words in part.problems] == [words[:30] for words in whole.problems]
