@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import ArrayLike
 
-from models.denoiser import Denoiser, certain_where_visible, channel_of
+from models.noise import certain_where_visible, channel_of
 
 SLICE = 1 << 20  # numbers of a law in work at a time, 4 MiB in float32
 SLICE_IN_JAX = 1 << 22  # where every slice is a call of the readout
@@ -26,7 +26,7 @@ Read = Callable[..., Any]
 
 
 def read_slices(
-    denoiser: Denoiser, x_t: ArrayLike, t: ArrayLike, places: ArrayLike, read: Read, *columns: Any
+    denoiser: Any, x_t: ArrayLike, t: ArrayLike, places: ArrayLike, read: Read, *columns: Any
 ) -> Any:
     """`read(law, *columns)` of the rows `places` (m,) of the law at x_t (batch, L), level t.
 

@@ -25,12 +25,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from am_theory.channel import inverse_temperature
 from models.noise import channel_of, noise
+from models.slices import read_slices
 from models.tokens import Tokens, check_tokens, token_dtype
 
 LEVELS = (0.1, 0.3, 0.5, 0.7)
 CONTEXTS, SITES = 2, 4  # contexts a level, and swaps in each
 LENGTH = 6  # tokens of a sequence, where the denoiser takes any number of them
-LARGE = 1 << 24  # numbers of a sequence's law, beyond which some of its sites are looked at
+SEEN = 1 << 22  # numbers of a sequence's law that are looked at
+LARGE = 1 << 24  # numbers of one, beyond which few sequences are asked about at once
 LEAST_WEIGHT = 0.25  # nats; where beta is smaller, own and other tokens cannot be told apart
 OTHER_LAW = 0.5  # of the share: beyond it the other reading is the nearer one
 SAME_LAW = 0.1
@@ -167,8 +169,8 @@ def random_tokens(
 
 
 def sites_of(denoiser: Any, length: int) -> NDArray[np.intp]:
-    """The sites that are looked at: all, or as many as `LARGE` numbers of a law have."""
-    kept = min(length, max(1, LARGE // int(denoiser.vocab_size)))
+    """The sites that are looked at: all, or as many as `SEEN` numbers of a law have."""
+    kept = min(length, max(1, SEEN // int(denoiser.vocab_size)))
     return np.unique(np.linspace(0, length - 1, kept).astype(np.intp))
 
 
@@ -183,9 +185,17 @@ def pieces(denoiser: Any, x_t: Tokens) -> list[slice]:
 def law_of(denoiser: Any, x_t: Tokens, t: Any, sites: NDArray[np.intp]) -> Any:
     """`log_loo` at these sites as the sampler and the probe ask for it, in NumPy: compiled for
     equinox modules, with tokens of the smallest type for others."""
+    if isinstance(denoiser, eqx.Module) and len(sites) < x_t.shape[1]:
+        places = np.add.outer(np.arange(len(x_t)) * x_t.shape[1], sites).ravel()
+        law: Any = read_slices(denoiser, x_t, t, places, _as_it_is)
+        return law.reshape(len(x_t), len(sites), -1)
     parts = pieces(denoiser, x_t)
     laws = (np.asarray(asked(denoiser, x_t[rows], t[rows])) for rows in parts)
     return np.concatenate([law[:, sites] for law in laws])
+
+
+def _as_it_is(law: Any) -> Any:
+    return law
 
 
 def asked(denoiser: Any, x_t: Tokens, t: Any) -> Any:

@@ -356,7 +356,8 @@ def test_large_laws_are_looked_at_in_part_and_found_the_same(kind, monkeypatch):
         return law if kind == "loo" or len(law) == 1 else law[::-1]
 
     whole = examine(Model(change))
-    monkeypatch.setattr(claims, "LARGE", 6)  # two sites of V = 3
+    monkeypatch.setattr(claims, "SEEN", 6)  # two sites of V = 3
+    monkeypatch.setattr(claims, "LARGE", 6)
     asked: list[int] = []
     part = examine(Model(lambda law, x_t, t: asked.append(len(law)) or change(law, x_t, t)))
     assert max(asked) == 2

@@ -14,10 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from am_theory.channel import Hybrid, Linear, LogLinear, loo_from_full
+from models.contract import claims
 from models.contract.check import examine
 from models.contract.claims import OTHER_LAW, OwnToken, clock_note, own_token_share
 from models.denoiser import channel_of, contract_problems, log_full
 from models.errors import TokenRangeError
+from models.networks.dit import DiT
 from models.released.converted import ConvertedCall, Reading
 from models.sources import MarkovSource
 from models.sources.permutations import permutation_chain
@@ -231,3 +233,18 @@ def test_contexts_are_the_sequences_given_and_must_be_in_range():
     assert shares == sorted(shares, reverse=True) and shares[0] > 0.8
     with pytest.raises(TokenRangeError, match="holds the token 8; allowed are 0 to 7"):
         own_token_share(model, np.full((3, L), V))
+
+
+def test_laws_of_some_sites_are_those_of_all(monkeypatch):
+    """A JAX network with a readout of its own is read out at these sites alone."""
+    model = DiT(jax.random.key(0), 5, "mini", seq_len=6)
+    model = jax.tree.map(lambda a: a + 0.1 * jnp.cos(jnp.arange(a.size)).reshape(a.shape), model)
+    x_t, t = (
+        np.random.default_rng(0).integers(5, size=(3, 6)),
+        np.array([0.1, 0.3, 0.9], np.float32),
+    )
+    whole = claims.law_of(model, x_t, t, np.arange(6))
+    monkeypatch.setattr(claims, "SEEN", 10)
+    sites = claims.sites_of(model, 6)
+    assert sites.tolist() == [0, 5]
+    np.testing.assert_allclose(claims.law_of(model, x_t, t, sites), whole[:, sites], atol=1e-5)
