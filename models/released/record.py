@@ -106,11 +106,14 @@ def complete(file: Any, record: Record) -> Record:
         needed["mask_id"] = "--mask-id ID"
     answers = dict(record.answers())
     missing = [option for name, option in needed.items() if answers[name].value is None]
+    told = (
+        " (Law loo: trained on the NELBO; full: by cross-entropy on the clean token. Time: what the "
+        "network is told of the noise level.)"
+    )
     if missing:
         raise CheckpointError(
             f"{file} ({record.family}) does not say what its numbers mean, and networks of uniform "
-            f"and of masked noise look alike: give {' and '.join(missing)}, as its authors state. "
-            "(Law loo: trained on the NELBO; full: by cross-entropy on the clean token. Time: what "
-            "the network is told of the noise level.)"
+            f"and of masked noise look alike: give {' and '.join(missing)}, as its authors state."
+            + (told if needed["law"] in missing or needed["time"] in missing else "")
         )
     return record

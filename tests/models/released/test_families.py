@@ -12,7 +12,7 @@ from safetensors.numpy import save_file
 from am_theory.channel import Absorbing, Cosine, Hybrid, LogLinear, Uniform, full_from_loo
 from models.conversions import gidd_tilt, loo_from_log_ratios, loo_from_weighted
 from models.denoiser import check_denoiser
-from models.errors import CheckpointError
+from models.errors import CheckpointError, DenoiserContractError
 from models.networks.dit import DiT, Shape
 from models.released.authors_layout import to_named
 from models.released.converted import Converted
@@ -146,8 +146,21 @@ def test_families_are_told_by_their_settings(what, tmp_path):
     assert (schedule == "-") == (record.schedule.value is None)
     assert schedule == "-" or schedule in record.schedule.value
     assert all(said.where for _, said in record.answers()) and noise in str(record)
-    check_denoiser(found.model)
     assert found.model.seq_len in (LENGTH, None)
+
+
+@pytest.mark.parametrize("what", ["Duo's D3PM", "SEDD, uniform", "GIDD, dynamic", "rev_udm, loo"])
+def test_what_is_opened_keeps_the_protocol(what, tmp_path):
+    check_denoiser(opened(what, tmp_path)[0].model)
+
+
+@pytest.mark.parametrize("what", ["rev_udm, full", "nothing said"])
+def test_a_claim_of_full_that_the_network_does_not_keep_is_refused(what, tmp_path):
+    """Random weights do not follow a site's own token, so that there is nothing to take out."""
+    with pytest.raises(
+        DenoiserContractError, match="the law is converted twice, was the leave-one"
+    ):
+        check_denoiser(opened(what, tmp_path)[0].model)
 
 
 # The sentence that a network which would be misread gets.
