@@ -107,8 +107,8 @@ def complete(file: Any, record: Record) -> Record:
     answers = dict(record.answers())
     missing = [option for name, option in needed.items() if answers[name].value is None]
     told = (
-        " (Law loo: trained on the NELBO; full: by cross-entropy on the clean token. Time: what the "
-        "network is told of the noise level.)"
+        " (Law loo: trained on the NELBO; full: by cross-entropy on the clean token. Time: what "
+        "the network is told of the noise level.)"
     )
     if missing:
         raise CheckpointError(
