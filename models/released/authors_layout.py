@@ -22,7 +22,7 @@ from am_theory.channel import Channel, LogLinear
 from models.errors import CheckpointError
 from models.networks.dit import N_FREQUENCIES, DiT, Shape
 from models.networks.dit_layers import SLOWEST
-from models.released.files.held import aligned, as_weights
+from models.released.files.held import aligned, as_weights, fill
 from models.tokens import check_vocabulary
 
 EMBEDDING = "vocab_embed.embedding"
@@ -291,9 +291,6 @@ def _weights(
     lead = () if group[0].block is None else (len(group),)
     filled = aligned((*lead, *shape), np.dtype(dtype or first.dtype))
     for k, place in enumerate(group):
-        array = np.asarray(named[place.name])
-        if rows is not None:
-            array = array[rows]
-        filled[k if lead else ...] = array.T if place.transposed else array
-        del array
+        target = filled[k if lead else ...]
+        fill(target.T if place.transposed else target, named[place.name], rows)
     return as_weights(filled)

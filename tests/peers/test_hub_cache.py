@@ -137,7 +137,7 @@ def test_without_a_network_the_cache_serves_a_tag(cache, tmp_path, monkeypatch):
 def test_the_variable_of_the_environment_is_heard(tmp_path):
     cached(tmp_path / "cache", udlm_files(tmp_path, random_model()))
     code = (
-        "from models.released.released import open_released\n"
+        "from tests.helpers import open_stated as open_released\n"
         "print(open_released('owner/name@v1').details['commit'])"
     )
     place = {"HF_HUB_CACHE": str(tmp_path / "cache"), "HF_HUB_OFFLINE": "1"}

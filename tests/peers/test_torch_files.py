@@ -11,6 +11,9 @@ from models.errors import CheckpointError
 from models.released.files.pickle_reader import read_checkpoint
 from models.released.files.pickle_values import Inert
 from models.released.files.torch_tensors import Tensor
+from models.released.released import to_named
+from tests.helpers import open_stated
+from tests.models.released.test_released import random_model
 
 torch = pytest.importorskip("torch", reason="torch, a peer, is not installed: make bench has it")
 
@@ -104,3 +107,23 @@ def test_the_format_before_the_container_is_refused(tmp_path):
     torch.save({"x": torch.ones(1)}, tmp_path / "m.ckpt", _use_new_zipfile_serialization=False)
     with pytest.raises(CheckpointError, match="is a pickle without the zip container"):
         open_released(tmp_path / "m.ckpt")
+
+
+def test_a_tensor_that_lies_on_several_devices_is_named(tmp_path):
+    """A state dict saved from FSDP2 without gathering holds shards of its tensors."""
+    tensors = pytest.importorskip("torch.distributed.tensor", reason="torch has no DTensor")
+    from torch import distributed
+
+    place = f"file://{tmp_path / 'rendezvous'}"
+    distributed.init_process_group("gloo", init_method=place, rank=0, world_size=1)
+    try:
+        mesh = tensors.init_device_mesh("cpu", (1,))
+        state = {
+            name: tensors.distribute_tensor(torch.tensor(array), mesh, [tensors.Shard(0)])
+            for name, array in to_named(random_model()).items()
+        }
+        torch.save({"state_dict": state}, tmp_path / "m.ckpt")
+    finally:
+        distributed.destroy_process_group()
+    with pytest.raises(CheckpointError, match=r"is one shard .*`full_tensor\(\)`"):
+        open_stated(tmp_path / "m.ckpt")

@@ -3,11 +3,35 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import Any
 
 import jax
 import numpy as np
 from numpy.typing import NDArray
+
+PIECE = 1 << 24  # bytes of a tensor that are copied at once
+
+
+def fill(target: NDArray[Any], source: Any, rows: NDArray[np.integer] | None = None) -> None:
+    """Copy a tensor, or these `rows` of it, into an array, a piece at a time.
+
+    source : an array, or a lazy one: with `part(first, end)` it is read in pieces of rows, else as
+        a whole.
+    """
+    if not target.ndim:
+        target[...] = np.asarray(source)
+        return
+    lazy = hasattr(source, "part") and target.ndim > 1
+    whole = None if lazy else np.asarray(source)
+    step = max(1, PIECE // max(1, target[:1].nbytes))
+    wanted = np.arange(len(target)) if rows is None else rows
+    runs = np.flatnonzero(np.diff(wanted) != 1) + 1  # rows that lie together are read together
+    cuts = np.unique([*range(0, len(target), step), *runs, len(target)])
+    for at, end in pairwise(cuts.tolist()):
+        first = int(wanted[at])
+        last = first + end - at
+        target[at:end] = source.part(first, last) if whole is None else whole[first:last]
 
 
 def aligned(shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
 from models.errors import CheckpointError
-from models.released.files.held import aligned, as_weights
+from models.released.files.held import aligned, as_weights, fill
 from models.released.files.torch_archive import PIECE, open_file
 
 # Names of number types in the format.
@@ -43,6 +43,12 @@ class SafeTensor:
         with _reading(self.path), safe_open(self.path, framework="numpy") as file:
             array = file.get_tensor(self.name)
         return array if dtype is None else array.astype(dtype, copy=False)
+
+    def part(self, first: int, end: int) -> NDArray[Any]:
+        """Rows [first, end) of the first axis."""
+        with _reading(self.path), safe_open(self.path, framework="numpy") as file:
+            found: NDArray[Any] = file.get_slice(self.name)[first:end]
+        return found
 
 
 def open_tensors(path: str | Path) -> dict[str, SafeTensor]:
@@ -77,7 +83,7 @@ def read_all(tensors: Mapping[str, SafeTensor], dtype: Any = None) -> dict[str, 
     for name in sorted(tensors, key=lambda name: -math.prod(tensors[name].shape)):
         tensor = tensors[name]
         filled = aligned(tensor.shape, np.dtype(dtype or tensor.dtype))
-        filled[...] = tensor
+        fill(filled, tensor)
         weights[name] = as_weights(filled)
     return weights
 

@@ -11,11 +11,14 @@ import jax.numpy as jnp
 import ml_dtypes
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 
 from models.errors import CheckpointError
 from models.networks.dit import DiT, Shape
 from models.released.checkpoint import save_model
+from models.released.files import held
 from models.released.files.safe_tensors import open_tensors, read_all, sha256_of
 from tests.helpers import open_stated as open_released
 
@@ -102,3 +105,21 @@ def test_weights_that_do_not_belong_to_their_description(how, tmp_path):
     message = "does not fit its .json" if how == "another shape" else "is cut short, changed, or"
     with pytest.raises(CheckpointError, match=message):
         open_released(tmp_path / "m")
+
+
+@given(st.integers(0, 12), st.integers(1, 3), st.booleans(), st.booleans(), st.randoms())
+def test_a_tensor_is_filled_in_piece_by_piece(n, width, lazy, picked, random):
+    """The same rows whatever the pieces, from an array and from a file, turned or not."""
+    array = np.arange(n * width, dtype=np.float32).reshape(n, width)
+    rows = np.array(random.choices(range(n), k=2 * n), dtype=int) if picked and n else None
+
+    class Lazy:
+        def part(self, first, end):
+            return array[first:end]
+
+    expected = array if rows is None else array[rows]
+    target = np.full((width, len(expected)), np.nan, np.float32)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(held, "PIECE", 8)
+        held.fill(target.T, Lazy() if lazy else array, rows)
+    np.testing.assert_array_equal(target.T, expected)
