@@ -74,6 +74,12 @@ class Reporter:
             self.say("no worker can be reached; waiting for one")
         self._workers = workers
 
+    def more(self, costs: Mapping[str, float]) -> None:
+        """Note cells that turned out to be needed."""
+        self._waiting |= costs
+        self._costs |= costs
+        self._bar.update(self._row, total=len(self._costs))
+
     def started(self, name: str) -> None:
         """Note that a worker has taken this cell."""
         self._waiting.pop(name, None)

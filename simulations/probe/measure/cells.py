@@ -22,6 +22,7 @@ from models.exact.hamming import HammingStore
 from models.noise import noise
 from models.sampler import ancestral, generate
 from models.streams import stream
+from models.tempered import tempered
 from models.tokens import Tokens
 from simulations.measure.counts import Counts, corrupted_count, count_tokens, stratified_levels
 from simulations.measure.names import DECODERS, EPSILONS, LOG_LOSS_CAP, SMALL_LEVEL
@@ -54,6 +55,12 @@ class Work(NamedTuple):
     def alpha(self, t: float) -> float:
         return float(self.reader.schedule.alpha(t))
 
+    def at(self, beta: float) -> Work:
+        """The same for the model at inverse temperature `beta`."""
+        reader = self.reader
+        cold = Reader(tempered(reader.denoiser, beta), reader.seq_len, reader.tick)
+        return Work(cold, self.config)
+
     def noisy(self, split: Split, t: float, what: str, n: int | None = None) -> Tokens:
         """The first n sequences of a split, noised to t, each from its own stream."""
         alpha, names = self.alpha(t), (self.config.root_seed, what, split.name, f"{t:g}")
@@ -78,10 +85,10 @@ def read(work: Work, t: float, split: Split) -> xr.Dataset:
     loo = read_law(found, x_t, x_0)
     if redraws:
         full = read_law(found, x_t, x_0, float(inverse_temperature(work.alpha(t), work.noise)))
-        part, change = law_columns([loo, full], work.reader.vocab_size), found.best_other
+        part, change = law_columns([loo, full], x_0, work.reader.vocab_size), found.best_other
     else:
         masked = x_t == work.noise.mask_id
-        part, full = law_columns([loo, loo], work.reader.vocab_size, masked), loo
+        part, full = law_columns([loo, loo], x_0, work.reader.vocab_size, masked), loo
         change = np.where(masked, found.best_other, x_t)  # visible tokens are certain
     if t not in work.config.levels:
         return part
@@ -96,14 +103,16 @@ def _masked_alone(work: Work, split: Split) -> xr.Dataset:
     x_0 = np.take_along_axis(split.tokens, sites, axis=1)
     found = work.reader.masked_alone(split.tokens, sites)
     loo = read_law(found, np.full(x_0.shape, work.noise.mask_id), x_0)
-    return law_columns([loo, loo], work.reader.vocab_size, np.ones(x_0.shape, bool))
+    everywhere = np.ones(x_0.shape, bool)
+    return law_columns([loo, loo], x_0, work.reader.vocab_size, everywhere)
 
 
 def law_columns(
-    laws: list[LawReading], vocab_size: int, kept: NDArray[np.bool_] | None = None
+    laws: list[LawReading], x_0: Ids, vocab_size: int, kept: NDArray[np.bool_] | None = None
 ) -> xr.Dataset:
-    """Means and counts over the tokens of every sequence, of `loo` and `full`; over those that are
-    `kept` (n, tokens) alone, where given, with their number as `sites`."""
+    """Means and counts over the tokens x_0 (n, tokens) of every sequence, of `loo` and `full`; over
+    those that are `kept` (n, tokens) alone, where given, with their number as `sites`. `correct` :
+    tokens that are the mode of their law."""
     flags = np.ones(laws[0].entropy.shape, bool) if kept is None else kept
 
     def stacked(kind: Any, value: Callable[[LawReading], Any]) -> NDArray[Any]:
@@ -121,6 +130,9 @@ def law_columns(
     def vanishing(law: LawReading) -> Any:
         return np.stack([((law.entropy < eps) & flags).sum(1) for eps in EPSILONS], axis=1)
 
+    def correct(law: LawReading) -> Any:
+        return ((law.argmax == x_0) & flags).sum(1)
+
     def histogram(law: LawReading) -> Any:
         """Tokens (n, bin) of every sequence by entropy."""
         place = (law.entropy * (BINS / math.log(vocab_size))).astype(np.int64)
@@ -132,6 +144,7 @@ def law_columns(
         {
             "entropy": (over, stacked(np.float32, lambda law: mean(law.entropy))),
             "log_loss": (over, stacked(np.float32, loss)),
+            "correct": (over, stacked(np.int32, correct)),
             "vanishing": ((*over, "epsilon"), stacked(np.int32, vanishing)),
             "entropy_histogram": ((*over, "bin"), stacked(np.uint16, histogram)),
         }

@@ -17,12 +17,14 @@ from simulations.probe.measure.paper import MEASURES
 
 BINS = 40  # of the entropy histogram, over [0, log V]
 EXAMPLE = ("noisy", "output")  # tokens of a restored sequence, before and after
+BETAS = tuple(float(f"{1.3**k:.4g}") for k in range(-6, 7))  # inverse temperatures
 SITES = {"sites": ("sequence", "t_entropy")}  # read, where not all have a law
 INTEGERS = {
     "corrupted": ("sequence", "t"),
     "corrupted_ancestral": ("sequence", "t"),
     "recovered": ("sequence", "t", "decoder"),
     "broken": ("sequence", "t", "decoder"),
+    "correct": ("sequence", "law", "t_entropy"),
     "vanishing": ("sequence", "law", "t_entropy", "epsilon"),
     "nearest_train": ("sequence",),
     "nearest_distance": ("sequence",),
@@ -32,6 +34,7 @@ REALS = {
     "entropy": ("sequence", "law", "t_entropy"),
     "log_loss": ("sequence", "law", "t_entropy"),
     "nelbo": ("sequence",),
+    "tempered_loss": ("sequence", "beta"),
 }
 
 
@@ -58,6 +61,7 @@ def empty_dataset(
         "t_entropy": list(config.entropy_levels),
         "law": list(LAWS),
         "decoder": list(DECODERS),
+        "beta": list(BETAS),
         "epsilon": ("epsilon", list(EPSILONS), {"units": "nats"}),
         "bin_edge_low": ("bin", bins, {"units": "nats"}),
     }
@@ -75,6 +79,7 @@ def empty_dataset(
             data[name] = (dims, np.full([data.sizes[d] for d in dims], empty))
     for name, units in {"entropy": "nats", "log_loss": "nats", "nelbo": "nats a token"}.items():
         data[name].attrs["units"] = units
+    data["tempered_loss"].attrs["units"] = "nats"
     return data
 
 

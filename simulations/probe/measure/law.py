@@ -114,6 +114,22 @@ class Rate:
         return channel.nelbo_rate(law, x_t, x_0, alpha, rate, self.noise)
 
 
+@dataclass(frozen=True)
+class Tempered:
+    """Log loss (..., n) of a law (..., V) in logs at n inverse temperatures `betas`: of its powers,
+    normalized; at most LOG_LOSS_CAP nats."""
+
+    betas: tuple[float, ...]
+
+    def __call__(self, law: Any, x_0: Any) -> Any:
+        xp = law.__array_namespace__()
+        top = xp.max(law, axis=-1, keepdims=True)
+        low = law - top
+        true = xp.take_along_axis(low, xp.astype(x_0, xp.int32)[..., None], axis=-1)[..., 0]
+        found = [xp.log(xp.sum(xp.exp(b * low), axis=-1)) - b * true for b in self.betas]
+        return xp.minimum(xp.stack(found, axis=-1), LOG_LOSS_CAP)
+
+
 def _masked(law: Any, x_0: Any) -> Scalars:
     """Scalars of masked sites."""
     return scalars(law, law.__array_namespace__().full_like(x_0, law.shape[-1]), x_0)
@@ -176,6 +192,22 @@ class Reader:
         )
         return found
 
+    def tempered_losses(
+        self, x_t: Tokens, x_0: Tokens, t: float, betas: tuple[float, ...]
+    ) -> Floats:
+        """Log loss of the `loo` law at x_t (n, L) and level t, mean over tokens, at inverse
+        temperatures: (n, betas), nats."""
+        read = Tempered(betas)
+
+        def block(_: int, rows: Any) -> Any:
+            level = np.full(len(rows), t, np.float32)
+            if self.at_once:
+                noisy, clean = (jnp.asarray(x[rows], jnp.int32) for x in (x_t, x_0))
+                return _tempered_jax(self.denoiser, read, noisy, clean, jnp.asarray(level))
+            return self._sliced(read, x_t[rows], level, x_0[rows]).mean(1, dtype=np.float64)
+
+        return np.asarray(self.in_blocks(len(x_t), block), np.float64)
+
     def corner(self, x_t: Tokens, t: float, sites: int, values: int) -> Floats:
         """The `loo` law in logs of the first sites and values of one sequence x_t (1, L)."""
         if self.at_once:
@@ -206,7 +238,7 @@ class Reader:
         """What `read` makes of all rows of the law, (batch, L)."""
         flat = [column.ravel() for column in columns]
         made = read_slices(self.denoiser, x_t, t, np.arange(x_t.size), read, *flat)
-        return jax.tree.map(lambda a: a.reshape(x_t.shape), made)
+        return jax.tree.map(lambda a: a.reshape(*x_t.shape, *a.shape[1:]), made)
 
 
 @dataclass(frozen=True)
@@ -228,6 +260,11 @@ def _law(model: Any, x_t: jax.Array, t: jax.Array) -> jax.Array:
 @eqx.filter_jit
 def _scalars_jax(model: Any, x_t: jax.Array, x_0: jax.Array, t: jax.Array) -> Scalars:
     return scalars(model.log_loo(x_t, t), x_t, x_0)
+
+
+@eqx.filter_jit
+def _tempered_jax(model: Any, read: Tempered, x_t: Any, x_0: Any, t: Any) -> jax.Array:
+    return jnp.mean(read(model.log_loo(x_t, t), x_0), axis=1)
 
 
 @eqx.filter_jit

@@ -8,6 +8,7 @@ sequence from streams of its own, so that more sequences leave the numbers of th
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
 
@@ -23,7 +24,7 @@ from models.tokens import Tokens, check_tokens, token_dtype
 from simulations.console.progress import Reporter
 from simulations.measure.names import SMALL_LEVEL
 from simulations.probe.config import ProbeConfig
-from simulations.probe.measure import cells
+from simulations.probe.measure import cells, temperature
 from simulations.probe.measure.budget import Costs, read_sizes, sizes_part
 from simulations.probe.measure.cells import Work
 from simulations.probe.measure.dataset import (
@@ -81,7 +82,9 @@ def measure(
     counts |= {"generated": sizes.generate} if sizes.generate else {}
     counts["random"] = min(sizes.sequences, MOST_RANDOM)
     plan = list(_plan(work, costs, counts, sizes.recover, train))
-    seconds = {"generate": sizes.generate * config.steps * costs.step} if sizes.generate else {}
+    whole = config.steps * costs.step
+    own = {"generate": sizes.generate * whole, "temperature": temperature.MOST * costs.read}
+    seconds = own if sizes.generate else {}
     seconds |= {part.name: part.seconds for part in plan}
     left = {name: max(s, 1e-6) for name, s in seconds.items() if name not in parts.finished}
     with Reporter(console or Console(quiet=True), left, 1) as parts.reporter:
@@ -91,6 +94,13 @@ def measure(
             drawn = parts.run("generate", cells.generated, work, sizes.generate)["tokens"].values
             splits["generated"] = _numbered("generated", drawn, vocab_size)
         splits["random"] = _random(work, counts["random"])
+        if sizes.generate:
+            path = parts.run("temperature", temperature.search, work, splits["generated"])
+            beta = float(path.attrs["beta"])
+            attrs |= {"inverse_temperature": beta, "settled": int(path.attrs["settled"])}
+            if beta != 1:
+                parts.reporter.say(temperature.OFF.format(1 / beta))
+                plan += _rescaled(parts, work.at(beta), costs, splits, counts)
         data = empty_dataset(list(splits.values()), config, vocab_size, sites=work.alone > 0)
         examples = {}
         shown = min(config.levels, key=lambda t: abs(t - EXAMPLE_LEVEL))
@@ -133,12 +143,13 @@ def _plan(
     """All parts, from the number of sequences by split, of which `recover` are restored."""
     config = work.config
     for split, n in counts.items():
-        for t in config.entropy_levels:
-            seconds = n * costs.read * (costs.passes if t == SMALL_LEVEL else 1)
-            name = f"{split}-t{t:g}-read"
-            yield Part(name, split, t, seconds, partial(cells.read, work, t))
+        yield from _readings(work, costs, split, n)
         if split == "random":
             continue
+        if split != "train":
+            job = partial(temperature.losses, work)
+            seconds = min(n, temperature.MOST) * costs.read
+            yield Part(f"{split}-tempered", split, None, seconds, job)
         seconds = n * config.nelbo_draws * costs.read
         yield Part(f"{split}-nelbo", split, None, seconds, partial(cells.nelbo, work))
         few = min(n, recover)
@@ -152,6 +163,39 @@ def _plan(
         if train is not None and split != "train":
             job = partial(cells.nearest, work, train)
             yield Part(f"{split}-nearest", split, None, n * SEARCH, job)
+
+
+def _readings(work: Work, costs: Costs, split: str, n: int) -> Iterator[Part]:
+    """The laws of n sequences of a split at all levels."""
+    for t in work.config.entropy_levels:
+        seconds = n * costs.read * (costs.passes if t == SMALL_LEVEL else 1)
+        yield Part(f"{split}-t{t:g}-read", split, t, seconds, partial(cells.read, work, t))
+
+
+def _rescaled(
+    parts: Parts, work: Work, costs: Costs, splits: dict[str, Split], counts: dict[str, int]
+) -> list[Part]:
+    """Add what the model writes at its own temperature to `splits`, and the held-out sequences
+    once more, and return the readings of both."""
+    n = counts["generated"]
+    names = {"generated": "rescaled", "heldout": "heldout_rescaled"}
+    plan = [
+        part
+        for name, again in names.items()
+        if name in counts
+        for part in _readings(work, costs, again, counts[name])
+    ]
+    seconds = {"rescaled": n * work.config.steps * costs.step}
+    seconds |= {part.name: part.seconds for part in plan}
+    if parts.reporter is not None:
+        parts.reporter.more(
+            {k: max(s, 1e-6) for k, s in seconds.items() if k not in parts.finished}
+        )
+    drawn = parts.run("rescaled", cells.generated, work, n)["tokens"].values
+    splits["rescaled"] = _numbered("rescaled", drawn, work.reader.vocab_size)
+    if "heldout" in splits:
+        splits["heldout_rescaled"] = replace(splits["heldout"], name="heldout_rescaled")
+    return plan
 
 
 def _fingerprint(work: Work) -> NDArray[np.float64]:
