@@ -72,7 +72,7 @@ def measure(
     noise_iv(denoiser, config)
     reader = Reader(denoiser, _length(denoiser, there), parts.tick)
     vocab_size, work = reader.vocab_size, Work(reader, config)
-    parts.check_model(_fingerprint(work))
+    parts.check_model(fingerprint(work))
     have = [None if tokens is None else len(tokens) for tokens in given.values()]
     attrs, limits = attributes(denoiser, work.alone), limits_of(denoiser)
     passes = work.alone or 1
@@ -198,7 +198,7 @@ def _rescaled(
     return plan
 
 
-def _fingerprint(work: Work) -> NDArray[np.float64]:
+def fingerprint(work: Work) -> NDArray[np.float64]:
     """Some probabilities of the denoiser, by which it is known again."""
     reader, rng = work.reader, stream(work.config.root_seed, "fingerprint")
     drawn = rng.integers(reader.vocab_size, size=(1, reader.seq_len))

@@ -77,13 +77,13 @@ class Parts:
             self.reporter.finished(name, time.monotonic() - started)
         return part
 
-    def check_model(self, law: Any) -> None:
+    def check_model(self, law: Any, name: str = "model") -> None:
         """Raise ResultsError where parts of another model are kept; `law`: its fingerprint."""
         mine = np.asarray(law, np.float32)
-        part = self.run("model", lambda: xr.Dataset({"law": (("site", "value"), mine)}))
+        part = self.run(name, lambda: xr.Dataset({"law": (("site", "value"), mine)}))
         kept = part["law"].values
         if kept.shape != mine.shape or np.abs(kept - mine).max() > FINGERPRINT_GAP:
-            raise self._foreign("model")
+            raise self._foreign(name)
 
     def _path(self, name: str) -> Path:
         return (self.folder or Path()) / "cells" / f"{name}.nc"
