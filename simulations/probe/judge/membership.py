@@ -1,4 +1,4 @@
-"""Can a score of a sequence tell training sequences from held-out ones? AUC and TPR at 1 % FPR.
+"""Can a score of a sequence tell training sequences from held-out ones? AUC, and TPR at low FPR.
 
 A score is high where the model looks as if it had seen the sequence: minus the log loss of the
 `loo` law at t = 1e-5, the sequence's own recovery at each t, minus its NELBO. Training and
@@ -19,27 +19,28 @@ from simulations.probe.measure.kind import small
 Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]
 
-FALSE_POSITIVES = 0.01
-LEAST_HELD_OUT = 100  # below it one false positive alone is above 1 %
+FALSE_POSITIVES = (0.01, 0.001)
+LEAST_HELD_OUT = (100, 1000)  # below them one false positive alone is above the rate
 _BLOCK = 1 << 22  # counts held at once
 
 
 @dataclass(frozen=True)
 class Membership:
-    """One score: AUC, and TPR at 1 % FPR, NaN where there are too few held-out sequences to have
-    a false-positive rate of 1 %. `roc` is (false, true)."""
+    """One score: AUC, and TPR at 1 % FPR (`tpr`) and at 0.1 % (`tpr_strict`), NaN where there are
+    too few held-out sequences to have such a false-positive rate. `roc` is (false, true)."""
 
     score: str
     n_train: int
     n_heldout: int
     auc: Estimate
     tpr: Estimate
+    tpr_strict: Estimate
     roc: tuple[tuple[float, ...], tuple[float, ...]] = field(repr=False, compare=False)
 
     @property
-    def resolved(self) -> bool:
-        """Whether there are enough held-out sequences for TPR at 1 % FPR."""
-        return self.n_heldout >= LEAST_HELD_OUT
+    def tprs(self) -> tuple[Estimate, ...]:
+        """At the false-positive rates in turn."""
+        return self.tpr, self.tpr_strict
 
 
 def scores(data: xr.Dataset) -> dict[str, Floats]:
@@ -77,7 +78,7 @@ def membership(
     rng: np.random.Generator,
     n_replicates: int = 1000,
 ) -> Membership:
-    """AUC and TPR at 1 % FPR of finite scores (n,) and (m,), by bootstrap over both sides.
+    """AUC and TPRs of finite scores (n,) and (m,), by bootstrap over both sides.
 
     An AUC of exactly 0 or 1 has replicates without spread; min(n, m) disjoint pairs are then
     independent trials that all came out alike, and give Clopper and Pearson's interval.
@@ -93,15 +94,21 @@ def membership(
         n = min(step, n_replicates - start)
         drawn = [_resampled(rng, side, n, len(values)) for side in sides]
         aucs.append(_auc(*drawn))
-        tprs.append(_tpr(*drawn))
-    tpr = float(_tpr(*own)[0]) if len(outs) >= LEAST_HELD_OUT else np.nan
-    few = np.full(n_replicates, np.nan)
+        tprs.append([_tpr(drawn[0], drawn[1], rate) for rate in FALSE_POSITIVES])
+    drawn_tprs = np.concatenate(tprs, axis=1)
+    tpr, tpr_strict = (
+        estimate(float(_tpr(own[0], own[1], rate)[0]), replicates, len(ins), share=True)
+        if len(outs) >= least
+        else Estimate(np.nan, np.nan, np.nan, len(ins))
+        for rate, least, replicates in zip(FALSE_POSITIVES, LEAST_HELD_OUT, drawn_tprs, strict=True)
+    )
     return Membership(
         name,
         len(ins),
         len(outs),
         estimate(auc, np.concatenate(aucs), min(len(ins), len(outs)), share=True),
-        estimate(tpr, few if np.isnan(tpr) else np.concatenate(tprs), len(ins), share=True),
+        tpr,
+        tpr_strict,
         roc=_roc(own[0][0], own[1][0]),
     )
 
@@ -120,10 +127,10 @@ def _auc(ins: Counts, outs: Counts) -> Floats:
     return np.asarray((ins * (below + outs / 2)).sum(1) / pairs, np.float64)
 
 
-def _tpr(ins: Counts, outs: Counts) -> Floats:
-    """Largest share of train at or above a threshold that at most 1 % of held-out reach."""
+def _tpr(ins: Counts, outs: Counts, rate: float) -> Floats:
+    """Largest share of train at or above a threshold that at most `rate` of held-out reach."""
     true, false = (np.cumsum(side[:, ::-1], axis=1) for side in (ins, outs))
-    allowed = false <= FALSE_POSITIVES * outs.sum(1, keepdims=True)
+    allowed = false <= rate * outs.sum(1, keepdims=True)
     return np.asarray(np.where(allowed, true, 0).max(1) / ins.sum(1), np.float64)
 
 
