@@ -146,6 +146,7 @@ class Guarded:
         self.vocab_size, self.seq_len = int(denoiser.vocab_size), denoiser.seq_len
         self.channel = channel_of(denoiser)
         self.reading = getattr(denoiser, "reading", None)  # said in the report of a probe
+        self.law = getattr(denoiser, "law", "loo")  # that it gives, before it makes loo of it
         self.limits = getattr(denoiser, "limits", ())
         self.rows: int | None = None  # of the largest batch that there is memory for
 

@@ -113,4 +113,5 @@ def probe(
     )
     source = given[0] or given[1]
     decode = ids_as_text if source is None else source.decode
-    return ProbeResult(data, verdicts(data, stream(config.root_seed, "verdict")), decode)
+    rng = stream(config.root_seed, "verdict")
+    return ProbeResult(data, verdicts(data, rng, config.prior), decode)

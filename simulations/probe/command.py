@@ -11,7 +11,6 @@ Interrupted runs resume.
 
 from __future__ import annotations
 
-import math
 import shlex
 import signal
 import time
@@ -72,7 +71,6 @@ class Arguments:
 def execute(words: list[str], console: Console) -> int:
     """Open, read, measure, report; returns the exit status. Raises UserError."""
     from simulations.probe.api import probe
-    from simulations.probe.tell.sections import verdict_words
 
     arguments = parse(Arguments, words, Arguments(), __doc__)
     started = time.monotonic()
@@ -99,12 +97,10 @@ def execute(words: list[str], console: Console) -> int:
     for warning in filter(None, attrs["warnings"]):
         say(console, f"note: {warning}")
     for verdict in result.verdicts:
-        told = (
-            f"by the {verdict.basis}; probability of memorizing {verdict.probability:.2f}, "
-            f"{verdict.low:.2f} to {verdict.high:.2f}"
-        )
-        known = math.isfinite(verdict.probability)
-        say(console, f"{verdict.label} ({told if known else verdict_words(verdict)})")
+        say(console, f"{verdict.label}: {verdict.answer}. {verdict.settle}".strip())
+        for check in verdict.checks:
+            if check.result == "failed":
+                say(console, f"  check failed: {check.asked} {check.said}")
     seconds = format_seconds(time.monotonic() - started)
     say(console, f"Report, tables and data: {out}; {seconds}")
     return 0

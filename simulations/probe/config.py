@@ -11,7 +11,7 @@ from simulations.console.settings import Settings, at_least, inside, one_of, ris
 from simulations.measure.names import SMALL_LEVEL
 
 # Raised whenever numbers change at fixed settings; a results folder of another is refused.
-NUMERICS = 1
+NUMERICS = 2
 
 STEPS = {"ours": 100, "paper": 1000}  # reverse steps on the full interval, by protocol
 LEAST = {"sequences": 8, "recover": 4, "generate": 8}  # below them nothing is measured
@@ -37,6 +37,8 @@ class ProbeConfig(Settings):
         nelbo_draws: stratified noise levels per sequence for the NELBO.
         replicates: bootstrap replicates of the intervals.
         root_seed: every random number follows from it and from the names of what is measured.
+        prior: probability of memorizing before anything is read, for the verdict without training
+            data; by default a third, as of the two other classes.
         protocol: ours, or paper for the definitions of the authors' scripts in addition.
     """
 
@@ -50,6 +52,7 @@ class ProbeConfig(Settings):
     nelbo_draws: int = 4
     replicates: int = 1000
     root_seed: int = 2604
+    prior: float = 1 / 3
     protocol: Protocol = "ours"
 
     @property
@@ -96,7 +99,7 @@ class ProbeConfig(Settings):
         if self.n_steps is not None:
             yield from at_least(self, n_steps=1)
         yield from at_least(self, nelbo_draws=1, replicates=100, root_seed=0)
-        yield from inside(self, "nelbo_start")
+        yield from inside(self, "nelbo_start", "prior")
         yield from one_of(self, "protocol", tuple(STEPS))
 
 

@@ -18,7 +18,7 @@ from typing import Any
 from simulations.console.later import Later
 from simulations.probe.calibration import config
 from simulations.probe.config import NUMERICS as PROBE_NUMERICS
-from simulations.probe.judge.verdict import TABLE
+from simulations.probe.judge.chances import TABLE
 from simulations.results.files import write_text
 from simulations.study import Flag, Study
 

@@ -1,219 +1,211 @@
-"""Does the model memorize? A label with a probability, its interval, reasons and caveats.
+"""Does the model memorize? One sentence, the numbers it rests on, and what would overturn it.
 
-With training data the verdict rests on the recovery gap, (R_train - R_heldout) / (1 - R_heldout)
-of corrupted tokens: memorizing from 0.5 up, generalizing up to 0.1. Without, it rests on entropies
-of `loo` (`simulations.probe.judge.features`), turned into a probability of memorizing by a
-logistic law with few parameters, fitted to small models whose recovery gap is known
-(`simulations.probe.calibration`).
+With training data the verdict rests on M, the share of the way from held-out recovery to 1 at which
+training sequences are: memorizing from 0.5 up, generalizing up to 0.1. Without, it rests on the
+model's own sequences, which are those it stores where it memorizes: `own_order` and other ratios
+(`simulations.probe.judge.features`) go into a law of three classes that was fitted to small
+networks whose M is known (`simulations.probe.judge.chances`).
 
-One rule gives the label in both cases, from an estimate, its 95 % interval, and two bounds (0.1 and
-0.5 of the gap, 0.25 and 0.75 of the probability): memorizing from the upper one up, generalizing up
-to the lower one, in transition between; but not decidable where the interval holds both bounds. So
-a label may be off by one step, with the interval to show it, and is the opposite of the truth only
-where the interval misses it.
+Checks (`simulations.probe.judge.checks`) come first. A held-out text that is not the model's is no
+measure of anything, and then only own sequences that repeat themselves decide. Evidence that
+contradicts itself decides nothing, and is said.
 """
 
 from __future__ import annotations
 
-import functools
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import xarray as xr
-from numpy.typing import NDArray
 
-from simulations.measure.bootstrap import interval
-from simulations.measure.tables import spread
-from simulations.probe.judge.caveats import caveats_of
-from simulations.probe.judge.features import (
-    MIDDLE_LEVEL,
-    RECOVERY_LEVEL,
-    feature_replicates,
-    features_of,
-    nearest_level,
+from simulations.probe.judge.chances import Chances, calibration, chances_of, law_for
+from simulations.probe.judge.checks import (
+    Basis,
+    Check,
+    checks_of,
+    not_finite,
+    nothing_learnt,
+    reads_own_token,
 )
-from simulations.probe.measure.kind import erases, noise_of, small
+from simulations.probe.judge.evidence import UNKNOWN, Evidence, evidence_of
+from simulations.probe.judge.words import (
+    CLASSES,
+    OF_OTHER_TEXT,
+    SETTLED,
+    UNDECIDABLE,
+    UNKNOWN_TEXT,
+    WITHHELD,
+    Label,
+    answer_of,
+    numbers_with,
+    numbers_without,
+    reasons_with,
+    reasons_without,
+)
+from simulations.probe.measure.estimate import Estimate
+from simulations.probe.measure.kind import noise_of
 
-Floats = NDArray[np.float64]
-Label = Literal["memorizing", "in transition", "generalizing", "not decidable with this much data"]
-UNDECIDABLE: Label = "not decidable with this much data"
-
-TABLE = Path(__file__).parents[1] / "calibration" / "probe_calibration.json"
-GAP_BOUNDS = (0.1, 0.5)
-PROBABILITY_BOUNDS = (0.25, 0.75)
-REPLICATES = 1000
+ORDER_BOUNDS = (0.1, 0.5)  # of M
+CHANCE = 0.75  # from which on a class is named
+REPEATED = 0.25  # of what it writes, by which a model memorizes whatever the text says
+PRIOR = 1 / 3
 
 
 @dataclass(frozen=True)
 class Verdict:
     """What is said of a model.
 
-    probability : of memorizing. By the recovery gap: the share of bootstrap replicates with a gap
-        above the middle of the two bounds; `low` and `high` are the shares above the upper and
-        the lower bound. By entropy: of the fitted law; `low` and `high` are its 95 % interval,
-        which holds the choice of sequences and that of the models it was fitted to.
-        NaN by entropy under another noise than the uniform, for which the law was not fitted.
-    reasons : the numbers behind the label, a sentence each.
-    caveats : what would make it wrong here, a sentence each.
+    label, answer : the verdict, in a word and in a sentence. basis : what it was made from.
+    settle : what it would take to settle it, empty where it is. numbers : the three that it rests
+    on, each with its words.
+    order : M with training data; with own sequences in their place without. chances : of the
+    classes, None with training data. share : of the training sequences, or of what the model
+    writes, that it knows by heart, at least. reasons : the numbers, a sentence each. checks : what
+    would make it wrong, and whether that was looked for.
     """
 
     label: Label
-    basis: Literal["recovery gap", "entropy"]
-    probability: float
-    low: float
-    high: float
+    basis: Basis
+    answer: str
+    settle: str
+    numbers: tuple[tuple[str, Estimate], ...]
+    order: Estimate
+    chances: Chances | None
+    share: Estimate
     reasons: tuple[str, ...]
-    caveats: tuple[str, ...]
-    noise: str = "uniform"
+    checks: tuple[Check, ...]
+
+    @property
+    def caveats(self) -> tuple[str, ...]:
+        """What the checks that did not pass found."""
+        return tuple(check.said for check in self.checks if check.result != "passed")
+
+    @property
+    def failed(self) -> tuple[str, ...]:
+        """Names of the checks that failed."""
+        return tuple(check.name for check in self.checks if check.result == "failed")
 
 
-def label_of(estimate: float, low: float, high: float, bounds: tuple[float, float]) -> Label:
-    """The label of an estimate and its interval; see the module."""
-    if not (math.isfinite(low) and math.isfinite(high)) or (low <= bounds[0] and high >= bounds[1]):
+def verdicts(
+    data: xr.Dataset, rng: np.random.Generator, prior: float = PRIOR
+) -> tuple[Verdict, ...]:
+    """With training data where they were measured, and always without; the first is the headline,
+    which is that without where training data cannot be judged by this held-out text.
+
+    `data` is what `simulations.probe.measure.measures.measure` returns; prior: of memorizing.
+    """
+    found = evidence_of(data, rng)
+    without = verdict_without(found, rng, calibration(), prior)
+    if math.isnan(found.seen.order):
+        return (without,)
+    first = verdict_with(found, without)
+    if first.label == WITHHELD and without.label != WITHHELD:
+        return without, first
+    return first, without
+
+
+def label_of(estimate: Estimate) -> Label:
+    """The label of M: the same rule for the estimate and its interval, which decides nothing where
+    it holds both bounds."""
+    low, high = ORDER_BOUNDS
+    if not (math.isfinite(estimate.low) and math.isfinite(estimate.high)):
         return UNDECIDABLE
-    if estimate >= bounds[1]:
+    if estimate.low <= low and estimate.high >= high:
+        return UNDECIDABLE
+    if estimate.value >= high:
         return "memorizing"
-    return "generalizing" if estimate <= bounds[0] else "in transition"
+    return "generalizing" if estimate.value <= low else "in transition"
 
 
-def verdicts(data: xr.Dataset, rng: np.random.Generator) -> tuple[Verdict, ...]:
-    """By the recovery gap where training data were measured, and always by entropy alone.
-
-    The first is the headline. `data` is what `simulations.probe.measure.measures.measure` returns.
-    """
-    found = [entropy_verdict(data, rng, calibration())]
-    if math.isfinite(features_of(data).recovery_gap):
-        found.insert(0, recovery_verdict(data, rng))
-    return tuple(found)
-
-
-@functools.cache
-def calibration() -> dict[str, Any]:
-    """The committed table of coefficients; see `simulations.probe.calibration.study`."""
-    found: dict[str, Any] = json.loads(TABLE.read_text(encoding="utf-8"))
-    return found
+def label_of_chances(found: Chances) -> Label:
+    """The class whose chance is at least CHANCE, in transition for neither; nothing is decided
+    where the intervals allow both ends."""
+    if found.memorizing.high >= CHANCE and found.generalizing.high >= CHANCE:
+        return UNDECIDABLE
+    if found.memorizing.value >= CHANCE:
+        return "memorizing"
+    return "generalizing" if found.generalizing.value >= CHANCE else "in transition"
 
 
-def recovery_verdict(data: xr.Dataset, rng: np.random.Generator) -> Verdict:
-    """From the recovery of corrupted tokens of training and held-out sequences."""
-    seen = features_of(data)
-    replicates = feature_replicates(data, rng, REPLICATES)["recovery_gap"]
-    low, high = (float(end) for end in interval(replicates))
-    known = replicates[np.isfinite(replicates)]
-    bounds = (GAP_BOUNDS[1], sum(GAP_BOUNDS) / 2, GAP_BOUNDS[0])
-    if len(known):
-        shares = [float((known >= bound).mean()) for bound in bounds]
-    else:
-        shares = [0.0, 0.5, 1.0]
-    t = data["t"].values[nearest_level(data["t"].values, RECOVERY_LEVEL)]
-    what = "corrupted tokens at t = {} the best change"
-    if erases(data):
-        what = "masked tokens at t = {} the most probable value"
-    reasons = (
-        f"Of {what.format(f'{t:g}')} restores "
-        f"{seen.recovery_train:.3f} in training and {seen.recovery_heldout:.3f} in held-out "
-        "sequences.",
-        f"That is {seen.recovery_gap:.3f}, 95 % {spread(low, high)}, of the way from held-out "
-        f"recovery to 1: from {GAP_BOUNDS[1]:g} up is memorizing, up to {GAP_BOUNDS[0]:g} "
-        "generalizing.",
-    )
-    label = label_of(seen.recovery_gap, low, high, GAP_BOUNDS)
-    return Verdict(
-        label,
-        "recovery gap",
-        *(shares[1], shares[0], shares[2]),
-        reasons,
-        caveats_of(data, "gap"),
-        noise_of(data),
-    )
+def verdict_with(found: Evidence, without: Verdict) -> Verdict:
+    """From the training data."""
+    basis: Basis = "training data"
+    order, checks = found.feature("order"), checks_of(found, basis)
+    label, answer = label_of(order), ""
+    failed = {check.name for check in checks if check.result == "failed"}
+    own = without.label if without.basis == "own sequences alone" or not without.failed else ""
+    if not_finite(found.data):
+        label = "not finite"
+    elif "law" in failed:
+        label = "not readable"
+    elif nothing_learnt(found):
+        label = "nothing learnt"
+    elif "domain" in failed:
+        label = WITHHELD
+    elif label == "generalizing" and own == "memorizing":
+        label = "not this network's data"
+    elif label == "memorizing" and own == "generalizing":
+        answer = (
+            "its own sequences do not show it: it writes other texts than those it knows by heart, "
+            "or few of them"
+        )
+    reasons = reasons_with(found, order, ORDER_BOUNDS)
+    told = answer_of(label, order, None, found.share, basis) + (f"; but {answer}" if answer else "")
+    numbers = numbers_with(found, order)
+    settle = SETTLED.get(label, "")
+    return Verdict(label, basis, told, settle, numbers, order, None, found.share, reasons, checks)
 
 
-def basis_of(features: Mapping[str, float], table: Mapping[str, Any]) -> str | None:
-    """The fitted law that uses most of what was measured, None where there is nothing to use."""
-    for name, law in table["laws"].items():
-        if all(math.isfinite(features[feature]) for feature in law["features"]):
-            return str(name)
-    return None
-
-
-def probabilities(law: Mapping[str, Any], features: Mapping[str, Any]) -> Floats:
-    """Probability of memorizing of features (n,) by the fitted coefficients.
-
-    With "replicates" of the law in place of its "coefficients", row k goes with replicate k.
-    """
-    return _logistic(np.array(law["coefficients"]), law, features)
-
-
-def probability_replicates(
-    law: Mapping[str, Any], features: Mapping[str, Any], rng: np.random.Generator
-) -> Floats:
-    """The same with coefficients drawn from those fitted to resampled calibration models."""
-    rows = np.array(law["replicates"])
-    n = len(features[law["features"][0]])
-    return _logistic(rows[rng.integers(len(rows), size=n)], law, features)
-
-
-def _logistic(coefficients: Floats, law: Mapping[str, Any], features: Mapping[str, Any]) -> Floats:
-    x = np.stack([np.asarray(features[name], np.float64) for name in law["features"]], axis=-1)
-    score = coefficients[..., 0] + (x * coefficients[..., 1:]).sum(-1)
-    found: Floats = 1 / (1 + np.exp(-np.clip(score, -50, 50)))
-    return found
-
-
-def entropy_verdict(
-    data: xr.Dataset, rng: np.random.Generator, table: Mapping[str, Any]
+def verdict_without(
+    found: Evidence, rng: np.random.Generator, table: Mapping[str, Any], prior: float = PRIOR
 ) -> Verdict:
-    """From entropies of `loo` and repeats alone, without training data."""
-    seen = features_of(data).as_dict()
-    name = basis_of(seen, table)
-    caveats = caveats_of(data, "entropy")
+    """From held-out text and what the model writes, or from what it writes alone."""
+    label, basis, chances = _without(found, rng, table, prior)
+    checks = checks_of(found, basis, table["noises"])
+    alone = basis == "own sequences alone"
+    near = UNKNOWN if found.states is None else found.states.near
+    share = near if alone or near.low > found.own_share.value else found.own_share
+    order = UNKNOWN if alone else found.feature("own_order")
+    answer = answer_of(label, order, chances, share, basis)
+    results = {check.name: check.result for check in checks}
+    if label == "generalizing" and results.get("other text") == "failed":
+        answer += OF_OTHER_TEXT
+    if label in CLASSES and results["domain"] == "not tested":
+        answer += UNKNOWN_TEXT
+    used = [] if chances is None else table["laws"][chances.law]["features"]
+    reasons = tuple(reasons_without(found, chances, used, prior))
+    numbers = numbers_without(found, order, chances)
+    settle = SETTLED.get(label, "")
+    return Verdict(label, basis, answer, settle, numbers, order, chances, share, reasons, checks)
+
+
+def _without(
+    found: Evidence, rng: np.random.Generator, table: Mapping[str, Any], prior: float
+) -> tuple[Label, Basis, Chances | None]:
+    """Label, basis and chances without training data."""
+    repeated = found.states is not None and found.states.near.low >= REPEATED
+    foreign = found.text is not None and found.text.result == "failed"
+    basis: Basis = "own sequences alone" if foreign else "held-out and own sequences"
+    if not_finite(found.data):
+        return "not finite", basis, None
+    if reads_own_token(found):
+        return "not readable", basis, None
+    if nothing_learnt(found):
+        return "nothing learnt", basis, None
+    if foreign:
+        return ("memorizing" if repeated else WITHHELD), basis, None
+    if noise_of(found.data) not in table["noises"]:
+        return label_of(found.feature("own_order")), basis, None
+    name = law_for(found.values, table)
     if name is None:
-        nothing = "Neither held-out nor generated sequences were measured."
-        return Verdict(UNDECIDABLE, "entropy", 0.5, 0.0, 1.0, (nothing,), caveats, noise_of(data))
-    law = table["laws"][name]
-    estimate = float(probabilities(law, {key: np.array([x]) for key, x in seen.items()})[0])
-    replicates = feature_replicates(data, rng, REPLICATES)
-    drawn = probability_replicates(law, replicates, rng)
-    drawn = drawn[np.isfinite(drawn)]
-    low, high = (float(end) for end in interval(drawn)) if len(drawn) else (0.0, 1.0)
-    ends = (min(low, estimate), max(high, estimate))
-    label = label_of(estimate, *ends, PROBABILITY_BOUNDS)
-    known = {key: values[np.isfinite(values)] for key, values in replicates.items()}
-    reasons = _entropy_reasons(data, seen, known, law["features"])
-    numbers = (estimate, *ends) if noise_of(data) == "uniform" else (math.nan,) * 3
-    return Verdict(label, "entropy", *numbers, reasons, caveats, noise_of(data))
-
-
-def _entropy_reasons(
-    data: xr.Dataset, seen: Mapping[str, float], replicates: Mapping[str, Floats], used: list[str]
-) -> tuple[str, ...]:
-    """The features of the law in words, then others that were measured."""
-    levels = data["t_entropy"].values
-    t, least = f"{levels[nearest_level(levels, MIDDLE_LEVEL)]:g}", small(data)
-    words = {
-        "calibration_gap": f"On held-out text at {least} the model's surprise exceeds what its "
-        "entropy foretells by {} of the surprise (0: calibrated; towards 1: confident and wrong).",
-        "own_entropy": f"On its own sequences at {least} its entropy is {{}} of its log loss on "
-        "held-out text (1: it writes what it reads; 0: every token of its texts is fixed by the "
-        "others).",
-        "own_entropy_middle": f"On its own sequences at t = {t} its entropy is {{}} of its log "
-        "loss on held-out text there.",
-        "own_share": f"On its own sequences at {least} its entropy is {{}} of log V.",
-        "own_share_middle": f"On its own sequences at t = {t} its entropy is {{}} of log V.",
-        "repeats": "Of its own sequences {} are exact repeats, beyond the share in held-out text.",
-    }
-    order = [*used, *(name for name in words if name not in used)]
-    found = []
-    for name in order:
-        if not math.isfinite(seen[name]):
-            continue
-        values = replicates[name]
-        low, high = map(float, interval(values)) if len(values) else (math.nan, math.nan)
-        shown = f"{seen[name]:.3f} (95 % {spread(low, high)})"
-        found.append(words[name].format(shown))
-    return tuple(found)
+        return UNDECIDABLE, basis, None
+    if "held-out" not in name:
+        basis = "own sequences alone"
+    chances = chances_of(found, name, table, prior, rng)
+    label = label_of_chances(chances)
+    if repeated and label == "generalizing":
+        label = WITHHELD
+    return label, basis, chances

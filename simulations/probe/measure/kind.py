@@ -10,6 +10,7 @@ from am_theory.channel import Channel, Hybrid
 from models.denoiser import Denoiser, channel_of
 from models.sampler import MOST_KEPT
 from simulations.console.errors import UserError
+from simulations.measure.names import SMALL_LEVEL
 from simulations.probe.config import ProbeConfig
 
 FATES = {
@@ -22,6 +23,8 @@ OUTPUTS = {
     "score": "ratios of noisy probabilities, a score",
     "dynamic": "a law that its weighted loss has tilted",
 }
+
+LEAST_OF_FULL = 0.1  # below it a law made from `full` says nothing of the token itself
 
 
 class NoiseError(UserError, ValueError):
@@ -70,10 +73,12 @@ def attributes(denoiser: Denoiser, alone: int) -> dict[str, Any]:
             f"t → 0 at {alone} sites of each sequence, one masked at a time"
         )
     words = f"Noise: {kind}{share}, {FATES[kind]}. Law read: {law}."
-    output = OUTPUTS.get(getattr(getattr(denoiser, "reading", None), "law", ""))
+    reading = getattr(denoiser, "reading", None) or denoiser
+    given = str(getattr(reading, "law", "loo"))
+    output = OUTPUTS.get(given)
     if output:
         words += f" The network puts out {output}; it was converted."
-    return {"noise": kind, "alone": alone, "read": words}
+    return {"noise": kind, "alone": alone, "output": given, "read": words}
 
 
 def noise_of(data: xr.Dataset) -> str:
@@ -84,6 +89,15 @@ def noise_of(data: xr.Dataset) -> str:
 def erases(data: xr.Dataset) -> bool:
     """Whether visible tokens are certain under it, so that laws were read at masked sites alone."""
     return int(data.attrs.get("alone", 0)) > 0
+
+
+def least_level(data: xr.Dataset) -> float:
+    """The smallest level at which its `loo` can be read: one that was made from `full` follows its
+    own token at small t, by any error of the network (theory: an error e in the logit of the
+    token multiplies the odds by exp(e)), and what the others say is lost."""
+    if erases(data) or data.attrs.get("output", "loo") != "full":
+        return SMALL_LEVEL
+    return LEAST_OF_FULL
 
 
 def limits_in(data: xr.Dataset) -> list[str]:

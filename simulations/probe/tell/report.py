@@ -24,7 +24,6 @@ from simulations.probe.tell.sections import (
     short_section,
     source_section,
     verdict_sections,
-    verdict_words,
     warnings_of,
 )
 from simulations.probe.tell.tables import write_tables
@@ -65,7 +64,8 @@ def write_reports(
         definitions(data, found),
         source_section(data, write_tables(data, out)),
     ]
-    headline = (verdicts[0].label, verdict_words(verdicts[0]))
+    first = verdicts[0]
+    headline = (first.label, f"{first.answer}. {first.settle}".strip())
     filled = [section for section in sections if not section.empty]
     page = Page(TITLE, headline, str(data.attrs.get("read", "")), warnings_of(data), filled)
     write_text(write_markdown(page), out / "report.md")

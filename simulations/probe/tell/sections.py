@@ -11,12 +11,11 @@ from typing import Any
 import xarray as xr
 
 from simulations.measure.names import SMALL_LEVEL, SPLITS
-from simulations.measure.tables import number, spread
-from simulations.probe.judge.membership import LEAST_HELD_OUT
 from simulations.probe.judge.statistics import NAMES, LawRow, Statistics
 from simulations.probe.judge.verdict import Verdict
 from simulations.probe.measure.estimate import Estimate
 from simulations.probe.measure.kind import noise_of, small
+from simulations.probe.tell.estimates import GRADES, graded, rates_words, shown
 from simulations.probe.tell.page import Section, Table
 
 SHOWN_LEVEL = 0.25  # the measured level next to it stands for all
@@ -32,50 +31,26 @@ LOST = {
     "hybrid": "redrawn uniformly over the vocabulary, or masked, more often the larger t",
 }
 CHANGED = {"uniform": "changed", "absorbing": "masked", "hybrid": "changed or masked"}
-UNCALIBRATED = "; its bounds are those of uniform noise, and were not calibrated for {noise} noise"
-
-
-def shown(found: Estimate, digits: int = 3) -> str:
-    """`value [low, high]`; a dash where undefined, the value alone where no interval is known."""
-    if not found.known:
-        return "–"
-    if not math.isfinite(found.low):
-        return f"{number(found.value, digits)} (no interval)"
-    return f"{number(found.value, digits)} {spread(found.low, found.high, digits)}"
-
-
-def verdict_words(verdict: Verdict) -> str:
-    """What the verdict rests on, and its probability; by the recovery gap this is a share of
-    bootstrap replicates, and its ends are not those of a 95 % interval."""
-    if verdict.basis == "entropy" and verdict.noise != "uniform":
-        return (
-            "a first guess by entropy, without training data; no probability can be given, as the "
-            f"law behind it was fitted to networks of uniform noise, not of {verdict.noise} noise"
-        )
-    if not math.isfinite(verdict.probability):
-        return f"by the {verdict.basis}; no probability can be given"
-    value, ends = f"{verdict.probability:.2f}", spread(verdict.low, verdict.high, 2)
-    if verdict.basis == "recovery gap":
-        return (
-            f"by the recovery gap of train and held-out sequences; probability of memorizing "
-            f"{value} {ends}: the share of bootstrap replicates whose gap is closer to memorizing "
-            "than to generalizing; in brackets, the shares beyond the one and the other bound"
-            + ("" if verdict.noise == "uniform" else UNCALIBRATED.format(noise=verdict.noise))
-        )
-    return f"by entropy, without training data; probability of memorizing {value}, 95 % {ends}"
 
 
 def verdict_sections(verdicts: Sequence[Verdict]) -> list[Section]:
-    """Reasons and caveats of the headline, and of the other verdicts; a caveat is told once."""
-    found, told = [], set[str]()
+    """The first page: what the headline rests on, what would make it wrong and whether that was
+    looked for, and its reasons; then the other verdict."""
+    found = []
     for k, verdict in enumerate(verdicts):
-        points = [f"Because: {reason}" for reason in verdict.reasons]
-        new = [caveat for caveat in verdict.caveats if caveat not in told]
-        points += [f"What could make it wrong: {caveat}" for caveat in new]
-        told.update(new)
-        words = [f"{verdict.label}: {verdict_words(verdict)}."]
-        title = "The verdict without training data" if k else "Why"
-        found.append(Section(title, words if k else (), points))
+        rows = tuple((words, shown(value)) for words, value in verdict.numbers if value.known)
+        rest = Table("The numbers it rests on, with 95 % intervals", ("number", "value"), rows)
+        order = ("failed", "not tested", "passed")
+        checks = sorted(verdict.checks, key=lambda check: order.index(check.result))
+        listed = tuple((check.asked, check.result, check.said) for check in checks)
+        header = ("has to hold", "check", "what was found")
+        wrong = Table("What would make it wrong", header, listed)
+        title, words = "The answer", list[str]()
+        if k:
+            title = f"The other verdict, by {verdict.basis}"
+            words = [f"{verdict.label}: {verdict.answer}. {verdict.settle}".strip()]
+        found.append(Section(title, words, tables=[table for table in (rest, wrong) if table.rows]))
+        found.append(Section("Because", points=verdict.reasons))
     return found
 
 
@@ -198,19 +173,13 @@ def _sequence_table(data: xr.Dataset, found: Statistics) -> Table:
 
 
 def _membership_section(found: Statistics) -> Section:
-    rows = []
-    for row in found.membership:
-        tpr = shown(row.tpr) if row.resolved else "not resolvable"
-        rows.append((row.score, f"{row.n_train}, {row.n_heldout}", shown(row.auc), tpr))
-    paragraphs = []
-    if not all(row.resolved for row in found.membership):
-        paragraphs.append(
-            f"A true positive rate at 1 % false positives needs at least {LEAST_HELD_OUT} held-out "
-            "sequences; with fewer, one alone is more than 1 %, and no number is given."
-        )
-    header = ("score", "train, held-out", "AUC", "TPR at 1 % FPR")
-    table = Table("Train against held-out by a score", header, tuple(rows))
-    return Section("Membership", paragraphs, tables=[table] if rows else ())
+    rows = [
+        (row.score, f"{row.n_train}, {row.n_heldout}", *graded(row)) for row in found.membership
+    ]
+    table = Table(
+        "Train against held-out by a score", ("score", "train, held-out", *GRADES), tuple(rows)
+    )
+    return Section("Membership", rates_words(found.membership), tables=[table] if rows else ())
 
 
 def definitions(data: xr.Dataset, found: Statistics) -> Section:

@@ -6,7 +6,7 @@ import io
 import itertools
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -15,8 +15,12 @@ import xarray as xr
 from scipy import stats
 
 from simulations.measure.names import DECODERS, EPSILONS, LAWS, LOG_LOSS_CAP
+from simulations.probe.judge.checks import Check
+from simulations.probe.judge.evidence import UNKNOWN
 from simulations.probe.judge.membership import membership
 from simulations.probe.judge.statistics import statistics
+from simulations.probe.judge.verdict import Verdict
+from simulations.probe.measure.estimate import Estimate
 from simulations.probe.tell.excerpts import most_memorized, restored
 from simulations.probe.tell.figures import draw_all
 from simulations.probe.tell.page import visible
@@ -49,21 +53,24 @@ HOSTILE = (
 )
 
 
-@dataclass(frozen=True)
-class Verdict:
-    """The fields that a report reads."""
-
-    label: str = "memorizing"
-    basis: str = "recovery gap"
-    probability: float = 0.97
-    low: float = 0.9
-    high: float = 0.99
-    reasons: tuple[str, ...] = ("train recovery exceeds held-out recovery by 0.7",)
-    caveats: tuple[str, ...] = ("few sequences <b>",)
-    noise: str = "uniform"
-
-
-VERDICTS = (Verdict(), Verdict(basis="entropy", probability=0.8, low=0.5, high=0.95))
+UNLIKE = Check("domain", "The text is <b>of the source</b>.", "failed", "Of it 0.50 is not.")
+LEARNT = Check("learning", "Something was learnt.", "passed", "It was.")
+FIRST = Verdict(
+    label="memorizing",
+    basis="training data",
+    answer="It memorizes; M = 0.97 [0.90, 0.99], by training data",
+    settle="",
+    numbers=(("M", Estimate(0.97, 0.9, 0.99, 40)), ("unknown", UNKNOWN)),
+    order=Estimate(0.97, 0.9, 0.99, 40),
+    chances=None,
+    share=UNKNOWN,
+    reasons=("train recovery exceeds held-out recovery by 0.7",),
+    checks=(LEARNT, UNLIKE),
+)
+SECOND = replace(
+    FIRST, label="withheld", basis="own sequences alone", answer="No verdict", settle="A text."
+)
+VERDICTS = (FIRST, SECOND)
 
 
 def spread_out(rng, rate, changed):
@@ -304,10 +311,10 @@ def brute_auc(ins, outs):
     return np.mean([(a > b) + 0.5 * (a == b) for a in ins for b in outs])
 
 
-def brute_tpr(ins, outs):
+def brute_tpr(ins, outs, rate=0.01):
     best = 0.0
     for threshold in [*ins, *outs, np.inf]:
-        if np.mean(outs >= threshold) <= 0.01:
+        if np.mean(outs >= threshold) <= rate:
             best = max(best, np.mean(ins >= threshold))
     return best
 
@@ -334,9 +341,19 @@ def test_auc_and_tpr_by_two_other_ways(step):
     assert np.trapezoid(true, false) == pytest.approx(found.auc.value)
 
 
+def test_one_in_a_thousand_needs_a_thousand_held_out():
+    rng = np.random.default_rng(6)
+    ins, outs = rng.normal(3, 1, 200), rng.normal(0, 1, 1100)
+    found = membership("s", ins, outs, rng, 200)
+    assert found.tpr_strict.value == pytest.approx(brute_tpr(ins, outs, 0.001))
+    assert found.tpr_strict.low < stats.norm.cdf(3 - stats.norm.isf(0.001)) < found.tpr.high
+    few = membership("s", ins, outs[:999], rng, 200)
+    assert few.tpr.known and not few.tpr_strict.known and np.isnan(few.tpr_strict.low)
+
+
 def test_few_sequences_have_no_rate_at_one_percent_and_say_so():
     found = rates_of(made_up())
-    assert found.membership and not any(m.resolved or m.tpr.known for m in found.membership)
+    assert found.membership and not any(rate.known for m in found.membership for rate in m.tprs)
     (section,) = [s for s in result_sections(made_up(), found) if s.title == "Membership"]
     assert "at least 100 held-out" in section.paragraphs[0]
     assert {row[-1] for row in section.tables[0].rows} == {"not resolvable"}
@@ -512,9 +529,11 @@ def test_report_says_what_a_stranger_needs(report):
     first = text.splitlines()[2]
     assert "memorizing" in first and "0.97" in first and "[0.90, 0.99]" in first
     for words in (
-        "without training data",
-        "Because: ",
-        "What could make it wrong: ",
+        "The numbers it rests on",
+        "What would make it wrong",
+        "## Because",
+        "The other verdict, by own sequences alone",
+        "withheld: No verdict. A text.",
         "raw (the authors' scripts evaluate raw weights)",
         "Given as an array",
         "NELBO from t_0 = 0.05",
@@ -572,7 +591,9 @@ def test_the_cap_in_the_definitions_is_the_one_in_use(report):
     assert f"capped at {LOG_LOSS_CAP:g} nats" in (report / "report.md").read_text()
 
 
-def test_a_caveat_of_both_verdicts_is_told_once():
-    assert VERDICTS[0].caveats == VERDICTS[1].caveats
-    told = [p for section in verdict_sections(VERDICTS) for p in section.points if "wrong" in p]
-    assert len(told) == len(VERDICTS[0].caveats) > 0
+def test_the_first_page_has_what_failed_first_and_no_number_that_is_unknown():
+    first, because, *_ = verdict_sections(VERDICTS)
+    numbers, checks = first.tables
+    assert [row[0] for row in numbers.rows] == ["M"]
+    assert [row[1] for row in checks.rows] == ["failed", "passed"]
+    assert because.points == FIRST.reasons

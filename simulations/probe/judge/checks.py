@@ -1,0 +1,263 @@
+"""What would make a probe's verdict wrong, and whether it was looked for: a list of checks.
+
+Each check passed, failed, or was not tested; `decides` are those without which no verdict is given.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import xarray as xr
+
+from simulations.measure.names import SMALL_LEVEL
+from simulations.measure.tables import spread
+from simulations.probe.judge.domain import Domain, Result
+from simulations.probe.judge.evidence import Evidence
+from simulations.probe.judge.features import own_rows
+from simulations.probe.measure.dataset import split_rows
+from simulations.probe.measure.estimate import Estimate
+from simulations.probe.measure.kind import least_level, limits_in, noise_of, small
+
+Basis = Literal["training data", "held-out and own sequences", "own sequences alone"]
+
+LOW_ENTROPY = 0.1  # nats a token of held-out log loss; below, a memory and a good model look alike
+NOTHING_LEARNT = 0.95  # of log V: a log loss and an entropy from which on nothing is known
+FEW = 32  # sequences of a split
+FULL_SHARE = 0.5  # of log V: no law that does not see its own token comes below 1 on random tokens
+LEARNT = 0.1  # t from which on a law is sure to have been trained
+OTHERWISE = 0.1  # of its own sequences, from which on a model writes other things besides
+
+
+@dataclass(frozen=True)
+class Check:
+    """One way to be wrong. `asked`: what has to hold; `said`: what was found, a sentence."""
+
+    name: str
+    asked: str
+    result: Result
+    said: str
+
+
+def checks_of(found: Evidence, basis: Basis, noises: Sequence[str] = ()) -> tuple[Check, ...]:
+    """Every check that bears on a verdict of this basis; `noises`: those of the networks that the
+    law of chances was fitted to."""
+    data = found.data
+    listed: list[Check | None] = [_of_text(found, basis)]
+    if basis != "training data":
+        listed += [_of_strange(found), _of_temperature(data)]
+    listed += [_of_law(found), _of_learning(found), _of_source(found), _of_size(data)]
+    if basis == "training data":
+        listed.append(_of_overlap(data))
+    else:
+        listed += [_of_noise(data, noises), _of_precision(data)]
+    listed.append(_of_repeats(data))
+    return tuple(check for check in listed if check is not None)
+
+
+def reads_own_token(found: Evidence) -> bool:
+    """Whether the law called `loo` follows its own token, as a token posterior `full` does.
+
+    Random tokens cannot be told from one another: on them the log loss of a law that does not see
+    its own token is at least log V on average. `full` at t = 1e-5 has a log loss near 0.
+    """
+    share = found.seen.random_loss
+    readable = least_level(found.data) == SMALL_LEVEL
+    return readable and math.isfinite(share) and share < FULL_SHARE
+
+
+def nothing_learnt(found: Evidence) -> bool:
+    """Whether laws are flat: on held-out and on own sequences as on none."""
+    seen = found.seen
+    told = [seen.heldout_loss, seen.heldout_entropy, seen.own_share]
+    known = [x for x in told if math.isfinite(x)]
+    return bool(known) and min(known) > NOTHING_LEARNT
+
+
+def not_finite(data: xr.Dataset) -> bool:
+    """Whether a law that was read has no finite entropy."""
+    for name in ("train", "heldout", "generated"):
+        rows = split_rows(data, name).sel(law="loo")
+        broken = np.isnan(rows["entropy"].values)
+        if "sites" in rows:
+            broken &= rows["sites"].values > 0
+        if broken.size and broken.any() and not broken.all():
+            return True
+    return False
+
+
+def _told(share: Estimate) -> str:
+    return f"{share.value:.2f}, 95 % {spread(share.low, share.high, 2)}"
+
+
+def _of_text(found: Evidence, basis: Basis) -> Check:
+    ours = basis == "training data"
+    which: Domain | None = found.pair if ours else found.text
+    other = "the training file" if ours else "the model's own sequences"
+    asked = f"The held-out text is of the same source as {other}."
+    if ours and found.text is not None and found.text.result == "failed":
+        if which is None or which.result == "not tested":  # its own sequences stand for the file
+            which, other = found.text, "the model's own sequences"
+    if which is None or math.isnan(which.foreign.value):
+        said = "There are too few sequences, or none, of one of the two."
+        return Check("domain", asked, "not tested", said)
+    said = f"Of the held-out text {_told(which.foreign)} is unlike {other}, by bigrams."
+    return Check("domain", asked, which.result, said)
+
+
+def _of_strange(found: Evidence) -> Check | None:
+    if found.text is None or math.isnan(found.text.strange.value):
+        return None
+    share = found.text.strange
+    if share.low > OTHERWISE:
+        result: Result = "failed"
+    else:
+        result = "passed" if share.high < 2 * OTHERWISE else "not tested"
+    return Check(
+        "other text",
+        "The model writes nothing besides what the held-out text is like.",
+        result,
+        f"Of its own sequences {_told(share)} are unlike the held-out text: whether it knows texts "
+        "of that kind by heart, held-out text of this kind does not tell.",
+    )
+
+
+def _of_temperature(data: xr.Dataset) -> Check:
+    asked = "The model writes at the temperature of its laws."
+    beta = float(data.attrs.get("inverse_temperature", math.nan))
+    if math.isnan(beta):
+        return Check("temperature", asked, "not tested", "It was not asked to write.")
+    if not int(data.attrs["settled"]):
+        said = "At no temperature between 0.2 and 5 does it write as its own laws foretell."
+        return Check("temperature", asked, "failed", said)
+    if beta == 1:
+        said = "Its own sequences are foretold best near temperature 1."
+        return Check("temperature", asked, "passed", said)
+    said = (
+        f"It writes as its laws foretell at a temperature of {1 / beta:.2f} of its logits, and the "
+        "verdict is of the model at that one. Of independent tokens no temperature can be found."
+    )
+    return Check("temperature", asked, "passed", said)
+
+
+def _of_law(found: Evidence) -> Check:
+    asked = "What is read as loo does not follow its own token."
+    if least_level(found.data) != SMALL_LEVEL:
+        said = (
+            "The network gives full; loo that is made from it is read from "
+            f"t = {least_level(found.data):g} on, as at smaller t it follows its own token."
+        )
+        return Check("law", asked, "passed", said)
+    share = found.seen.random_loss
+    if math.isnan(share):
+        return Check("law", asked, "not tested", "No random tokens were read.")
+    at = small(found.data)
+    said = f"On random tokens at {at} its log loss is {share:.2f} log V, and of no loo below 1."
+    if not reads_own_token(found):
+        return Check("law", asked, "passed", said)
+    more = (
+        " The softmax seems to be full, p(x_0^i | x_t), as of a network trained by cross-entropy "
+        "to x_0; it says nothing of memory before it is converted by "
+        "am_theory.channel.loo_from_full."
+    )
+    return Check("law", asked, "failed", said + more)
+
+
+def _of_learning(found: Evidence) -> Check:
+    share = found.seen.heldout_loss
+    asked = "The model has learnt something of the text."
+    if math.isnan(share):
+        return Check("learning", asked, "not tested", "No held-out text was read.")
+    said = f"Its held-out log loss at {small(found.data)} is {share:.2f} log V."
+    return Check("learning", asked, "failed" if nothing_learnt(found) else "passed", said)
+
+
+def _of_source(found: Evidence) -> Check:
+    asked = "The text is not so orderly that a memory and a good model look alike."
+    share = found.seen.heldout_loss
+    if math.isnan(share):
+        said = "No held-out text: a source of low entropy cannot be told from a memory."
+        return Check("order", asked, "not tested", said)
+    loss = share * math.log(int(found.data.attrs["vocab_size"]))
+    said = f"The held-out log loss at {small(found.data)} is {loss:.3f} nats a token."
+    low = loss < LOW_ENTROPY and not reads_own_token(found)
+    return Check("order", asked, "failed" if low else "passed", said)
+
+
+def _of_size(data: xr.Dataset) -> Check:
+    counts = {
+        word: split_rows(data, name).sizes["sequence"]
+        for name, word in (("train", "training"), ("heldout", "held-out"), ("generated", "own"))
+    }
+    few = {word: n for word, n in counts.items() if 0 < n < FEW}
+    said = "Measured: " + ", ".join(f"{n} {word}" for word, n in counts.items() if n) + "."
+    asked = f"There are at least {FEW} sequences of each kind."
+    return Check("size", asked, "failed" if few else "passed", said)
+
+
+def _of_noise(data: xr.Dataset, calibrated: Sequence[str]) -> Check:
+    noise = noise_of(data)
+    asked = "The law of the verdict was fitted to networks of this noise."
+    if noise in calibrated:
+        return Check("noise", asked, "passed", f"It was, to {noise} noise.")
+    said = (
+        f"Not to {noise} noise, which corrupts tokens in another way: read the label as a first "
+        "guess, and the numbers for themselves."
+    )
+    return Check("noise", asked, "failed", said)
+
+
+def _of_precision(data: xr.Dataset) -> Check:
+    asked = "The laws can be read at their precision."
+    limits = limits_in(data)
+    if limits:
+        return Check("precision", asked, "failed", " ".join(limits))
+    levels = data["t_entropy"].values
+    own = own_rows(data)[0].sel(law="loo")["log_loss"].values
+    if not len(own) or np.isnan(own).all():
+        return Check("precision", asked, "not tested", "It was not asked to write.")
+    losses = np.nanmean(own, axis=0)
+    first = int(np.argmax(levels >= LEARNT))
+    if losses[0] > 1.25 * losses[first]:
+        said = (
+            f"Its own sequences cost it more at {small(data)} than at t = {levels[first]:g} "
+            f"({losses[0]:.2f} for {losses[first]:.2f} nats a token), where more of them is lost: "
+            "its laws near t = 0 are not learnt."
+        )
+        return Check("precision", asked, "failed", said)
+    return Check("precision", asked, "passed", "Log losses on its own sequences rise with t.")
+
+
+def _of_repeats(data: xr.Dataset) -> Check:
+    told = []
+    for name, word in (("train", "training"), ("heldout", "held-out")):
+        tokens = split_rows(data, name)["tokens"].values
+        repeated = len(tokens) - len(np.unique(tokens, axis=0)) if len(tokens) else 0
+        if repeated:
+            told.append(f"{repeated} of the {len(tokens)} {word} sequences")
+    asked = "No sequence stands twice in the files."
+    if not told:
+        return Check("repeats", asked, "passed", "None of those measured does.")
+    said = (
+        f"Repeats: {' and '.join(told)}. They count several times, and a text that repeats itself "
+        "is memorized sooner."
+    )
+    return Check("repeats", asked, "failed", said)
+
+
+def _of_overlap(data: xr.Dataset) -> Check:
+    rows = split_rows(data, "heldout")
+    n = rows.sizes["sequence"]
+    asked = "No held-out sequence is a training sequence."
+    if "nearest_distance" in data and n and (rows["nearest_distance"].values >= 0).any():
+        shared = int((rows["nearest_distance"].values == 0).sum())
+    else:
+        stored = {row.tobytes() for row in split_rows(data, "train")["tokens"].values}
+        shared = sum(row.tobytes() in stored for row in rows["tokens"].values)
+    said = f"{shared} of the {n} held-out sequences measured are."
+    if shared:
+        said += " They are not held out, which makes M too small."
+    return Check("overlap", asked, "failed" if shared else "passed", said)
