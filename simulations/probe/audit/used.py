@@ -92,21 +92,20 @@ def exchange_p_value(
 def chosen_on_half(
     scores: Mapping[str, Floats], is_candidate: Flags, rng: np.random.Generator
 ) -> tuple[str, Flags]:
-    """The score that separates best on one half of the sequences, by its AUC, and the other half
-    as flags (n,); halves at random on either side."""
+    """The score that separates best on one half of the sequences, by the difference of means in its
+    standard errors, and the other half as flags (n,); halves at random on either side."""
     first = np.zeros(len(is_candidate), bool)
     for side in (np.flatnonzero(is_candidate), np.flatnonzero(~is_candidate)):
         first[rng.permutation(side)[: len(side) // 2]] = True
 
     def separation(name: str) -> float:
         known = first & np.isfinite(scores[name])
-        ranks = np.unique(scores[name][known], return_inverse=True)[1]
-        middle = np.cumsum(np.bincount(ranks)) - (np.bincount(ranks) - 1) / 2
-        flags = is_candidate[known]
-        if flags.all() or not flags.any():
-            return -1.0
-        n = flags.sum()
-        return float((middle[ranks][flags].sum() - n * (n + 1) / 2) / (n * (~flags).sum()))
+        ins, outs = (scores[name][known & side] for side in (is_candidate, ~is_candidate))
+        if min(len(ins), len(outs)) < 2:
+            return -np.inf
+        error = np.sqrt(ins.var(ddof=1) / len(ins) + outs.var(ddof=1) / len(outs))
+        difference = ins.mean() - outs.mean()
+        return float(difference / error) if error > 0 else float(np.sign(difference) * np.inf)
 
     return max(scores, key=separation), ~first
 
