@@ -6,8 +6,8 @@ of a network that never saw it is taken away is one:
     d_i = log loo_target(x_0^i) - log loo_reference(x_0^i),
 
 of the leave-one-out laws at one noisy input of both (common noise: what noise does to the one it
-mostly does to the other, and the difference is rid of it). Kept are, by level and `sites` (those
-that noise corrupted, masked ones among them; and all), means over the sites of a sequence:
+mostly does to the other, and the difference is rid of it). Kept are, by level and by which sites
+are `scored` (those that noise corrupted, masked ones among them; or all), means over the sites:
 
     reference_gap         of d_i
     reference_own         of log loo_target(x_0^i), the same without a reference
@@ -100,12 +100,13 @@ def with_reference(
 ) -> xr.Dataset:
     """A probe's dataset with what is read of training and held-out sequences by a reference.
 
-    Adds the variables of the module, (sequence, t_entropy, sites); NaN on other splits. Finished
+    Adds the variables of the module, (sequence, t_entropy, scored); NaN on other splits. Finished
     parts are kept as those of the probe are. Raises UnfitReferenceError, and ResultsError for kept
     parts of another reference.
     """
     reference_iv(target, reference, data.sizes["position"])
     parts = parts or Parts()
+    parts.reporter = None  # that of the probe has told all of its parts
     mine, theirs = (
         Work(Reader(model, data.sizes["position"], parts.tick), config)
         for model in (target, reference)
@@ -122,11 +123,11 @@ def with_reference(
     with Reporter(console or Console(quiet=True), left, 1) as parts.reporter:
         for part, (name, level, compute) in plan.items():
             _fill(found, data, name, level, parts.run(part, compute, splits[name]))
-    return data.assign(found).assign_coords(sites=list(SITES))
+    return data.assign(found).assign_coords(scored=list(SITES))
 
 
 def compare(target: Work, reference: Work, t: float, split: Split) -> xr.Dataset:
-    """The columns of one level, (sequence, sites)."""
+    """The columns of one level, (sequence, scored)."""
     x_0, redraws = split.tokens, target.noise.redraws
     few = Split(f"{split.name}-apart", x_0[:APART], split.index[:APART])
     apart: list[Floats] | None = None
@@ -156,7 +157,7 @@ def compare(target: Work, reference: Work, t: float, split: Split) -> xr.Dataset
         nothing[: len(few.index)] = np.stack(apart, axis=1)
     found = {name: np.stack(by, axis=1) for name, by in columns.items()} | {"apart": nothing}
     return xr.Dataset(
-        {name: (("sequence", "sites"), x.astype(np.float32)) for name, x in found.items()}
+        {name: (("sequence", "scored"), x.astype(np.float32)) for name, x in found.items()}
     )
 
 
@@ -200,7 +201,7 @@ def _split(data: xr.Dataset, name: str) -> Split:
 
 def _empty(data: xr.Dataset) -> dict[str, tuple[tuple[str, ...], NDArray[np.float32]]]:
     """All variables, nothing measured."""
-    dims = ("sequence", "t_entropy", "sites")
+    dims = ("sequence", "t_entropy", "scored")
     shape = [data.sizes["sequence"], data.sizes["t_entropy"], len(SITES)]
     found = {f"reference_{c}": (dims, np.full(shape, np.nan, np.float32)) for c in COLUMNS}
     nothing = np.full(shape[:1], np.nan, np.float32)

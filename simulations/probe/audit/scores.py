@@ -48,7 +48,7 @@ def calibrated(data: xr.Dataset) -> Iterator[Calibrated]:
     for k, t in enumerate(data["t_entropy"].values.tolist()):
         level = small(data) if t == SMALL_LEVEL else f"t = {t:g}"
         for sites in reversed(SITES):
-            column = data.isel(t_entropy=k).sel(sites=sites)
+            column = data.isel(t_entropy=k).sel(scored=sites)
             own, gap, apart, votes, subsets = (
                 column[f"reference_{name}"].values.astype(np.float64)
                 for name in ("own", "gap", "apart", "votes", "subsets")
