@@ -17,7 +17,8 @@ from models.denoiser import Denoiser
 from models.streams import stream
 from simulations.data.codec import ids_as_text
 from simulations.data.sequences import Sequences
-from simulations.probe.claims import failures_told, ready
+from simulations.probe.audit.reference import reference_iv, with_reference
+from simulations.probe.claims import ModelError, failures_told, ready
 from simulations.probe.config import NUMERICS, ProbeConfig
 from simulations.probe.inputs import as_sequences, file_line, warnings_of
 from simulations.probe.judge.verdict import Verdict, verdicts
@@ -60,6 +61,7 @@ def probe(
     test: NDArray[Any] | Sequences | None = None,
     train: NDArray[Any] | Sequences | None = None,
     *,
+    reference: Denoiser | None = None,
     out: str | Path | None = None,
     about: Mapping[str, str] | None = None,
     console: Console | None = None,
@@ -72,6 +74,8 @@ def probe(
     ----------
     denoiser : as `models.denoiser` describes.
     test, train : sequences (n, L) of tokens, or what `simulations.data.sequences` gives.
+    reference : a network of the same vocabulary, length and noise that did not see `train`, against
+        which membership is measured (`simulations.probe.audit.reference`).
     out : folder in which finished parts are kept, and from which an interrupted probe resumes.
     about : attributes that say what was probed: model, weights, checkpoint, reproduce, notes.
     console : where progress is told; nothing is by default.
@@ -86,8 +90,18 @@ def probe(
     given = as_sequences(test, "test"), as_sequences(train, "train")
     tokens = [None if found is None else found.tokens for found in given]
     with (console or Console(quiet=True)).status("looking at the model"):
-        model, notes = ready(denoiser, next((x for x in tokens if x is not None), None))
+        some = next((x for x in tokens if x is not None), None)
+        model, notes = ready(denoiser, some)
+        other = None
+        if reference is not None:
+            if some is None:
+                raise ModelError("a reference needs `train` and `test`, and neither was given.")
+            reference_iv(model, reference, some.shape[1])
+            other, more = ready(reference, some)
+            notes += [f"Of the reference: {note}" for note in more]
     told = {"model": describe(denoiser, []), "weights": "-"}
+    if other is not None:
+        told["reference"] = describe(other, [])
     told |= {"checkpoint": "", "reproduce": "", "notes": "", **(about or {})}
     warnings = warnings_of(*given, "\n".join([told.pop("notes"), *notes]))
     key = digest(
@@ -101,6 +115,8 @@ def probe(
     )
     with failures_told(), Parts.open(None if out is None else Path(out), key) as parts:
         data = measure(model, config, *tokens, console=console, parts=parts)
+        if other is not None:
+            data = with_reference(data, model, other, config, parts, console)
     data = data.assign_attrs(
         told,
         test_file=file_line(given[0]),

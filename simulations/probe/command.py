@@ -45,6 +45,7 @@ class Arguments:
         test: held-out sequences: .npy, .npz, .safetensors, .bin, .arrow, .parquet, .jsonl, .json
             or .txt, or a folder of Arrow or Parquet files.
         train: training sequences, where they are known.
+        reference: checkpoint of a network that did not see them, against which membership is read.
         weights: ema or raw; default ema, and raw by the paper's protocol.
         compute: float32 or bfloat16, for weights of 16 bits.
         seq_len: tokens in a sequence, where the checkpoint does not say.
@@ -57,6 +58,7 @@ class Arguments:
     denoiser: str | None = None
     test: Path | None = None
     train: Path | None = None
+    reference: str | None = None
     weights: Literal["ema", "raw"] | None = None
     compute: Compute = "float32"
     seq_len: int | None = None
@@ -76,6 +78,7 @@ def execute(words: list[str], console: Console) -> int:
     started = time.monotonic()
     try:
         opened, test, train = _open(arguments)
+        reference = _open_reference(arguments, opened)
     except ValueError as error:
         raise UserError(str(error)) from error
     name = Path(arguments.checkpoint or str(arguments.denoiser).replace(":", ".")).name
@@ -85,8 +88,9 @@ def execute(words: list[str], console: Console) -> int:
         opened.denoiser,
         test,
         train,
+        reference=None if reference is None else reference.denoiser,
         out=out,
-        about=opened.about,
+        about=opened.about | _told(reference),
         console=console,
         config=arguments.config,
     )
@@ -115,7 +119,6 @@ def _open(arguments: Arguments) -> tuple[Opened, Sequences, Sequences | None]:
     if arguments.test is None:
         raise ValueError("give held-out sequences by --test FILE; --train FILE is optional.")
     asked = arguments.seq_len
-    weights = arguments.weights or ("raw" if arguments.config.protocol == "paper" else "ema")
     if arguments.checkpoint is None:
         if arguments.stated != Stated():
             names = ", ".join(f"--{n.replace('_', '-')}" for n in arguments.stated.options())
@@ -123,7 +126,7 @@ def _open(arguments: Arguments) -> tuple[Opened, Sequences, Sequences | None]:
         opened = open_code(str(arguments.denoiser))
     else:
         given = asked, arguments.n_heads, arguments.stated, arguments.compute
-        opened = open_model(arguments.checkpoint, weights, *given)
+        opened = open_model(arguments.checkpoint, _weights(arguments), *given)
     length, vocab_size = opened.denoiser.seq_len, opened.denoiser.vocab_size
     if None not in (asked, length) and asked != length:
         raise ValueError(f"the model takes sequences of {length}, not {asked}.")
@@ -134,6 +137,35 @@ def _open(arguments: Arguments) -> tuple[Opened, Sequences, Sequences | None]:
         test = without_mask_id(test, opened.mask_id)
         train = None if train is None else without_mask_id(train, opened.mask_id)
     return opened, test, train
+
+
+def _open_reference(arguments: Arguments, target: Opened) -> Opened | None:
+    """The reference, opened as the model is; ValueError, one sentence, for one of other ids."""
+    from simulations.probe.model import open_model
+
+    if arguments.reference is None:
+        return None
+    if arguments.train is None:
+        raise ValueError("--reference is for membership: give training sequences by --train FILE.")
+    given = arguments.seq_len, arguments.n_heads, arguments.stated, arguments.compute
+    found = open_model(arguments.reference, _weights(arguments), *given)
+    if found.mask_id != target.mask_id:
+        raise ValueError(
+            f"the mask of the reference is token {found.mask_id}, that of the model is "
+            f"{target.mask_id}: they do not read the same ids; give another reference."
+        )
+    return found
+
+
+def _weights(arguments: Arguments) -> Literal["ema", "raw"]:
+    return arguments.weights or ("raw" if arguments.config.protocol == "paper" else "ema")
+
+
+def _told(reference: Opened | None) -> dict[str, str]:
+    """Attributes on the reference."""
+    if reference is None:
+        return {}
+    return {"reference": f"{reference.about['model']}; {reference.about['checkpoint']}"}
 
 
 def repeated(words: list[str], sizes: list[int], out: Path) -> str:

@@ -12,8 +12,10 @@ import xarray as xr
 
 from models.streams import stream
 from simulations.measure.tables import to_json
+from simulations.probe.audit.audit import Audit, audit
 from simulations.probe.judge.statistics import Statistics, statistics
 from simulations.probe.judge.verdict import Verdict
+from simulations.probe.tell.audit import audit_sections
 from simulations.probe.tell.excerpts import Decode, most_memorized, restored
 from simulations.probe.tell.html import write_html
 from simulations.probe.tell.markdown import write_markdown
@@ -46,6 +48,7 @@ def write_reports(
     settings = json.loads(data.attrs.get("configuration", "{}"))
     rng = stream(data.attrs["root_seed"], "report")
     found = statistics(data, rng, int(settings.get("replicates", 1000)))
+    audited = audit(data, stream(data.attrs["root_seed"], "audit"), found.replicates)
     pictures: list[Picture] = []
     if figures:
         from simulations.probe.tell.figures import draw_all
@@ -54,6 +57,7 @@ def write_reports(
     sections = [
         *verdict_sections(verdicts),
         short_section(data, found),
+        *audit_sections(audited),
         Section("Figures", pictures=pictures),
         *(
             Section(f"Most memorized sequences: {split}", memorized=rows)
@@ -70,10 +74,12 @@ def write_reports(
     page = Page(TITLE, headline, str(data.attrs.get("read", "")), warnings_of(data), filled)
     write_text(write_markdown(page), out / "report.md")
     write_text(write_html(page), out / "report.html")
-    write_text(to_json(summary(data, verdicts, found)), out / "summary.json")
+    write_text(to_json(summary(data, verdicts, found, audited)), out / "summary.json")
 
 
-def summary(data: xr.Dataset, verdicts: Sequence[Verdict], found: Statistics) -> dict[str, Any]:
+def summary(
+    data: xr.Dataset, verdicts: Sequence[Verdict], found: Statistics, audited: Audit | None = None
+) -> dict[str, Any]:
     """Everything in numbers, for a program to read."""
     skipped = {"configuration", "content_digest"}
     return {
@@ -81,4 +87,5 @@ def summary(data: xr.Dataset, verdicts: Sequence[Verdict], found: Statistics) ->
         "configuration": json.loads(data.attrs.get("configuration", "{}")),
         "about": {k: v for k, v in data.attrs.items() if k not in skipped},
         "statistics": asdict(found),
+        "audit": None if audited is None else asdict(audited),
     }

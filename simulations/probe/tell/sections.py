@@ -240,6 +240,8 @@ def source_section(data: xr.Dataset, tables: str) -> Section:
     points = [f"Model: {attrs['model']}", f"Checkpoint: {attrs['checkpoint'] or 'none'}"]
     if attrs["weights"] != "-":
         points.append(f"Weights: {attrs['weights']} (the authors' scripts evaluate raw weights)")
+    if attrs.get("reference"):
+        points.append(f"Reference: {attrs['reference']}")
     points += [
         f"V = {attrs['vocab_size']}, L = {attrs['seq_len']}; protocol {attrs['protocol']}; root "
         f"seed {attrs['root_seed']}",
