@@ -16,7 +16,7 @@ WAYS = ("fixed beforehand", "chosen on one half, judged on the other")
 
 
 def used_words(answer: Used) -> str:
-    """The answer in a sentence, whose null is that which the section spells out."""
+    """The answer in a sentence."""
     if math.isnan(answer.p_value):
         return (
             f"No p-value: it needs at least {LEAST} distinct sequences on either side, and there "
@@ -26,9 +26,9 @@ def used_words(answer: Used) -> str:
     told = f"p {'≤' if least else '='} {number(answer.p_value, 4)}"
     share = shown(answer.share, 2) if answer.share.known else "not resolvable"
     return (
-        f"That none of the {answer.n_candidates:,} training sequences was used, and they score as "
-        f"the {answer.n_heldout:,} held-out ones do: {told}. Share of them that was used, at "
-        f"least: {share}."
+        f"If none of the {answer.n_candidates:,} training sequences had been used, and they and "
+        f"the {answer.n_heldout:,} held-out ones were random parts of one source, they would score "
+        f"as high with {told}. Share of them that was used, at least: {share}."
     )
 
 
