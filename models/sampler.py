@@ -24,7 +24,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from am_theory import channel
 from am_theory.channel import Channel
@@ -121,27 +121,55 @@ def steps_from(t: float, n_steps: int) -> int:
     return max(1, math.ceil(t * n_steps - 1e-9))
 
 
+def held_iv(held: ArrayLike, tokens: Tokens, kind: Channel) -> NDArray[np.bool_]:
+    """`held` as booleans (batch, L). Raises ValueError for another shape or type, and where a held
+    site has the mask."""
+    flags = np.asarray(held)
+    if flags.dtype != bool or flags.shape not in (tokens.shape, tokens.shape[1:]):
+        raise ValueError(
+            f"`held` must be booleans (L,) or (batch, L) for tokens {tokens.shape}; got "
+            f"{flags.dtype} of shape {flags.shape}."
+        )
+    flags = np.broadcast_to(flags, tokens.shape)
+    if kind.mask_id is not None and (tokens[flags] == kind.mask_id).any():
+        raise ValueError("`held` sites keep the tokens they are given, which cannot be the mask.")
+    return flags
+
+
 def ancestral(
-    denoiser: Denoiser, rng: np.random.Generator, x_t: ArrayLike, t: float, n_steps: int
+    denoiser: Denoiser,
+    rng: np.random.Generator,
+    x_t: ArrayLike,
+    t: float,
+    n_steps: int,
+    held: ArrayLike | None = None,
 ) -> Tokens:
     """Stochastic reverse process from level t to 0 on a uniform grid, (batch, L).
 
     `n_steps` counts steps on the full interval; the last step goes to alpha = 1 exactly.
     Compiled as one loop for JAX denoisers, plain for numba ones, and by thinning for networks
     whose readout or whose number of steps is large; the law is the same.
+
+    held : sites, booleans (L,) or (batch, L), whose tokens are clean and stay as given at every
+    step: a context. Under erasures alone that changes nothing, as a visible token is certain, and
+    the free sites are drawn given the held ones. Where the channel redraws it is an approximation:
+    the network is told level t of every site, takes a held token for one that may be noise, and
+    leans on it too little; more steps do not undo that (`models.held`).
     """
     kind = channel_of(denoiser)
     tokens = check_tokens(x_t, denoiser.vocab_size, denoiser.seq_len, mask_id=kind.mask_id)
+    keep = None if held is None else held_iv(held, tokens, kind)
     n = steps_from(t, n_steps)
     erasures = not kind.redraws
     thins = hasattr(denoiser, "head") and (kind.mask_id is None or erasures)
     if thins and thinning.pays(denoiser.vocab_size, tokens.shape[1], n, erasures):
         grid = thinning.Grid.uniform(denoiser.schedule, t, n)
-        return thinning.ancestral_thinned(denoiser, rng, tokens, grid)
+        return thinning.ancestral_thinned(denoiser, rng, tokens, grid, held=keep)
     if isinstance(denoiser, eqx.Module):
         key = jax.random.key(int(rng.integers(2**31)))
+        start = jnp.asarray(tokens, jnp.int32)
         final = _ancestral_jax(
-            denoiser, key, jnp.asarray(tokens, jnp.int32), jnp.float32(t), jnp.int32(n), kind
+            denoiser, key, start, jnp.float32(t), jnp.int32(n), kind, keep
         )  # arrays, so that another t or n does not compile again
         return np.asarray(final).astype(tokens.dtype)
     for k in range(n):
@@ -150,7 +178,8 @@ def ancestral(
         law = denoiser.log_loo(tokens, level)
         uniforms = rng.random((3, *tokens.shape))
         alpha_t = float(denoiser.schedule.alpha(level))
-        tokens = _step_in_slices(uniforms, law, tokens, alpha_t, alpha_s, kind)
+        moved = _step_in_slices(uniforms, law, tokens, alpha_t, alpha_s, kind)
+        tokens = moved if keep is None else np.where(keep, tokens, moved)
         del law  # before the next one is made
     return tokens
 
@@ -172,7 +201,7 @@ def _step_in_slices(
 
 @eqx.filter_jit
 def _ancestral_jax(
-    denoiser: Any, key: Array, x_t: Array, t: Array, n: Array, kind: Channel
+    denoiser: Any, key: Array, x_t: Array, t: Array, n: Array, kind: Channel, keep: Any
 ) -> Array:
     def body(k: Array, tokens: Array) -> Array:
         level, below = t * (1 - k / n), t * (1 - (k + 1) / n)
@@ -184,12 +213,14 @@ def _ancestral_jax(
             return reverse_step(jnp.stack(u), law, own, alpha_t, alpha_s, kind)
 
         if tokens.size * denoiser.vocab_size <= LARGE:
-            return step(denoiser.log_loo(tokens, level), tokens, *uniforms)
-        columns = [tokens.ravel(), *uniforms.reshape(3, -1)]
-        rows = max(1, SLICE_IN_JAX // denoiser.vocab_size)
-        places = jnp.arange(tokens.size)
-        moved = law_slices(denoiser, tokens, level, places, rows, step, columns)
-        return moved.reshape(tokens.shape)
+            moved = step(denoiser.log_loo(tokens, level), tokens, *uniforms)
+        else:
+            columns = [tokens.ravel(), *uniforms.reshape(3, -1)]
+            rows = max(1, SLICE_IN_JAX // denoiser.vocab_size)
+            places = jnp.arange(tokens.size)
+            moved = law_slices(denoiser, tokens, level, places, rows, step, columns)
+            moved = moved.reshape(tokens.shape)
+        return moved if keep is None else jnp.where(keep, tokens, moved)
 
     return jax.lax.fori_loop(0, n, body, x_t)
 
@@ -197,10 +228,17 @@ def _ancestral_jax(
 def generate(
     denoiser: Denoiser, rng: np.random.Generator, n: int, seq_len: int, n_steps: int
 ) -> Tokens:
-    """`n` sequences (n, L) from pure noise at t = 1 by `n_steps` ancestral steps.
+    """`n` sequences (n, L) from pure noise at t = 1 by `n_steps` ancestral steps; with a context by
+    `models.held.complete`. Raises ValueError as `pure_noise`."""
+    return ancestral(denoiser, rng, pure_noise(denoiser, rng, n, seq_len), 1.0, n_steps)
 
-    Pure noise is the channel's output at t = 1 on uniform tokens; all masks where it does not
-    redraw. Raises ValueError for a schedule that then leaves more than a hundredth of the tokens.
+
+def pure_noise(
+    denoiser: Denoiser, rng: np.random.Generator, n: int, seq_len: int
+) -> NDArray[np.int64]:
+    """The channel's output at t = 1 on uniform tokens, (n, L); all masks where it does not redraw.
+
+    Raises ValueError for a schedule that then leaves more than a hundredth of the tokens.
     """
     start = rng.integers(denoiser.vocab_size, size=(n, seq_len))
     kind = channel_of(denoiser)
@@ -213,7 +251,7 @@ def generate(
             )
         tokens = start.astype(token_dtype(denoiser.vocab_size))
         start = noise(rng, tokens, kept if kind.redraws else 0.0, kind).astype(np.int64)
-    return ancestral(denoiser, rng, start, 1.0, n_steps)
+    return start
 
 
 def decode_argmax(log_full: Any) -> Any:

@@ -82,12 +82,20 @@ class Events:
     site: NDArray[np.int64]  # (candidates,)
 
 
-def draw_events(rng: np.random.Generator, grid: Grid, batch: int, seq_len: int) -> Events:
-    """Draw the candidates of all steps of a batch; cost one random number a token and step."""
-    found = []
+def draw_events(
+    rng: np.random.Generator,
+    grid: Grid,
+    batch: int,
+    seq_len: int,
+    held: NDArray[np.bool_] | None = None,
+) -> Events:
+    """Draw the candidates of all steps of a batch; cost one random number a token and step. Sites
+    `held` (batch, L) are never among them."""
+    free, found = True if held is None else ~held, []
     for k, (alpha_t, alpha_s) in enumerate(zip(grid.alpha_t, grid.alpha_s, strict=True)):
         p = candidate_probability(alpha_t, alpha_s)
-        sequence, site = np.nonzero(rng.random((batch, seq_len), dtype=np.float32) < p)
+        drawn = rng.random((batch, seq_len), dtype=np.float32) < p
+        sequence, site = np.nonzero(drawn & free)
         found.append(np.stack([sequence, np.full(len(site), k), site]))
     sequence, step, site = np.concatenate(found, axis=1)
     return _in_rounds(sequence, step, site, batch)
@@ -201,10 +209,15 @@ def _inverse(weights: Array, target: Array) -> tuple[Array, Array]:
 
 
 def ancestral_thinned(
-    model: Any, rng: np.random.Generator, x_t: Tokens, grid: Grid, batch: int | None = None
+    model: Any,
+    rng: np.random.Generator,
+    x_t: Tokens,
+    grid: Grid,
+    batch: int | None = None,
+    held: NDArray[np.bool_] | None = None,
 ) -> Tokens:
     """Reverse process of a network with `trunk` and `head` over a grid, tokens (n, L), of uniform
-    noise or of erasures.
+    noise or of erasures; sites `held` (n, L), none of them masked, stay as they are.
 
     `batch` sequences at a time, by default as many as hold 65,536 tokens. Memory beyond the
     weights: activations of the trunk, and a few arrays of 4 million logits (268 million on a GPU),
@@ -219,18 +232,30 @@ def ancestral_thinned(
         )
     n, seq_len = x_t.shape
     size = min(n, batch or max(1, TOKENS // seq_len))
-    padded = np.concatenate([x_t, np.repeat(x_t[:1], -n % size, axis=0)])  # one shape to compile
-    out = [_run_batch(model, rng, part, grid) for part in np.split(padded, len(padded) // size)]
+
+    def batches(a: Any) -> Any:
+        padded = np.concatenate([a, np.repeat(a[:1], -n % size, axis=0)])  # one shape to compile
+        return np.split(padded, len(padded) // size)
+
+    parts = batches(x_t)
+    keep = [None] * len(parts) if held is None else batches(held)
+    out = [_run_batch(model, rng, *part, grid) for part in zip(parts, keep, strict=True)]
     return np.concatenate(out)[:n]
 
 
-def _run_batch(model: Any, rng: np.random.Generator, x_t: Tokens, grid: Grid) -> Tokens:
+def _run_batch(
+    model: Any,
+    rng: np.random.Generator,
+    x_t: Tokens,
+    held: NDArray[np.bool_] | None,
+    grid: Grid,
+) -> Tokens:
     tokens, kind = x_t.copy(), channel_of(model)
     reveals = not kind.redraws
     events = (
         draw_reveals(rng, grid, tokens == kind.mask_id)
         if reveals
-        else draw_events(rng, grid, *tokens.shape)
+        else draw_events(rng, grid, len(tokens), tokens.shape[1], held)
     )
     block = rows_at_a_time(model.vocab_size, tokens.size, jax.default_backend())
     for j, steps in enumerate(events.step):

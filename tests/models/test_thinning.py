@@ -150,7 +150,7 @@ def test_ancestral_takes_thinning_where_it_pays(monkeypatch):
     model = network()
     calls = []
     monkeypatch.setattr(
-        thinning, "ancestral_thinned", lambda m, rng, x, grid: calls.append(len(grid.t)) or x
+        thinning, "ancestral_thinned", lambda m, rng, x, grid, **_: calls.append(len(grid.t)) or x
     )
     x_t = np.zeros((2, 3), np.uint8)
     ancestral(model, np.random.default_rng(0), x_t, 0.5, 100)
@@ -182,7 +182,9 @@ def test_masks_are_revealed_as_by_the_plain_process(steps):
 def test_masks_are_thinned_where_that_pays(monkeypatch):
     calls = []
     whole = thinning.ancestral_thinned
-    monkeypatch.setattr(thinning, "ancestral_thinned", lambda *a: calls.append(1) or whole(*a))
+    monkeypatch.setattr(
+        thinning, "ancestral_thinned", lambda *a, **k: calls.append(1) or whole(*a, **k)
+    )
     model, rng = network(noise=Absorbing(3)), np.random.default_rng(0)
     x_t = np.full((4, 3), 3)
     ancestral(model, rng, x_t, 1.0, 3)
