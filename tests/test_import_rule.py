@@ -18,8 +18,8 @@ COMMAND = {"tyro", "tensorboardX"}  # of models, in training/command.py alone
 ALLOWED = {
     "am_theory": "numpy scipy sympy am_theory",
     "models": "numpy scipy jax jaxtyping equinox optax numba safetensors am_theory models",
-    "simulations": "numpy scipy xarray h5netcdf h5py rich tyro jax equinox matplotlib am_theory "
-    "models simulations",
+    "simulations": "numpy scipy xarray h5netcdf h5py rich tyro jax equinox matplotlib rapidfuzz "
+    "am_theory models simulations",
     "paper": "numpy scipy xarray h5py tyro matplotlib am_theory models simulations paper",
 }
 FLOORS = ("console", "measure data", "results", "sweep", "plots", "trained study")
