@@ -35,6 +35,8 @@ class ProbeConfig(Settings):
         n_steps: reverse steps on the full interval; by default 100, by the paper's protocol 1000.
         nelbo_start: t_0; the NELBO runs from t_0 to 1.
         nelbo_draws: stratified noise levels per sequence for the NELBO.
+        prefix: tokens of a sequence that are shown, to see whether the model gives the rest.
+        draws: how often it is asked for the rest of each sequence that is also restored.
         replicates: bootstrap replicates of the intervals.
         root_seed: every random number follows from it and from the names of what is measured.
         prior: probability of memorizing before anything is read, for the verdict without training
@@ -50,6 +52,8 @@ class ProbeConfig(Settings):
     n_steps: int | None = None
     nelbo_start: float = 0.05
     nelbo_draws: int = 4
+    prefix: int = 0
+    draws: int = 0
     replicates: int = 1000
     root_seed: int = 2604
     prior: float = 1 / 3
@@ -74,7 +78,9 @@ class ProbeConfig(Settings):
         """Plain containers, for JSON and hashing; without a budget that plays no part."""
         given = None not in (self.sequences, self.recover, self.generate)
         budget = "" if given else f"{self.budget_seconds:g} s"
-        return super().as_dict() | {"n_steps": self.steps, "budget": budget}
+        found = super().as_dict() | {"n_steps": self.steps, "budget": budget}
+        unasked = () if self.draws else ("prefix", "draws")  # nor hashed: old folders resume
+        return {name: value for name, value in found.items() if name not in unasked}
 
     def problems(self) -> Iterator[str]:
         levels = self.levels
@@ -98,7 +104,12 @@ class ProbeConfig(Settings):
             yield f"`budget` must be a positive time; got {self.budget!r}."
         if self.n_steps is not None:
             yield from at_least(self, n_steps=1)
-        yield from at_least(self, nelbo_draws=1, replicates=100, root_seed=0)
+        yield from at_least(self, nelbo_draws=1, replicates=100, root_seed=0, prefix=0, draws=0)
+        if (self.prefix > 0) != (self.draws > 0):
+            yield (
+                "`prefix` and `draws` go together: tokens that are shown, and draws of the rest; "
+                f"got {self.prefix} and {self.draws}."
+            )
         yield from inside(self, "nelbo_start", "prior")
         yield from one_of(self, "protocol", tuple(STEPS))
 
