@@ -110,6 +110,35 @@ def single_mask_laws(
     return np.asarray(read_single_masks(denoiser, x_0, sites, _as_it_is, t), dtype=np.float64)
 
 
+def log_prob_in_order(denoiser: Denoiser, x_0: ArrayLike, prefix: int, rows: int = ROWS) -> Floats:
+    """log p of the tokens from site `prefix` on given those before it, (n,), of x_0 (n, L): the
+    chain rule from left to right, all later sites masked, by a pass for each site.
+
+    The chance that a draw that reveals one site at a time, in this order, ends in x_0. The level
+    told is that at which as many tokens are masked. rows : inputs of one call of the denoiser.
+    Raises ValueError for a denoiser whose channel has no mask.
+    """
+    mask = _mask_iv(denoiser)
+    tokens = check_tokens(x_0, denoiser.vocab_size, denoiser.seq_len, mask_id=mask)
+    n, length = tokens.shape
+    found, step = np.zeros(n), min(rows, n)
+    for first in range(0, n, step):
+        part = np.minimum(np.arange(first, first + step), n - 1)  # of one shape: for JAX
+        for site in range(prefix, length):
+            seen = np.where(np.arange(length) < site, tokens[part], mask).astype(tokens.dtype)
+            places = np.arange(step) * length + site
+            truth = tokens[part, site].astype(np.int64)
+            level = _levels(denoiser, seen)
+            log_p = read_slices(denoiser, seen, level, places, _of_truth, truth)
+            found[first : first + step] += np.asarray(log_p, np.float64)[: n - first]
+    return found
+
+
+def _of_truth(law: Any, tokens: Any) -> Any:
+    xp = law.__array_namespace__()
+    return xp.take_along_axis(law, tokens[:, None], axis=1)[:, 0]
+
+
 def _as_it_is(law: Any, tokens: Any) -> Any:
     return law
 
