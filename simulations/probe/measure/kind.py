@@ -42,10 +42,11 @@ def noise_iv(denoiser: Denoiser, config: ProbeConfig) -> None:
             "noise; leave `protocol` at ours."
         )
     kept = float(denoiser.schedule.alpha(1.0))
-    if kept > MOST_KEPT and config.generate != 0:
+    if kept > MOST_KEPT and (config.generate != 0 or config.draws):
         raise NoiseError(
             f"the model's schedule keeps {kept:.3g} of the tokens at t = 1, and to generate from "
-            f"masks it must keep at most {MOST_KEPT:g}; give `generate` 0 to do without."
+            f"masks it must keep at most {MOST_KEPT:g}; give `generate` 0 and no `draws` to do "
+            "without."
         )
 
 

@@ -23,6 +23,7 @@ from models.streams import stream
 from models.tokens import Tokens, check_tokens, token_dtype
 from simulations.console.progress import Reporter
 from simulations.measure.names import SMALL_LEVEL
+from simulations.probe.audit import copies, extraction
 from simulations.probe.config import ProbeConfig
 from simulations.probe.measure import cells, temperature
 from simulations.probe.measure.budget import Costs, read_sizes, sizes_part
@@ -86,10 +87,14 @@ def measure(
     own = {"generate": sizes.generate * whole, "temperature": temperature.MOST * costs.read}
     seconds = own if sizes.generate else {}
     seconds |= {part.name: part.seconds for part in plan}
+    draws = extraction.seconds(work, counts, sizes.recover, costs.step)
+    seconds |= draws | copies.seconds(train)
     left = {name: max(s, 1e-6) for name, s in seconds.items() if name not in parts.finished}
     with Reporter(console or Console(quiet=True), left, 1) as parts.reporter:
         for words in (attrs["read"], *limits, sizes.sentence):
             parts.reporter.say(words)
+        if draws:
+            parts.reporter.say(extraction.announced(work, draws, sizes.recover))
         if sizes.generate:
             drawn = parts.run("generate", cells.generated, work, sizes.generate)["tokens"].values
             splits["generated"] = _numbered("generated", drawn, vocab_size)
@@ -109,6 +114,10 @@ def measure(
             if part.t == shown and EXAMPLE[0] in found:
                 examples[part.split] = found
             fill(data, part.split, found.drop_vars(EXAMPLE, errors="ignore"), part.t)
+        if train is not None:
+            data = copies.with_copies(work, parts, train, test, splits, data)
+        if draws:
+            data = extraction.extracted(work, parts, splits, sizes.recover, data)
     mine = data["split"].values == "generated"
     data["repeats"].values[mine] = repeats_of(data["tokens"].values[mine])
     return with_examples(

@@ -18,6 +18,7 @@ from simulations.probe.judge.verdict import Verdict
 from simulations.probe.tell.audit import audit_sections
 from simulations.probe.tell.excerpts import Decode, most_memorized, restored
 from simulations.probe.tell.html import write_html
+from simulations.probe.tell.leaks import leak_sections
 from simulations.probe.tell.markdown import write_markdown
 from simulations.probe.tell.page import Page, Picture, Section
 from simulations.probe.tell.sections import (
@@ -65,6 +66,7 @@ def write_reports(
         ),
         Section("Restored sequences", restored=restored(data, decode)),
         *result_sections(data, found),
+        *leak_sections(data, found.replicates),
         definitions(data, found),
         source_section(data, write_tables(data, out)),
     ]
