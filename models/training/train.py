@@ -9,13 +9,10 @@ run that was stopped and goes on has the weights of one that was not, bit for bi
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import hashlib
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,6 +27,7 @@ from numpy.typing import NDArray
 
 from models.training.config import TrainConfig
 from models.training.data import check_store, fingerprint, fits_on_device, gathered
+from models.training.interrupt import interrupt_later
 from models.training.state import SavedState, identity, load_state, save_state
 from models.training.step import StepLog, learning_rate, rows_ahead, run_steps, start
 
@@ -137,7 +135,7 @@ def train(
     wanted = (rows_ahead(key, jnp.int32(k), config.batch, n, size) for k, n in spans)
     ahead = gathered(checked, model.vocab_size, wanted) if stream else None
     last_save = time.monotonic()
-    with _interrupt_later(saving is not None) as interrupted:
+    with interrupt_later(saving is not None) as interrupted:
         for first, n_steps in spans:
             rows = None if ahead is None else next(ahead)
             if mesh is not None and rows is not None:
@@ -262,26 +260,3 @@ def _save(
     losses = [float(x) for x in saved.losses]
     about = {"train_size": train_size, **dataclasses.asdict(config)}
     save_state(saving.folder, dataclasses.replace(saved, losses=losses), run, about)
-
-
-@contextlib.contextmanager
-def _interrupt_later(wanted: bool) -> Iterator[threading.Event]:
-    """Set the event at the first Ctrl-C, so that a block ends first; the second one interrupts."""
-    event = threading.Event()
-    if not wanted or threading.current_thread() is not threading.main_thread():
-        yield event
-        return
-    before = signal.getsignal(signal.SIGINT)
-    if before is signal.SIG_IGN:  # somebody else answers Ctrl-C for this process
-        yield event
-        return
-
-    def note(signum: int, frame: Any) -> None:
-        event.set()
-        signal.signal(signal.SIGINT, before)
-
-    signal.signal(signal.SIGINT, note)
-    try:
-        yield event
-    finally:
-        signal.signal(signal.SIGINT, before)
