@@ -7,6 +7,7 @@ import dataclasses
 import json
 import math
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,44 +18,60 @@ from models.training.train import Progress
 COLUMNS = (*(f.name for f in dataclasses.fields(Progress)), "tokens_per_second", "seconds")
 
 
-class Log:
-    """Lines of progress for people, and log.jsonl and log.csv for tools; rows of steps that a
-    resumed run will do again are dropped."""
+class Table:
+    """Rows of a run, kept in `<stem>.jsonl` and `<stem>.csv`; those of steps that a resumed run
+    will do again are dropped."""
 
-    def __init__(self, folder: Path, config: TrainConfig, seq_len: int, events: Any) -> None:
-        self._folder, self._config, self._seq_len = folder, config, seq_len
-        self._rows: list[dict[str, float]] = []
-        self._events = events
-        self._begun = time.monotonic()
-        self._before = 0.0
-        jsonl = folder / "log.jsonl"
-        if jsonl.exists():
-            for line in jsonl.read_text().splitlines():
+    def __init__(self, folder: Path, stem: str, columns: Sequence[str]) -> None:
+        self.rows: list[dict[str, Any]] = []
+        self._jsonl, self._csv = (folder / f"{stem}.{suffix}" for suffix in ("jsonl", "csv"))
+        self._columns = columns
+        if self._jsonl.exists():
+            for line in self._jsonl.read_text().splitlines():
                 try:
-                    self._rows.append(json.loads(line))
+                    self.rows.append(json.loads(line))
                 except json.JSONDecodeError:  # the last line of a killed process
                     break
 
     def resume(self, step: int) -> None:
         """Keep the rows up to a saved step."""
-        self._rows = [row for row in self._rows if row["step"] <= step]
-        self._before = self._rows[-1]["seconds"] if self._rows else 0.0
-        lines = "".join(json.dumps(row) + "\n" for row in self._rows)
-        replace_file(self._folder / "log.jsonl", lines.encode())
-        with open(self._folder / "log.csv", "w", newline="") as file:
-            writer = csv.DictWriter(file, COLUMNS)
+        self.rows = [row for row in self.rows if row["step"] <= step]
+        lines = "".join(json.dumps(row) + "\n" for row in self.rows)
+        replace_file(self._jsonl, lines.encode())
+        with open(self._csv, "w", newline="") as file:
+            writer = csv.DictWriter(file, self._columns)
             writer.writeheader()
-            writer.writerows(self._rows)
+            writer.writerows(self.rows)
+
+    def add(self, row: dict[str, Any]) -> None:
+        """Add a row, which has the columns."""
+        self.rows.append(row)
+        with open(self._jsonl, "a") as file:
+            file.write(json.dumps(row) + "\n")
+        with open(self._csv, "a", newline="") as file:
+            csv.DictWriter(file, self._columns).writerow(row)
+
+
+class Log:
+    """Lines of progress for people, and log.jsonl and log.csv for tools."""
+
+    def __init__(self, folder: Path, config: TrainConfig, seq_len: int, events: Any) -> None:
+        self._config, self._seq_len = config, seq_len
+        self._table = Table(folder, "log", COLUMNS)
+        self._events = events
+        self._begun = time.monotonic()
+        self._before = 0.0
+
+    def resume(self, step: int) -> None:
+        """Keep the rows up to a saved step."""
+        self._table.resume(step)
+        self._before = self._table.rows[-1]["seconds"] if self._table.rows else 0.0
 
     def __call__(self, progress: Progress) -> None:
         tokens = progress.steps_per_second * self._config.batch * self._seq_len
         seconds = self._before + time.monotonic() - self._begun
         row = dataclasses.asdict(progress) | {"tokens_per_second": tokens, "seconds": seconds}
-        self._rows.append(row)
-        with open(self._folder / "log.jsonl", "a") as file:
-            file.write(json.dumps(row) + "\n")
-        with open(self._folder / "log.csv", "a", newline="") as file:
-            csv.DictWriter(file, COLUMNS).writerow(row)
+        self._table.add(row)
         if self._events is not None:
             for name in ("loss", "gradient_norm", "learning_rate", "tokens_per_second"):
                 self._events.add_scalar(f"train/{name}", row[name], progress.step)
