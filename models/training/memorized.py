@@ -1,16 +1,23 @@
 """How much of what a denoiser does is memory: its readings on train and on held-out sequences.
 
-    M(t)     = (R_train - R_heldout) / (1 - R_heldout)      order parameter, of recoveries R
-    share(t) = (p_train - p_heldout) / (1 - p_heldout)      share of training sequences memorized,
+    beyond(a, b) = (a - b) / (1 - b)
 
-p being the share of sequences with a log loss below what 5 % of the held-out ones have. Both are 0
-for a denoiser that does not know its training set and 1 where it restores every token of it, or
-tells every sequence from new ones. If a part w of the sequences is memorized, and the rest is like
-held-out ones, M is w for a perfect memory and share at most w: a sequence that is memorized and
-still has an ordinary loss is not counted. Means over tokens are ratios of sums.
+    M(t)          = beyond(R_train, R_heldout)     order parameter, of the recoveries R of tokens
+    share(t)      = beyond(S_train, S_heldout)     training sequences memorized: S is the share of
+                                                   sequences of which `WHOLE` of the corrupted
+                                                   tokens are restored, all of fewer than ten
+    told_apart(t) = beyond(p_train, p_heldout)     training sequences that can be told: p is the
+                                                   share with a log loss below what 5 % of the
+                                                   held-out ones have
 
-Intervals are of 95 %, by a bootstrap over sequences, train and held-out apart; they have no width
-where all sequences say the same.
+All are 0 for a denoiser that does not know its training set and 1 for the exact memorizer where it
+retrieves. If a part w of the sequences is memorized, and the rest is like held-out ones, M and
+share are w and told_apart is at most w. Where all sequences are known a little, M is little, share
+hardly anything and told_apart may be large. Means over tokens are ratios of sums.
+
+Intervals are of 95 %, by a bootstrap over sequences, train and held-out apart. A proportion that is
+0 or 1 in all sequences, which has no spread, is drawn from its posterior with the sequence as the
+unit: the intervals are then those of Clopper and Pearson, but for one sequence.
 """
 
 from __future__ import annotations
@@ -24,46 +31,76 @@ from models.training.readings import Reading
 
 Floats = NDArray[np.float64]
 
-FALSE_ALARMS = 0.05  # held-out sequences that the share's threshold takes for memorized
+WHOLE = 0.9
+FALSE_ALARMS = 0.05  # held-out sequences below the threshold of told_apart
 LEVEL = 0.95  # of the intervals
 
 
-def weights(rng: np.random.Generator, n: int, replicates: int = 1000) -> Floats:
+class Drawn(NamedTuple):
     """How often each of n sequences is drawn, (1 + replicates, n): all once, then as a bootstrap
-    has them. So the first row of what is made with them is the estimate."""
-    drawn = rng.multinomial(n, np.full(n, 1 / n), size=replicates)
-    return np.concatenate([np.ones((1, n)), drawn])
+    has them, so that the first row of what is made with them is the estimate. And a number in
+    (0, 1) for each replicate, (replicates, 1), for what has no spread."""
+
+    weights: Floats
+    uniforms: Floats
 
 
-def ratio(top: Floats, bottom: Floats, drawn: Floats) -> Floats:
+def drawn(rng: np.random.Generator, n: int, replicates: int = 1000) -> Drawn:
+    """Draws of n sequences. For values of one resampling use the same ones."""
+    counts = rng.multinomial(n, np.full(n, 1 / n), size=replicates)
+    return Drawn(np.concatenate([np.ones((1, n)), counts]), 1 - rng.random((replicates, 1)))
+
+
+def ratio(top: Floats, bottom: Floats, draws: Drawn) -> Floats:
     """Ratio of sums over sequences (n, levels), (1 + replicates, levels); NaN for 0 / 0."""
     with np.errstate(invalid="ignore", divide="ignore"):
-        found: Floats = (drawn @ top) / (drawn @ bottom)
+        found: Floats = (draws.weights @ top) / (draws.weights @ bottom)
     return found
 
 
-def order_parameter(
-    train: Reading, heldout: Reading, drawn_train: Floats, drawn_heldout: Floats
-) -> Floats:
+def mean_of(reading: Reading, top: str, bottom: str) -> Floats:
+    """Ratio of two sums of a reading by level, (levels,): restored and corrupted give recovery,
+    entropy or log_loss and sites means over tokens."""
+    n = len(reading.sites)
+    once = Drawn(np.ones((1, n)), np.ones((0, 1)))
+    found: Floats = ratio(getattr(reading, top), getattr(reading, bottom), once)[0]
+    return found
+
+
+def proportion(top: Floats, bottom: Floats, draws: Drawn) -> Floats:
+    """`ratio` of counts, top among bottom; see the module for 0 and 1."""
+    found = ratio(top, bottom, draws)
+    edge = draws.uniforms ** (1 / (1 + np.count_nonzero(bottom, axis=0)))
+    found[1:] = np.where(found[0] == 1, edge, np.where(found[0] == 0, 1 - edge, found[1:]))
+    return found
+
+
+def order_parameter(train: Reading, heldout: Reading, of_train: Drawn, of_heldout: Drawn) -> Floats:
     """M(t), (1 + replicates, levels); NaN where nothing was corrupted or all held-out tokens are
     restored."""
     return _beyond(
-        ratio(train.restored, train.corrupted, drawn_train),
-        ratio(heldout.restored, heldout.corrupted, drawn_heldout),
+        proportion(train.restored, train.corrupted, of_train),
+        proportion(heldout.restored, heldout.corrupted, of_heldout),
     )
 
 
-def memorized_share(
-    train: Reading, heldout: Reading, drawn_train: Floats, drawn_heldout: Floats
-) -> Floats:
-    """share(t), (1 + replicates, levels): a lower bound on the share memorized, up to noise."""
+def memorized_share(train: Reading, heldout: Reading, of_train: Drawn, of_heldout: Drawn) -> Floats:
+    """share(t), (1 + replicates, levels), of the sequences with corrupted tokens."""
+    parts = []
+    for reading, draws in ((train, of_train), (heldout, of_heldout)):
+        there = (reading.corrupted > 0).astype(np.float64)
+        whole = there * (reading.restored >= WHOLE * reading.corrupted)
+        parts.append(proportion(whole, there, draws))
+    return _beyond(*parts)
+
+
+def told_apart(train: Reading, heldout: Reading, of_train: Drawn, of_heldout: Drawn) -> Floats:
+    """told_apart(t), (1 + replicates, levels)."""
     scores = [_score(reading) for reading in (train, heldout)]
-    rank = int(FALSE_ALARMS * len(scores[1]))
-    threshold = np.sort(scores[1], axis=0)[rank]
+    threshold = np.sort(scores[1], axis=0)[int(FALSE_ALARMS * len(scores[1]))]
     below = [(score < threshold).astype(np.float64) for score in scores]
-    ones = [np.ones_like(flags) for flags in below]
-    drawn = drawn_train, drawn_heldout
-    return _beyond(*(ratio(b, o, d) for b, o, d in zip(below, ones, drawn, strict=True)))
+    pairs = zip(below, (of_train, of_heldout), strict=True)
+    return _beyond(*(proportion(flags, np.ones_like(flags), draws) for flags, draws in pairs))
 
 
 class Bounded(NamedTuple):
@@ -81,7 +118,8 @@ def bounded(draws: Floats) -> Bounded:
         return Bounded(float(draws[0]), np.nan, np.nan)
     tail = 100 * (1 - LEVEL) / 2
     low, high = np.nanpercentile(rest, [tail, 100 - tail])
-    return Bounded(float(draws[0]), float(low), float(high))
+    value = float(draws[0])
+    return Bounded(value, min(float(low), value), max(float(high), value))
 
 
 def clearest(draws: Floats) -> tuple[int, Bounded]:

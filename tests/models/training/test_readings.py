@@ -16,17 +16,20 @@ from models.sampler import decode_best_change
 from models.sources import IidSource
 from models.training import readings
 from models.training.memorized import (
+    Drawn,
     bounded,
     clearest,
+    drawn,
+    mean_of,
     memorized_share,
     order_parameter,
-    ratio,
-    weights,
+    told_apart,
 )
 from models.training.readings import LEVELS, Reading, read
 from models.unmasking import single_mask_laws
 from simulations.measure import names
 from simulations.measure.counts import law_statistics
+from simulations.probe.measure.estimate import exact_interval
 from tests.helpers import assert_close
 
 V, L = 5, 6
@@ -118,6 +121,11 @@ def test_erasures_are_read_at_masked_sites_alone():
         assert_close(loss, expected.log_loss[0], rtol=1e-5, atol=1e-6)
 
 
+def once(n):
+    """Every sequence once."""
+    return Drawn(np.ones((1, n)), np.ones((0, 1)))
+
+
 def of_counts(corrupted, restored, loss=None):
     """A reading of given counts (n, levels)."""
     c, r = np.asarray(corrupted, float), np.asarray(restored, float)
@@ -129,30 +137,31 @@ def test_the_order_parameter_of_given_recoveries(of_train, of_heldout, n):
     train, heldout = (
         of_counts(np.full((n, 1), 10.0), np.full((n, 1), 10 * r)) for r in (of_train, of_heldout)
     )
-    one = np.ones((1, n))
-    found = order_parameter(train, heldout, one, one)[0, 0]
+    found = order_parameter(train, heldout, once(n), once(n))[0, 0]
     assert_close(found, (of_train - of_heldout) / (1 - of_heldout), rtol=1e-9, atol=1e-9)
 
 
 def test_ends_of_both_measures_are_exact():
-    """The memorizer of far-apart sequences has M = 1 and share 1; of a law that every sequence is
-    alike to, both are 0; with nothing held back, M is undefined."""
+    """For the memorizer of far-apart sequences all are 1; of a law that every sequence is alike to,
+    they are 0; with nothing held back, M is undefined."""
     rng = np.random.default_rng(0)
     stored, others = rng.integers(8, size=(2, 40, 24)).astype(np.uint8)
-    model, drawn = EmpiricalDenoiser(stored, 8), np.ones((1, 40))
+    model, each = EmpiricalDenoiser(stored, 8), once(40)
     train, heldout = (
         read(model, x, LEVELS, np.random.default_rng(k)) for k, x in enumerate((stored, others))
     )
-    assert_close(order_parameter(train, heldout, drawn, drawn)[0, 1:4], np.ones(3))
-    assert_close(memorized_share(train, heldout, drawn, drawn)[0, :4], np.ones(4))
-    assert_close(ratio(train.log_loss, train.sites, drawn)[0, 0], 0.0, atol=1e-6)
-    same = order_parameter(train, train, drawn, drawn)[0]
+    assert_close(order_parameter(train, heldout, each, each)[0, 1:4], np.ones(3))
+    assert_close(memorized_share(train, heldout, each, each)[0, 1:4], np.ones(3))
+    assert_close(told_apart(train, heldout, each, each)[0, :4], np.ones(4))
+    assert mean_of(train, "log_loss", "sites")[0] < 1e-6
+    same = order_parameter(train, train, each, each)[0]
     assert np.isnan(same[1])
-    assert memorized_share(heldout, heldout, drawn, drawn)[0, 1] == 0.0
+    assert memorized_share(heldout, heldout, each, each)[0, 3] == 0.0
+    assert told_apart(heldout, heldout, each, each)[0, 1] == 0.0
     law = IidSource(8, 24).population_denoiser()
     both = [read(law, x, LEVELS, np.random.default_rng(3)) for x in (stored, others)]
-    drawn = weights(np.random.default_rng(4), 40)
-    _, found = clearest(order_parameter(*both, drawn, drawn)[:, 1:])
+    each = drawn(np.random.default_rng(4), 40)
+    _, found = clearest(order_parameter(*both, each, each)[:, 1:])
     assert found.low < 0.0 < found.high
 
 
@@ -165,9 +174,9 @@ def test_a_part_that_is_memorized_is_the_share(share):
     restored = [np.where(m, 12, rng.binomial(12, 0.4, n))[:, None] for m in (mine, mine & False)]
     loss = [np.where(m, 0.01, rng.normal(2, 0.3, n))[:, None] for m in (mine, mine & False)]
     both = [of_counts(counts, r, x) for r, x in zip(restored, loss, strict=True)]
-    drawn = [weights(rng, n, 400) for _ in both]
-    for measure in (order_parameter, memorized_share):
-        found = bounded(measure(*both, *drawn)[:, 0])
+    each = [drawn(rng, n, 400) for _ in both]
+    for measure in (order_parameter, memorized_share, told_apart):
+        found = bounded(measure(*both, *each)[:, 0])
         assert abs(found.value - share) < 0.03
         assert found.low <= share <= found.high
 
@@ -184,7 +193,7 @@ def test_intervals_cover():
             corrupted = rng.binomial(16, [0.2, 0.3, 0.4, 0.5], size=(n, 4))
             chance = rng.beta(3 * recovery, 3 * (1 - recovery), size=(n, 4))  # by sequence
             found.append(of_counts(corrupted, rng.binomial(corrupted, chance)))
-        draws = order_parameter(*found, *(weights(rng, n, 300) for _ in found))
+        draws = order_parameter(*found, *(drawn(rng, n, 300) for _ in found))
         for k in range(4):
             one = bounded(draws[:, k])
             hits[k] += one.low <= memory[k] <= one.high
@@ -198,11 +207,45 @@ def test_intervals_cover():
 
 
 def test_an_interval_needs_replicates_that_are_known():
-    train = of_counts([[1, 0]] + [[0, 0]] * 9, [[1, 0]] + [[0, 0]] * 9)
+    train = of_counts([[2, 0]] + [[0, 0]] * 9, [[1, 0]] + [[0, 0]] * 9)
     heldout = of_counts([[10, 10]] * 10, [[5, 5]] * 10)
     rng = np.random.default_rng(0)
-    draws = order_parameter(train, heldout, weights(rng, 10), weights(rng, 10))
-    assert draws[0, 0] == 1.0  # of one sequence alone, which a third of the replicates lack
+    draws = order_parameter(train, heldout, drawn(rng, 10), drawn(rng, 10))
+    assert draws[0, 0] == 0.0  # of one sequence alone, which a third of the replicates lack
     assert np.isnan(bounded(draws[:, 0]).low)
     assert clearest(draws)[0] == -1
     assert np.isnan(clearest(draws)[1].value)
+
+
+def test_a_little_memory_of_all_is_told_apart_and_is_not_a_share():
+    rng, n = np.random.default_rng(1), 1000
+    both = [
+        of_counts(np.full((n, 1), 12.0), rng.binomial(12, r, (n, 1)), rng.normal(m, 0.3, (n, 1)))
+        for r, m in ((0.5, 1.0), (0.4, 2.0))
+    ]
+    each = [drawn(rng, n, 100) for _ in both]
+    memory, share, told = (
+        bounded(measure(*both, *each)[:, 0])
+        for measure in (order_parameter, memorized_share, told_apart)
+    )
+    assert memory.low < 1 / 6 < memory.high
+    assert share.value < 0.02
+    assert told.low > 0.9
+
+
+def test_the_share_asks_for_nine_of_ten_tokens():
+    train = of_counts([[3, 10, 20, 0]], [[2, 9, 17, 0]])
+    heldout = of_counts([[10, 10, 10, 10]], [[0, 0, 0, 0]])
+    found = memorized_share(train, heldout, once(1), once(1))[0]
+    np.testing.assert_array_equal(found, [0.0, 1.0, 0.0, np.nan])
+
+
+@pytest.mark.parametrize("n", [8, 40])
+def test_all_or_none_has_the_interval_of_clopper_and_pearson(n):
+    """One-sided at 97.5 %, as if of one sequence more."""
+    full, some = (of_counts(np.full((n, 1), 5), np.full((n, 1), k)) for k in (5, 1))
+    each = [drawn(np.random.default_rng(k), n, 20_000) for k in range(2)]
+    found = bounded(order_parameter(full, some, *each)[:, 0])
+    assert found.value == found.high == 1.0
+    low = exact_interval(n + 1, n + 1)[0]
+    assert found.low == pytest.approx((low - 0.2) / 0.8, abs=0.1 / n)
