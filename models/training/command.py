@@ -8,6 +8,9 @@ numpy.save writes it; its first --train-size rows are the training set, so sets 
 are nested. The run is kept in --out: state.safetensors (to go on from), log.jsonl and log.csv,
 and at the end model.* (moving average of the weights) and model-raw.* (weights of the last
 step). The same command goes on where an interrupted run was; Ctrl-C saves first.
+
+--probe-every N writes how much is memory to readings.jsonl and readings.csv; --stop-at M ends the
+run by it.
 """
 
 from __future__ import annotations
@@ -35,7 +38,9 @@ from models.streams import stream
 from models.training.config import PAPER, TrainConfig
 from models.training.data import repeated
 from models.training.log import Log
+from models.training.sequences import ROWS, chosen
 from models.training.train import Saving, Trained, TrainingDiverged, train
+from models.training.watch import Watch
 
 SOURCES = ("markov", "iid")
 PAPER_SIZES = ("tiny", "small", "medium")
@@ -61,6 +66,11 @@ class Arguments:
         save_minutes: minutes between two saved states.
         save_steps: also save whenever so many steps are done.
         tensorboard: also write event files (needs the extra `tensorboard`).
+        probe_every: read memorization whenever so many steps are done, a multiple of log_every.
+        held_out: .npy file of held-out tokens for it; by default sampled apart from a source, and
+            of a file the rows after those trained on.
+        stop_at: stop when M, the order parameter of memorization, is above it beyond doubt (0.1 is
+            early), with the weights of the reading before.
         training: how it is trained; for tiny, small and medium as in the paper.
     """
 
@@ -78,6 +88,9 @@ class Arguments:
     save_minutes: float = 5.0
     save_steps: int | None = None
     tensorboard: bool = False
+    probe_every: int | None = None
+    held_out: Path | None = None
+    stop_at: float | None = None
     training: Annotated[TrainConfig, tyro.conf.OmitArgPrefixes] = field(
         default_factory=lambda: LAPTOP
     )
@@ -120,13 +133,7 @@ def make_data(arguments: Arguments) -> tuple[Any, int, int]:
         vocab_size = arguments.vocab_size or 16
         size = arguments.train_size or 4096
         distinct = max(1, size // max(1, repeats))
-        rng = stream(arguments.seed, "train", name, vocab_size, arguments.seq_len)
-        source = (
-            MarkovSource(permutation_chain(vocab_size), arguments.seq_len)
-            if name == "markov"
-            else IidSource(vocab_size, arguments.seq_len)
-        )
-        stored: Any = source.sample(rng, distinct)
+        stored: Any = _sampled(arguments, "train", vocab_size, distinct)
     else:
         if not name.endswith(".npy"):
             known = ", ".join(SOURCES)
@@ -149,6 +156,39 @@ def make_data(arguments: Arguments) -> tuple[Any, int, int]:
         rng = stream(arguments.seed, "repeats")
         stored = repeated(rng, stored, size, repeats, arguments.repeat_noise, vocab_size)
     return stored, size, vocab_size
+
+
+def _sampled(arguments: Arguments, split: str, vocab_size: int, n: int) -> Any:
+    """n sequences of a source, of a stream of the split."""
+    name, seq_len = arguments.data, arguments.seq_len
+    rng = stream(arguments.seed, split, name, vocab_size, seq_len)
+    if name == "markov":
+        return MarkovSource(permutation_chain(vocab_size), seq_len).sample(rng, n)
+    return IidSource(vocab_size, seq_len).sample(rng, n)
+
+
+def make_watch(arguments: Arguments, stored: Any, size: int, vocab_size: int) -> Watch | None:
+    """What reads the run, None where nobody asked; ValueError in words."""
+    every, name, seed = arguments.probe_every, arguments.data, arguments.seed
+    if every is None:
+        if arguments.held_out is not None or arguments.stop_at is not None:
+            raise ValueError("--held-out and --stop-at go with --probe-every, the steps between.")
+        return None
+    if every < 1 or every % arguments.log_every:
+        raise ValueError(
+            f"`probe_every` must be a multiple of `log_every` = {arguments.log_every}; got {every}."
+        )
+    if arguments.stop_at is not None and not 0 < arguments.stop_at < 1:
+        raise ValueError(f"`stop_at` must lie in (0, 1), such as 0.1; got {arguments.stop_at}.")
+    if arguments.held_out is not None:
+        others: Any = open_patterns(arguments.held_out)
+    elif name in SOURCES:
+        others = _sampled(arguments, "heldout", vocab_size, ROWS)
+    else:
+        others = open_patterns(name)[size // arguments.repeats :]
+    train, heldout = chosen(seed, stored, size, others)
+    bound = arguments.stop_at
+    return Watch(arguments.out, every, train, heldout, vocab_size, bound, seed)
 
 
 def _events(wanted: bool, folder: Path) -> Any:
@@ -185,11 +225,14 @@ def run(arguments: Arguments) -> Trained:
         "numpy": np.__version__,
         "device": f"{len(devices)} x {devices[0].device_kind}",
     }
+    watch = make_watch(arguments, stored, size, vocab_size)
     events = _events(arguments.tensorboard, folder)
     log = Log(folder, arguments.training, seq_len, events)
 
     def started(step: int) -> None:
         log.resume(step)
+        if watch is not None:
+            watch.resume(step)
         replace_file(folder / "run.json", json.dumps(about, indent=1).encode())
         if step == arguments.training.steps:
             print(f"already trained: all {step} steps are saved in {folder}", flush=True)
@@ -206,14 +249,21 @@ def run(arguments: Arguments) -> Trained:
             log,
             saving=Saving(folder, arguments.save_steps, arguments.save_minutes, started),
             steps_per_call=arguments.log_every,
+            watch=watch,
         )
     finally:
         if events is not None:
             events.close()
-    for name, weights in (("model", done.model), ("model-raw", done.raw)):
-        save_model(weights, folder / name, {"train_size": size, "steps": done.steps})
+    kept, steps = done.model, done.steps
+    if watch is not None and watch.stopped:
+        kept, steps = watch.weights_before() or (kept, steps)
+        which = "the first reading" if steps == done.steps else "the reading before"
+        above = f"stopped at step {done.steps}, as M is above {arguments.stop_at:g}"
+        print(f"{above}; the moving average saved is that of step {steps}, {which}")
+    for name, weights, step in (("model", kept, steps), ("model-raw", done.raw, done.steps)):
+        save_model(weights, folder / name, {"train_size": size, "steps": step})
     print(f"saved {folder / 'model.safetensors'} (moving average) and model-raw.safetensors")
-    return done
+    return dataclasses.replace(done, model=kept)
 
 
 def main() -> None:

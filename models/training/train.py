@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import equinox as eqx
 import jax
@@ -75,6 +75,19 @@ class Saving:
     at_end: bool = True
 
 
+class Watch(Protocol):
+    """Somebody who looks at the moving average of the weights after every `every` steps and the
+    last one, and may have had enough: then the run is saved and ends."""
+
+    @property
+    def every(self) -> int: ...
+
+    @property
+    def stopped(self) -> bool: ...
+
+    def __call__(self, step: int, model: Any) -> None: ...
+
+
 def data_mesh(config: TrainConfig) -> Mesh | None:
     """All local devices as one axis over which a batch is split; None for one device.
 
@@ -102,13 +115,15 @@ def train(
     saving: Saving | None = None,
     steps_per_call: int | None = None,
     stream: bool | None = None,
+    watch: Watch | None = None,
 ) -> Trained:
     """Train `model` on the first `train_size` rows of `stored` (K_max, L) tokens.
 
     Batches are split over all local devices. Rows lie on the device where they fit; with `stream`,
     or where they do not fit, they are gathered on the host a block ahead (the same rows). After
     every block of `steps_per_call` steps `on_progress` is called. With `saving` the run is kept
-    in a folder and resumes from there; Ctrl-C then ends it after the block in work, saved.
+    in a folder and resumes from there; Ctrl-C then ends it after the block in work, saved. What
+    `watch` reads changes no number of the training; its steps are those of blocks.
     Raises TrainingDiverged, naming the step, when the loss stops being finite (a saved state
     stays the last good one); CheckpointError for a folder that holds another run.
     """
@@ -137,6 +152,8 @@ def train(
     last_save = time.monotonic()
     with interrupt_later(saving is not None) as interrupted:
         for first, n_steps in spans:
+            if watch is not None and watch.stopped:
+                break
             rows = None if ahead is None else next(ahead)
             if mesh is not None and rows is not None:
                 rows = jax.device_put(rows, NamedSharding(mesh, PartitionSpec(None, "data")))
@@ -147,7 +164,11 @@ def train(
             losses.append(_checked(log, first, config.steps).mean())
             now = time.monotonic()
             done = first + n_steps
-            if saving is not None and _due(saving, first, done, now - last_save, config.steps):
+            if watch is not None and _passed(watch.every, first, done, config.steps):
+                watch(done, eqx.combine(state[1], static))
+            stop = watch is not None and watch.stopped
+            due = saving is not None and _due(saving, first, done, now - last_save, config.steps)
+            if saving is not None and (due or stop):
                 _save(saving, SavedState(state, done, losses), run, config, train_size)
                 last_save = now
             if on_progress is not None:
@@ -156,7 +177,7 @@ def train(
                 _save(saving, SavedState(state, done, losses), run, config, train_size)
                 raise KeyboardInterrupt
     raw, ema = (eqx.combine(part, static) for part in state[:2])
-    return Trained(ema, raw, np.array(losses), config.steps)
+    return Trained(ema, raw, np.array(losses), done)
 
 
 def train_ensemble(
@@ -245,6 +266,10 @@ def _due(saving: Saving, before: int, done: int, seconds: float, steps: int) -> 
     by_steps = saving.steps is not None and done // saving.steps > before // saving.steps
     at_end = saving.at_end and done == steps
     return by_steps or seconds >= 60 * saving.minutes or at_end
+
+
+def _passed(every: int, before: int, done: int, steps: int) -> bool:
+    return done // every > before // every or done == steps
 
 
 def _save(
