@@ -122,25 +122,34 @@ def bounded(draws: Floats) -> Bounded:
     return Bounded(value, min(float(low), value), max(float(high), value))
 
 
-def clearest(draws: Floats) -> tuple[int, Bounded]:
-    """The level at which draws (1 + replicates, levels) are largest beyond noise, and the value.
-
-    Its interval is that of simultaneous bands, value - c s to value + c s, which hold all levels at
-    once in 95 % of cases: s is the standard error of each, c the 95 % percentile of the largest
-    deviation in units of s. The level is the one of the largest lower end, which therefore is also
-    a lower end for the largest value over levels: choosing costs nothing. Levels whose interval is
-    not known are left out; -1 and NaN where that is so of all.
-    """
+def bands(draws: Floats) -> tuple[Floats, Floats]:
+    """Lower and upper ends (levels,) of bands that hold all levels of draws (1 + replicates,
+    levels) at once in 95 % of cases: value - c s to value + c s, s being the standard error of each
+    level and c the 95 % percentile of the largest deviation in units of s. NaN at levels whose
+    interval is not known."""
     known = [k for k in range(draws.shape[1]) if np.isfinite(bounded(draws[:, k]).low)]
-    if not known:
+    low, high = np.full((2, draws.shape[1]), np.nan)
+    if known:
+        value, rest = draws[0, known], draws[1:, known]
+        error = np.nanstd(rest, axis=0)
+        apart = np.abs(rest - value) / np.where(error > 0, error, 1.0)
+        wide = np.percentile(np.nan_to_num(apart).max(1), 100 * LEVEL) * error
+        low[known], high[known] = value - wide, value + wide
+    return low, high
+
+
+def clearest(draws: Floats) -> tuple[int, Bounded]:
+    """The level at which draws (1 + replicates, levels) are largest beyond noise, and the value
+    with its band.
+
+    That is the level of the largest lower end of `bands`, which therefore is also a lower end for
+    the largest value over levels: choosing costs nothing. -1 and NaN where no level is known.
+    """
+    low, high = bands(draws)
+    if np.isnan(low).all():
         return -1, Bounded(np.nan, np.nan, np.nan)
-    value, rest = draws[0, known], draws[1:, known]
-    error = np.nanstd(rest, axis=0)
-    apart = np.abs(rest - value) / np.where(error > 0, error, 1.0)
-    wide = np.percentile(np.nan_to_num(apart).max(1), 100 * LEVEL) * error
-    place = int(np.argmax(value - wide))
-    most, width = float(value[place]), float(wide[place])
-    return known[place], Bounded(most, most - width, most + width)
+    place = int(np.nanargmax(low))
+    return place, Bounded(float(draws[0, place]), float(low[place]), float(high[place]))
 
 
 def _beyond(train: Floats, heldout: Floats) -> Floats:
