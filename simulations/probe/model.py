@@ -25,11 +25,13 @@ SHOWN = ("epoch", "global_step", "hub", "commit")  # of what a checkpoint says o
 class Opened:
     """A denoiser, and `about` it: model (what it is, in a line), weights (ema, raw, or - where
     there is one kind), checkpoint (name and checksum) and notes on how it was read. `mask_id`: the
-    mask's place among the ids of token files, None where no id is in the way of the values."""
+    mask's place among the ids of token files, None where no id is in the way of the values.
+    `step`: steps of training, where the checkpoint says."""
 
     denoiser: Denoiser
     about: dict[str, str]
     mask_id: int | None = None
+    step: int | None = None
 
 
 def open_model(
@@ -58,7 +60,9 @@ def open_model(
     opened = _opened(found.model, [*said, str(record)], f"{path.name}{_checksum(path)}", kind, note)
     mask = record.mask_id.value
     within = mask is not None and mask < found.model.vocab_size
-    return replace(opened, mask_id=mask if within else None)
+    step = details.get("global_step", details.get("extra", {}).get("steps"))
+    step = step if isinstance(step, int) else None
+    return replace(opened, mask_id=mask if within else None, step=step)
 
 
 def open_code(text: str) -> Opened:
