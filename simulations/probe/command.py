@@ -46,6 +46,8 @@ class Arguments:
             or .txt, or a folder of Arrow or Parquet files.
         train: training sequences, where they are known.
         reference: checkpoint of a network that did not see them, against which membership is read.
+        series: checkpoints of one training run, in place of one: `simulations.probe.series`, whose
+            options then hold.
         weights: ema or raw; default ema, and raw by the paper's protocol.
         compute: float32 or bfloat16, for weights of 16 bits.
         seq_len: tokens in a sequence, where the checkpoint does not say.
@@ -59,6 +61,7 @@ class Arguments:
     test: Path | None = None
     train: Path | None = None
     reference: str | None = None
+    series: tuple[str, ...] = ()
     weights: Literal["ema", "raw"] | None = None
     compute: Compute = "float32"
     seq_len: int | None = None
@@ -72,6 +75,11 @@ class Arguments:
 
 def execute(words: list[str], console: Console) -> int:
     """Open, read, measure, report; returns the exit status. Raises UserError."""
+    if any(word.partition("=")[0] == "--series" for word in words):
+        from simulations.probe.series import command as series
+
+        rest = [word.removeprefix("--series=") for word in words if word != "--series"]
+        return series.execute(rest, console)
     from simulations.probe.api import probe
 
     arguments = parse(Arguments, words, Arguments(), __doc__)

@@ -20,6 +20,7 @@ from models.training.memorized import Drawn, drawn, order_parameter
 from models.training.readings import Reading
 from models.training.train import train
 from simulations.console.errors import UserError
+from simulations.probe import command as probe
 from simulations.probe.series import cells
 from simulations.probe.series.analysis import analyse
 from simulations.probe.series.command import execute
@@ -251,6 +252,15 @@ def test_without_training_sequences_no_onset_is_told(run, tmp_path):
     assert summary["onsets"] == []
     assert summary["points"][0]["entropy"]["heldout"][0] > 0
     assert "memory" not in (tmp_path / "report.md").read_text().split("## Definitions")[0]
+
+
+def test_the_probe_hands_a_series_on(run, tmp_path):
+    words = ["--test", str(run / "test.npy"), "--out", str(tmp_path), "--sequences", "20"]
+    paths = [str(path) for path in checkpoints(run, (5, 60))]
+    equals = [f"--series={paths[0]}", paths[1], *words]
+    for given in (["--series", *paths, *words], [*words, "--series", *paths], equals):
+        assert probe.execute([*given, "--no-figures"], Console(quiet=True)) == 0
+    assert len(json.loads((tmp_path / "summary.json").read_text())["points"]) == 2
 
 
 def test_what_cannot_be_used_is_refused_in_a_sentence(run, tmp_path):
