@@ -12,8 +12,8 @@ from simulations.probe.audit.copies import CAUSES, causes, copies, near, reach, 
 from simulations.probe.audit.edits import edits_of
 from simulations.probe.audit.extraction import Extracted, extraction
 from simulations.probe.measure.kind import erases
+from simulations.probe.tell.estimates import shown
 from simulations.probe.tell.page import Section, Table
-from simulations.probe.tell.sections import shown
 
 MOST_LISTED = 10
 
