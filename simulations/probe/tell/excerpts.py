@@ -30,13 +30,13 @@ def most_memorized(data: xr.Dataset, decode: Decode) -> dict[str, list[Memorized
 
     train: by the mean of two ranks, of `loo` log loss at the least t (lowest) and of recovery over
     all levels by the reverse process, else best change (highest). generated: by distance to the
-    nearest training sequence, else by how often they repeat; those alone that do are shown.
+    nearest training sequence; without one, by how often they repeat, then by `loo` log loss.
     """
     train, generated = split_rows(data, "train"), split_rows(data, "generated")
     stored = dict(zip(train["index"].values.tolist(), train["tokens"].values, strict=True))
     found = {
         "train": _of_train(train, decode, small(data)),
-        "generated": _of_generated(generated, stored, decode),
+        "generated": _of_generated(generated, stored, decode, small(data)),
     }
     return {name: rows for name, rows in found.items() if rows}
 
@@ -69,13 +69,16 @@ def _of_train(part: xr.Dataset, decode: Decode, least: str) -> list[Memorized]:
     return rows
 
 
-def _of_generated(part: xr.Dataset, stored: dict[int, Any], decode: Decode) -> list[Memorized]:
+def _of_generated(
+    part: xr.Dataset, stored: dict[int, Any], decode: Decode, least: str
+) -> list[Memorized]:
     """stored : tokens of those rows of the training file that were measured."""
     distance, repeats = part["nearest_distance"].values, part["repeats"].values
+    loss = part["log_loss"].sel(law="loo").isel(t_entropy=0).values
     compared = (distance >= 0).any()
-    order = np.lexsort([-repeats, distance if compared else np.zeros(len(repeats))])
+    order = np.lexsort([loss, -repeats, distance if compared else np.zeros(len(repeats))])
     shown: dict[bytes, int] = {}
-    for i in order if compared else order[repeats[order] > 0]:
+    for i in order:
         shown.setdefault(part["tokens"].values[i].tobytes(), i)
     rows = []
     for i in list(shown.values())[:MOST_MEMORIZED]:
@@ -88,6 +91,8 @@ def _of_generated(part: xr.Dataset, stored: dict[int, Any], decode: Decode) -> l
             nearest = _text(stored[row], decode) if row in stored else ""
         if repeats[i] > 0:
             facts.append(f"drawn {int(repeats[i]) + 1} times")
+        if np.isfinite(loss[i]):
+            facts.append(f"log loss {loss[i]:.3f} nats a token at {least} (loo)")
         name = f"generated {int(part['index'].values[i])}"
         rows.append(Memorized(name, "; ".join(facts), _text(tokens, decode), nearest))
     return rows
