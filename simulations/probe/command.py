@@ -109,7 +109,7 @@ def execute(words: list[str], console: Console) -> int:
     for warning in filter(None, attrs["warnings"]):
         say(console, f"note: {warning}")
     for verdict in result.verdicts:
-        say(console, f"{verdict.label}: {verdict.answer}. {verdict.settle}".strip())
+        say(console, f"{verdict.label}: {verdict.sentence}.")
         for check in verdict.checks:
             if check.result == "failed":
                 say(console, f"  check failed: {check.asked} {check.said}")

@@ -79,6 +79,11 @@ class Verdict:
     checks: tuple[Check, ...]
 
     @property
+    def sentence(self) -> str:
+        """The answer, and what it would take to settle it; without a full stop at its end."""
+        return f"{self.answer}. {self.settle}".strip(". ")
+
+    @property
     def caveats(self) -> tuple[str, ...]:
         """What the checks that did not pass found."""
         return tuple(check.said for check in self.checks if check.result != "passed")

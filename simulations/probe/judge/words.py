@@ -43,15 +43,10 @@ SETTLED: dict[Label, str] = {
     "not finite": "A network whose laws are numbers would settle it.",
 }
 MEANS: dict[Label, str] = {
-    "memorizing": "It memorizes",
-    "generalizing": "It generalizes",
-    "in transition": "It is in transition between memory and generalization",
-    "withheld": "No verdict",
-    UNDECIDABLE: "Not decidable with this much data",
-    "nothing learnt": "It has learnt nothing: its laws are flat",
-    "not finite": "Its laws are not finite: nothing can be read",
-    "not readable": "Not readable: what is given as loo follows its own token",
-    "not this network's data": "The training file does not seem to be what this network saw",
+    "nothing learnt": "its laws are flat",
+    "not finite": "its laws are no numbers",
+    "not readable": "what is given as loo follows its own token",
+    "not this network's data": "the training file does not seem to be what this network saw",
 }
 
 
@@ -59,7 +54,7 @@ def answer_of(
     label: Label, order: Estimate, chances: Chances | None, share: Estimate, basis: Basis
 ) -> str:
     """The verdict in one sentence: what is so, with the number that says it, and by what."""
-    words = [MEANS[label]]
+    words = [MEANS[label]] if label in MEANS else []
     if basis == "training data" and math.isfinite(order.value):
         words.append(f"M = {shown(order, 2)}, by training data")
     elif chances is not None:
@@ -173,13 +168,18 @@ def reasons_without(
     if found.states is not None:
         near, count = found.states.near, found.states.number
         told.append(
-            f"Of what it writes {shown(near, 2)} is within {found.states.within} tokens of "
-            "something else that it writes, beyond what its bigrams and the text explain; in "
-            "effect "
+            f"Of what it writes {shown(near, 2)} {_alike(found.states.within)} something else that "
+            "it writes, beyond what its bigrams and the text explain; in effect it writes "
             + (
-                f"it writes {count.value:,.0f} [{count.low:,.0f}, {count.high:,.0f}] sequences."
+                f"{count.value:,.0f} [{count.low:,.0f}, {count.high:,.0f}] sequences."
                 if math.isfinite(count.value)
-                else f"it writes more than {count.low:,.0f} sequences."
+                else f"more than {count.low:,.0f} sequences."
             )
         )
     return told + _of_share(found.own_share, "its own sequences")
+
+
+def _alike(within: int) -> str:
+    if within == 0:
+        return "equals"
+    return f"differs in at most {within} token{'s' * (within > 1)} from"

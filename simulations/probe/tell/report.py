@@ -71,7 +71,7 @@ def write_reports(
         source_section(data, write_tables(data, out)),
     ]
     first = verdicts[0]
-    headline = (first.label, f"{first.answer}. {first.settle}".strip())
+    headline = (first.label, first.sentence)
     filled = [section for section in sections if not section.empty]
     page = Page(TITLE, headline, str(data.attrs.get("read", "")), warnings_of(data), filled)
     write_text(write_markdown(page), out / "report.md")

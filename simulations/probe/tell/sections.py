@@ -36,19 +36,20 @@ CHANGED = {"uniform": "changed", "absorbing": "masked", "hybrid": "changed or ma
 def verdict_sections(verdicts: Sequence[Verdict]) -> list[Section]:
     """The first page: what the headline rests on, what would make it wrong and whether that was
     looked for, and its reasons; then the other verdict."""
-    found = []
+    found, told = [], set[str]()
     for k, verdict in enumerate(verdicts):
         rows = tuple((words, shown(value)) for words, value in verdict.numbers if value.known)
         rest = Table("The numbers it rests on, with 95 % intervals", ("number", "value"), rows)
         order = ("failed", "not tested", "passed")
         checks = sorted(verdict.checks, key=lambda check: order.index(check.result))
-        listed = tuple((check.asked, check.result, check.said) for check in checks)
+        listed = tuple((c.asked, c.result, c.said) for c in checks if c.asked not in told)
+        told.update(check.asked for check in checks)
         header = ("has to hold", "check", "what was found")
         wrong = Table("What would make it wrong", header, listed)
         title, words = "The answer", list[str]()
         if k:
             title = f"The other verdict, by {verdict.basis}"
-            words = [f"{verdict.label}: {verdict.answer}. {verdict.settle}".strip()]
+            words = [f"{verdict.label}: {verdict.sentence}."]
         found.append(Section(title, words, tables=[table for table in (rest, wrong) if table.rows]))
         found.append(Section("Because", points=verdict.reasons))
     return found

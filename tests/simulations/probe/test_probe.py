@@ -405,7 +405,7 @@ def test_command_writes_what_python_measures(files, capsys):
     here = probe(network(), tokens(40), tokens(30, 3), **FIXED)
     assert isinstance(here, ProbeResult)
     for verdict in here.verdicts:
-        assert f"{verdict.label}: {verdict.answer}." in said
+        assert f"{verdict.label}: {verdict.sentence}." in said
     headline = (files / "out" / "report.md").read_text().splitlines()[2]
     assert headline.startswith(f"**{here.verdict.label}**")
     for name, values in here.data.data_vars.items():
