@@ -115,10 +115,14 @@ class MLPDenoiser(eqx.Module):
         for weight, shift in zip(self.blocks, times[1:], strict=True):
             hidden = hidden + matmul(jax.nn.gelu(_normalize(hidden) + shift), weight)
         logits = matmul(jax.nn.gelu(_normalize(hidden)), self.readout) + self.readout_bias
-        gain = 1 + matmul(features, self.pair_gain)
-        logits = logits + gain * matmul(onehot, self._pair_field())
+        logits = logits + self._pairwise(onehot, features)
         law = jax.nn.log_softmax(logits.reshape(batch, self.seq_len, self.vocab_size))
         return certain_where_visible(law, x_t, self.channel)
+
+    def _pairwise(self, onehot: Array, features: Array) -> Array:
+        """The last term of the logits."""
+        gain = 1 + matmul(features, self.pair_gain)
+        return gain * matmul(onehot, self._pair_field())
 
     def _pair_field(self) -> Array:
         """Pairwise couplings (LV, LV) without self terms: `loo` does not see its own token."""
