@@ -138,15 +138,16 @@ STUDIES = {
         ),
         Case(
             CALIBRATION,
-            "--calibrate iid --test iid --train-sizes 4 2048 --steps 300 --sequences 32 "
+            "--families iid markov --train-sizes 4 2048 --steps 300 --sequences 32 --truth 64 "
             "--n-steps 8",
             (
-                ("--calibrate text", "`calibrate` must hold different ones of markov"),
+                ("--families texts", "`families` must hold different ones of markov"),
+                ("--families text", "needs a text: add --text FILE"),
+                ("--text /nonexistent/x.txt", "cannot read the text file"),
                 ("--train-sizes 16", "`train_sizes` must hold at least two"),
-                ("--widths 0", "`widths` must hold different counts of at least 1"),
                 ("--levels 0.5 0.25", "`levels` must increase"),
                 ("--replicates 10", "`replicates` must be at least 100; got 10"),
-                ("--learning-rate 0", "`learning_rate` must be positive"),
+                ("--truth 2", "`truth` must be at least 8"),
             ),
         ),
     )

@@ -1,4 +1,4 @@
-"""One model of the probe's calibration: its source, its training, and what the probe measures."""
+"""One model of the probe's calibration: its data, its training, and what the probe measures."""
 
 from __future__ import annotations
 
@@ -6,74 +6,44 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-from numpy.typing import NDArray
 
-from models.sources import HiddenMarkovSource, HierarchySource, IidSource, MarkovSource
-from models.sources.permutations import permutation_chain
 from models.streams import stream
+from models.tokens import Tokens
 from models.training.config import TrainConfig
-from simulations.probe.calibration.config import SOURCES, CalibrationConfig
+from simulations.probe.calibration.config import CalibrationConfig
+from simulations.probe.calibration.families import FAMILIES, FOREIGN, SOURCES, SYNTHETIC, Family
+from simulations.probe.calibration.networks import make_network
+from simulations.probe.calibration.sources import Sequences, make_source
+from simulations.probe.calibration.truth import truth
 from simulations.probe.config import ProbeConfig
-from simulations.probe.judge.features import DECODER
 from simulations.probe.measure.measures import measure
-from simulations.trained import WEIGHT_DECAY, Network, train_network
 
-KEPT = ("tokens", "entropy", "log_loss", "corrupted", "recovered", "repeats")
-
-
-def make_source(name: str, rng: np.random.Generator) -> Any:
-    """A source with `vocab_size`, `seq_len` and `sample`, drawn anew.
-
-    markov, wide : a mixture of two random permutations (V = 8, L = 16; V = 16, L = 12).
-    hmm : six hidden states, transitions and emissions from a Dirichlet law.
-    iid : independent tokens with unequal frequencies.
-    hierarchy : a random hierarchy of four levels, two rules a symbol.
-    orderly : a chain that follows one permutation but for one token in fifty.
-    """
-    vocab_size, seq_len = SOURCES[name]
-    if name == "hmm":
-        return HiddenMarkovSource(
-            rng.dirichlet(np.full(6, 0.15), size=6) * 0.98 + 0.02 / 6,
-            rng.dirichlet(np.full(vocab_size, 0.1), size=6) * 0.98 + 0.02 / vocab_size,
-            seq_len,
-        )
-    if name == "iid":
-        weights = 1 / np.arange(1, vocab_size + 1)
-        return IidSource(vocab_size, seq_len, rng.permutation(weights / weights.sum()))
-    if name == "hierarchy":
-        return HierarchySource.random(rng, vocab_size, 2, 2, 4)
-    return MarkovSource(_chain(name, vocab_size, rng), seq_len)
-
-
-def _chain(name: str, vocab_size: int, rng: np.random.Generator) -> NDArray[np.float64]:
-    order = rng.permutation(vocab_size)
-    if name == "orderly":
-        table = np.full((vocab_size, vocab_size), 0.02 / vocab_size)
-        table[order, np.roll(order, -1)] += 0.98
-        return table
-    table = permutation_chain(vocab_size)
-    return table[np.ix_(order, rng.permutation(vocab_size))]
+LARGE = ("entropy_histogram", "bin_edge_low")  # of what is measured: not kept
+BLOCK = 1 << 14  # rows of a training set of one shape: compiles once
+UNSEEN = 2048  # held-out sequences of a model
 
 
 def compute(config: CalibrationConfig, cell: dict[str, Any]) -> xr.Dataset:
-    """What the probe measures of one model, trained on the first K sequences of its source (EMA
-    weights), as far as the verdict reads it."""
+    """What the probe measures of one model, and the fields of its truth as `memorized_...`."""
+    family, shape = FAMILIES[cell["family"]], SOURCES[cell["source"]]
     words = list(map(str, cell.values()))
-    rng, size = stream(config.root_seed, "data", *words), cell["train_size"]
-    source = make_source(cell["source"], rng)
-    stored = source.sample(rng, max(config.train_sizes))  # of one shape: compiles once
-    held_out = source.sample(rng, config.sequences)
+    rng = stream(config.root_seed, "data", *words)
+    source = make_source(cell["source"], rng, config.text)
+    other = make_source(other_source(cell["source"]), rng, config.text)
+    rows = training_rows(rng, family, source, other, cell["train_size"])
+    unseen = source.heldout(rng, UNSEEN)
+    steps = min(family.steps, config.steps)
     training = TrainConfig(
-        steps=config.steps,
+        steps=steps,
         batch=config.batch,
-        learning_rate=config.learning_rate,
-        warmup=min(100, config.steps // 5),
-        weight_decay=WEIGHT_DECAY,
-        loss=cell["loss"],
+        learning_rate=family.learning_rate,
+        warmup=min(100, steps // 5),
+        weight_decay=family.weight_decay,
+        loss=family.loss,
     )
-    network = Network(*SOURCES[cell["source"]], cell["width"])
+    stored = np.concatenate([rows, np.repeat(rows[:1], -len(rows) % BLOCK, axis=0)])
     rng = stream(config.root_seed, "training", *words)
-    model = train_network(rng, network, stored, size, training).model
+    model = make_network(rng, family, shape, cell["width"], stored, len(rows), training)
     settings = ProbeConfig(
         levels=config.levels,
         sequences=config.sequences,
@@ -81,7 +51,46 @@ def compute(config: CalibrationConfig, cell: dict[str, Any]) -> xr.Dataset:
         generate=config.sequences,
         n_steps=config.n_steps,
         nelbo_draws=1,
+        replicates=config.replicates,
     )
-    data = measure(model, settings, test=held_out, train=stored[:size])
-    data.attrs = {"vocab_size": data.attrs["vocab_size"], "seq_len": data.attrs["seq_len"]}
-    return data[list(KEPT)].sel(decoder=[DECODER], law=["loo"])
+    rng = stream(config.root_seed, "truth", *words)
+    noisy = family.loss == "full"
+    found = truth(model, settings, rows, unseen, rng, config.truth, noisy)
+    text = shown_text(rng, cell["heldout"], unseen[: config.sequences], other)
+    data = measure(model, settings, test=text, train=rows)
+    data = data.drop_vars([name for name in LARGE if name in data.variables])
+    return data.assign({f"memorized_{name}": value for name, value in found._asdict().items()})
+
+
+def other_source(name: str) -> str:
+    """A source of the same V and L and of another kind, the first in order; itself where there is
+    none, which is then drawn anew."""
+    mine = SOURCES[name]
+    for other in SYNTHETIC:
+        shape = SOURCES[other]
+        same = (shape.vocab_size, shape.seq_len) == (mine.vocab_size, mine.seq_len)
+        if same and shape.kind != mine.kind:
+            return other
+    return name
+
+
+def training_rows(
+    rng: np.random.Generator, family: Family, source: Sequences, other: Sequences, size: int
+) -> Tokens:
+    """The rows (n, L) that a network of the family is trained on, `size` sequences of the source
+    among them, some of them several times or with others, as the family says."""
+    rows = source.stored(rng, size)
+    if family.copies > 1:
+        rows = np.concatenate([rows, np.tile(rows[: size // 10], (family.copies - 1, 1))])
+    if family.foreign:
+        times = max(1, round(family.foreign / (1 - family.foreign) * size / FOREIGN))
+        rows = np.concatenate([rows, np.tile(other.stored(rng, FOREIGN), (times, 1))])
+    return rows
+
+
+def shown_text(rng: np.random.Generator, kind: str, right: Tokens, other: Sequences) -> Tokens:
+    """The held-out text (n, L) that the probe is given: right, other, or half of it."""
+    if kind == "right":
+        return right
+    wrong = other.heldout(rng, len(right)).astype(right.dtype)
+    return wrong if kind == "other" else np.concatenate([right[::2], wrong[1::2]])

@@ -1,4 +1,11 @@
-"""The logistic law of the verdict: few parameters, signs known beforehand, a prior on weights."""
+"""The law of the verdict: one score, two thresholds; signs known beforehand, a prior on weights.
+
+    P(memorizing) = s(z),   P(not generalizing) = s(z + gap),   z = c + w x,   gap >= 0,
+
+with s the logistic function: proportional odds (McCullagh 1980, J. R. Stat. Soc. B 42, 109). Where
+no model is in the middle the best gap is 0, and the law is the logistic one. Coefficients are
+(c, w, gap) in one row; `simulations.probe.judge.chances` reads them.
+"""
 
 from __future__ import annotations
 
@@ -8,81 +15,123 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
+from scipy.special import expit
 
 Floats = NDArray[np.float64]
+Classes = NDArray[np.integer]
 
 PRIOR_DEVIATION = 10.0  # of a weight; features run from 0 to about 1
+LEAST_GAP = 1e-4  # where models are in the middle: at 0 their probability is 0
 # Sign of the weight of each feature: what a memorizer has more of is +1.
 SIGNS = {
-    "calibration_gap": 1,
+    "own_order": 1,
+    "own_loss": -1,
+    "own_loss_middle": -1,
     "own_entropy": -1,
     "own_entropy_middle": -1,
+    "calibration_gap": 1,
+    "near": 1,
+    "repeats": 1,
     "own_share": -1,
     "own_share_middle": -1,
-    "repeats": 1,
 }
-# Features of each law, in the order of preference. Chosen by the log loss of calibration models
-# whose source was left out of the fit ("Each feature alone, and together" in the report). The
-# calibration gap is in the first law too: it lowers both ratios by their denominators.
+# Features of each law, in the order of preference. Chosen by the log score of families that were
+# left out of the fit ("Each feature alone, and together" in the report).
 LAWS = {
-    "held-out and generated": ("own_entropy", "own_entropy_middle"),
-    "held-out": ("calibration_gap",),
-    "generated": ("own_share_middle", "repeats"),
+    "held-out and own": ("own_order", "own_loss", "own_entropy_middle"),
+    "own": ("near", "own_share_middle"),
 }
+# What the paper's probe reads, beside which every law is put.
+ENTROPY_ALONE = ("own_entropy", "own_entropy_middle")
 
 
-def fit_logistic(x: Floats, memorizing: NDArray[np.bool_], signs: Sequence[int]) -> Floats:
-    """Coefficients (1 + features), intercept first, of P(memorizing) = 1 / (1 + exp(-c - w x)).
+def fit_ordinal(
+    x: Floats, classes: Classes, signs: Sequence[int], start: Floats | None = None
+) -> Floats:
+    """Coefficients (1 + features + 1) of models x (n, features) of `classes` (n,), 0 generalizing,
+    1 middle, 2 memorizing. `start`: coefficients that may be near, to be sooner there.
 
     Largest posterior with independent normal priors of deviation PRIOR_DEVIATION on the weights,
-    none on the intercept, and weights of the given signs (0 where the data want another). The
-    objective is convex. Raises ValueError unless both answers occur.
+    none on c and gap, and weights of the given signs. The objective is convex. Raises ValueError
+    unless models of both ends occur.
 
-    >>> x = np.array([[0.0], [0.1], [0.9], [1.0]])
-    >>> fit_logistic(x, np.array([False, False, True, True]), [1]).round(1).tolist()
-    [-3.6, 7.1]
+    >>> x = np.array([[0.0], [0.1], [0.4], [0.5], [0.9], [1.0]])
+    >>> fit_ordinal(x, np.array([0, 0, 1, 1, 2, 2]), [1]).round(1).tolist()
+    [-8.4, 12.0, 5.5]
     """
-    if memorizing.all() or not memorizing.any():
+    if not (classes == 0).any() or not (classes == 2).any():
         raise ValueError("a fit needs models that memorize and models that generalize.")
-    target = memorizing.astype(np.float64)
     design = np.column_stack([np.ones(len(x)), x])
+    middle = bool((classes == 1).any())
 
     def objective(c: Floats) -> tuple[float, Floats]:
-        score = design @ c
-        weights = np.r_[0.0, c[1:]]
-        loss = np.logaddexp(0.0, score) - target * score
-        value = loss.sum() + 0.5 * (weights**2).sum() / PRIOR_DEVIATION**2
-        slope = design.T @ (1 / (1 + np.exp(-score)) - target) + weights / PRIOR_DEVIATION**2
-        return float(value), slope
+        value, slope = negative_log_posterior(c, design, classes)
+        return value / len(x), slope / len(x)
 
     bounds: list[Any] = [(None, None)]
     bounds += [(0.0, None) if sign > 0 else (None, 0.0) for sign in signs]
-    # SLSQP: exact to 1e-6 here, and without the threads of BLAS, which cost more than the fit.
+    bounds += [(LEAST_GAP if middle else 0.0, None)]
+    first = np.zeros(design.shape[1] + 1) if start is None else start.copy()
+    first[-1] = max(first[-1], 1.0) if middle else 0.0
     found = minimize(
         objective,
-        np.zeros(design.shape[1]),
+        first,
         jac=True,
         bounds=bounds,
-        method="SLSQP",
-        options={"ftol": 1e-13},
+        method="SLSQP",  # exact to 1e-6, and without the threads of BLAS
+        options={"ftol": 1e-14, "maxiter": 500},
     )
     return np.asarray(found.x, np.float64)
 
 
-def resampled_fits(
+def negative_log_posterior(c: Floats, design: Floats, classes: Classes) -> tuple[float, Floats]:
+    """What `fit_ordinal` minimizes, and its gradient; design (n, 1 + features), ones in front."""
+    score, gap = design @ c[:-1], c[-1]
+    above = score + gap
+    weights = np.r_[0.0, c[1:-1], 0.0]
+    value = 0.5 * (weights**2).sum() / PRIOR_DEVIATION**2
+    slope = weights / PRIOR_DEVIATION**2
+    low, mid, high = (classes == k for k in range(3))
+    # -log s(z), -log s(-z - gap), and of the middle, s(z + gap) - s(z), the logs of three factors
+    value += np.logaddexp(0.0, -score[high]).sum() + np.logaddexp(0.0, above[low]).sum()
+    value += (np.logaddexp(0.0, -above[mid]) + np.logaddexp(0.0, score[mid])).sum()
+    by_score = np.where(high | mid, expit(score), 0.0) - high
+    by_above = np.where(low | mid, expit(above), 0.0) - mid
+    slope[:-1] += design.T @ (by_score + by_above)
+    slope[-1] += by_above.sum()
+    if mid.any():
+        value -= mid.sum() * np.log(-np.expm1(-gap))
+        slope[-1] += mid.sum() * np.exp(-gap) / np.expm1(-gap)
+    return float(value), slope
+
+
+def resampled_ordinal(
     x: Floats,
-    memorizing: NDArray[np.bool_],
+    classes: Classes,
     signs: Sequence[int],
     rng: np.random.Generator,
     n: int,
+    start: Floats | None = None,
 ) -> Floats:
-    """n fits (n, 1 + features) to models drawn with replacement within each answer."""
-    groups = [np.flatnonzero(memorizing == answer) for answer in (True, False)]
+    """n fits (n, 1 + features + 1) to models drawn with replacement within each class."""
+    groups = [np.flatnonzero(classes == k) for k in range(3)]
     rows = []
     for _ in range(n):
-        chosen = np.concatenate([rng.choice(group, len(group)) for group in groups])
-        rows.append(fit_logistic(x[chosen], memorizing[chosen], signs))
+        chosen = np.concatenate([rng.choice(g, len(g)) for g in groups if len(g)])
+        rows.append(fit_ordinal(x[chosen], classes[chosen], signs, start))
     return np.array(rows)
+
+
+def class_probabilities(c: Floats, x: Floats) -> Floats:
+    """P(generalizing), P(middle), P(memorizing), (n, 3), of features x (n, features), where classes
+    stand as often as among the models that were fitted to.
+
+    >>> class_probabilities(np.array([0.0, 1.0, 2.0]), np.array([[0.5]])).round(3).tolist()
+    [[0.076, 0.302, 0.622]]
+    """
+    score = c[0] + x @ c[1:-1]
+    high, low = expit(score), expit(-score - c[-1])
+    return np.stack([low, np.maximum(1 - low - high, 0.0), high], axis=-1)
 
 
 def area_under_curve(score: Floats, memorizing: NDArray[np.bool_]) -> float:
