@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from paper import tex
@@ -26,6 +27,12 @@ def resampling_words(config: Any) -> str:
 def share_words(hits: int, total: int) -> str:
     """A share with Wilson's interval, as TeX; a dash where there is none to judge."""
     return tex.interval(hits / total, *wilson(hits, total), 2) if total else "--"
+
+
+def estimate_words(found: Sequence[Any]) -> str:
+    """A value and the ends of its interval, as summaries hold them, as TeX."""
+    value, low, high = map(float, found)
+    return tex.interval(value, low, high, 2)
 
 
 def interval_words(config: Any) -> str:

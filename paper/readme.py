@@ -75,11 +75,11 @@ PHRASES = {  # by the command that makes the results
         "{novelty.worse.size}, and by a further {novelty.early} at K = {novelty.early.size}",
     ),
     CALIBRATION: (
-        "fitted to {probe.fitted} small networks",
-        "judged on {probe.judged} others",
+        "{probe.both.all.n} small networks of {probe.families} families",
         "{probe.both.all.memorizing} of those that memorize",
         "{probe.both.all.generalizing} of those that generalize",
-        "{probe.middle} lie between",
+        "{probe.both.all.opposite} the opposite",
+        "{probe.both.all.log.score} nats a network against {probe.both.all.entropy.alone}",
     ),
 }
 

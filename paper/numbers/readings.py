@@ -13,10 +13,11 @@ from paper.numbers.networks import Z_95
 from paper.quantity import MISSING, Number, adder, estimate, own, plain, ranged
 from paper.sources import RUNS, Results
 from simulations.measure.checks import MAX_Z
-from simulations.probe.judge.verdict import GAP_BOUNDS
+from simulations.probe.calibration.judgement import EVERYTHING
+from simulations.probe.judge.verdict import ORDER_BOUNDS
 
-BASES = {"both": "held-out and generated", "heldout": "held-out", "generated": "generated"}
-GROUPS = {"all": "all", "new": "never calibrated on"}
+BASES = {"both": "held-out and own", "own": "own"}
+GROUPS = {"all": EVERYTHING, "wrong": "wrong text", "text": "text"}
 
 
 def entropy_numbers(results: Results) -> list[Number]:
@@ -151,44 +152,40 @@ def _finding(add: Any, key: str, finding: Mapping[str, Any] | None) -> list[Numb
 
 
 def calibration_numbers(results: Results) -> list[Number]:
-    """How often the probe's verdict without training data is right, with Wilson intervals."""
+    """How often the probe's verdict without training data is right, families left out."""
     run = results.open("calibration")
     summary, add = run.summary, adder("probe", run.command)
-
-    config = summary["configuration"]
-    per_source = len(config["train_sizes"]) * len(config["widths"]) * config["seeds"]
-    fitted, judged = len(config["calibrate"]), len(config["test"])
-    decided = summary.get("fitted_to")  # those that memorize or generalize
-    new = set(config["test"]) - set(config["calibrate"])
+    low, high = ORDER_BOUNDS
     found = [
-        add("fitted", plain(decided and sum(decided.values()), 0), "networks of the fit"),
-        add("judged", plain(judged * per_source, 0), "networks to judge it"),
-        add("sources.fitted", plain(fitted, 0), "sources of the fit"),
-        add("sources.judged", plain(judged, 0), "sources judged"),
-        add("sources.new", plain(len(new), 0), "of them never fitted to"),
-        add("bound.low", plain(GAP_BOUNDS[0], 2), "recovery gap up to which a model generalizes"),
-        add("bound.high", plain(GAP_BOUNDS[1], 2), "recovery gap from which a model memorizes"),
+        add("families", plain(len(summary.get("families", ())), 0), "families of networks"),
+        add("bound.low", plain(low, 2), "share memorized up to which a model generalizes"),
+        add("bound.high", plain(high, 2), "share memorized from which a model memorizes"),
     ]
-    for basis, name in BASES.items():
-        scores = {score["source"]: score for score in summary["scores"][name]}
-        for group, source in GROUPS.items():
-            score = scores.get(source)
-            for key, hit, total in SIDES:
-                what = f"{hit} of {total}, {name}, {source}"
-                pair = (0, 0) if score is None else (score[hit], score[total])
-                found.append(add(f"{basis}.{group}.{key}", _share(*pair), what))
-        wrong = MISSING
-        if "all" in scores:
-            one = scores["all"]
-            wrong = plain(one["taken_for_generalizing"] + one["taken_for_memorizing"], 0)
-        found.append(add(f"{basis}.opposite", wrong, f"called the opposite, {name}"))
-    middle = next(
-        (s["middle"] for s in summary["scores"][BASES["both"]] if s["source"] == "all"), None
-    )
-    return [*found, add("middle", plain(middle, 0), "models of the middle, left out")]
+    for basis, law in BASES.items():
+        scores = {score["group"]: score for score in summary.get("scores", {}).get(law, ())}
+        for group, name in GROUPS.items():
+            key, what = f"{basis}.{group}", f"{law}, {name}"
+            found += _score_numbers(add, key, what, scores.get(name))
+    return found
 
 
-SIDES = (("memorizing", "found", "memorizing"), ("generalizing", "cleared", "generalizing"))
+def _score_numbers(add: Any, key: str, what: str, score: Any) -> list[Number]:
+    """Numbers of one group of networks; a dash each where there are none."""
+    there = score is not None
+    labels = score["labels"] if there else {}
+    truths = labels.get("truths", (0, 0, 0))
+    shares = {
+        "memorizing": (labels.get("found", 0), truths[2]),
+        "generalizing": (labels.get("cleared", 0), truths[0]),
+        "withheld": (labels.get("withheld", 0), labels.get("n", 0)),
+    }
+    found = [add(f"{key}.{k}", _share(*pair), f"{k}, {what}") for k, pair in shares.items()]
+    for k in ("n", "opposite", "silent"):
+        found.append(add(f"{key}.{k}", plain(labels[k], 0) if there else MISSING, f"{k}, {what}"))
+    for k in ("log_score", "entropy_alone", "ranked", "ece"):
+        value = ranged(*score[k][:3]) if there else MISSING
+        found.append(add(f"{key}.{k.replace('_', '.')}", value, f"{k}, {what}"))
+    return found
 
 
 def _share(hits: int, total: int) -> str:

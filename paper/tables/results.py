@@ -8,11 +8,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from paper import disagreements, tex
-from paper.captions import share_words
-from paper.figures.calibration import SIDES
+from paper.captions import estimate_words, share_words
+from paper.figures.calibration import LAW, SIDES
 from paper.sources import Results
 from paper.tables.methods import estimators, runs, settings
-from simulations.probe.calibration.fit import LAWS
 from simulations.scaling.sizes import DEFINITIONS, SIZES
 
 Table = tuple[tuple[str, ...], Callable[[Results], str]]
@@ -158,25 +157,28 @@ def _limit(limit: Mapping[str, Any] | None) -> str:
 
 
 def calibration(results: Results) -> str:
-    """How often the verdict without training data is right, by what it is read from."""
+    """How often the verdict without training data is right, by family left out."""
     found = results.open("calibration")
     rows = []
-    for basis in LAWS:
-        for score in found.summary["scores"][basis]:
-            cells = []
-            for hits, total in SIDES:
-                share = share_words(score[hits], score[total])
-                cells.append(f"{score[hits]} of {score[total]}: {share}" if score[total] else "--")
-            wrong = score["taken_for_generalizing"] + score["taken_for_memorizing"]
-            open_ = score["undecided"] + score["in_transition"]
-            rows.append([basis, score["source"], *cells, str(wrong), str(open_)])
+    for score in found.summary["scores"][LAW]:
+        labels = score["labels"]
+        cells = []
+        for key, k in SIDES:
+            total = labels["truths"][k]
+            share = share_words(labels[key], total)
+            cells.append(f"{labels[key]} of {total}: {share}" if total else "--")
+        told = [estimate_words(score[k]) for k in ("log_score", "entropy_alone")]
+        counts = [str(labels[k]) for k in ("opposite", "withheld")]
+        rows.append([score["group"], *cells, *counts, *told])
     caption = (
-        "The verdict without training data, by the sequences that it is read from: memorizing "
+        "The verdict without training data on families that its law was not fitted to: memorizing "
         "networks called so, generalizing networks called so (intervals: Wilson's, over "
-        "networks), networks called the opposite, and networks left open. " + _made(found)
+        "networks), networks called the opposite and withheld, and the mean of $-\\log P$ of the "
+        "true one of three classes, by the verdict's law and by entropy alone. " + _made(found)
     )
-    header = ["read from", "source", "memorizing", "generalizing", "opposite", "open"]
-    return tex.table("calibration", caption, "llllrr", header, rows, "scriptsize")
+    header = ["family", "memorizing", "generalizing", "opposite", "withheld", "log score"]
+    header.append("by entropy")
+    return tex.table("calibration", caption, "lllrrll", header, rows, "tiny")
 
 
 def deviations(results: Results) -> str:
