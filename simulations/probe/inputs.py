@@ -147,7 +147,7 @@ def warnings_of(test: Sequences | None, train: Sequences | None, notes: str) -> 
         if shared:
             found.append(
                 f"{shared} of the {len(test.tokens)} test sequences are in the training file too: "
-                "they are not held out, and the recovery gap is too small for it."
+                "they are not held out, and M is too small for it."
             )
         ways = [_COUNT.sub("", data.packing) for data in (train, test)]
         if ways[0] != ways[1]:

@@ -28,6 +28,7 @@ from simulations.probe.judge.checks import (
     checks_of,
     not_finite,
     nothing_learnt,
+    overlap,
     reads_own_token,
 )
 from simulations.probe.judge.evidence import UNKNOWN, Evidence, evidence_of
@@ -50,6 +51,7 @@ from simulations.probe.measure.kind import noise_of
 
 ORDER_BOUNDS = (0.1, 0.5)  # of M
 CHANCE = 0.75  # from which on a class is named
+MOST_SHARED = 0.1  # of the held-out sequences may be training sequences
 REPEATED = 0.25  # of what it writes, by which a model memorizes whatever the text says
 PRIOR = 1 / 3
 
@@ -107,7 +109,7 @@ def verdicts(
     if math.isnan(found.seen.order):
         return (without,)
     first = verdict_with(found, without)
-    if first.label == WITHHELD and without.label != WITHHELD:
+    if first.label == WITHHELD and without.label == "memorizing":
         return without, first
     return first, without
 
@@ -148,7 +150,7 @@ def verdict_with(found: Evidence, without: Verdict) -> Verdict:
         label = "not readable"
     elif nothing_learnt(found):
         label = "nothing learnt"
-    elif "domain" in failed:
+    elif "domain" in failed or (label != "memorizing" and _not_held_out(found.data)):
         label = WITHHELD
     elif label == "generalizing" and own == "memorizing":
         label = "not this network's data"
@@ -158,10 +160,18 @@ def verdict_with(found: Evidence, without: Verdict) -> Verdict:
             "or few of them"
         )
     reasons = reasons_with(found, order, ORDER_BOUNDS)
-    told = answer_of(label, order, None, found.share, basis) + (f"; but {answer}" if answer else "")
+    told = answer_of(label, order, None, found.share, basis, failed) + (
+        f"; but {answer}" if answer else ""
+    )
     numbers = numbers_with(found, order)
     settle = SETTLED.get(label, "")
     return Verdict(label, basis, told, settle, numbers, order, None, found.share, reasons, checks)
+
+
+def _not_held_out(data: xr.Dataset) -> bool:
+    """Whether so many held-out sequences are training sequences that M is much too small."""
+    shared, n = overlap(data)
+    return shared > MOST_SHARED * n
 
 
 def verdict_without(
@@ -174,8 +184,9 @@ def verdict_without(
     near = UNKNOWN if found.states is None else found.states.near
     share = near if alone or near.low > found.own_share.value else found.own_share
     order = UNKNOWN if alone else found.feature("own_order")
-    answer = answer_of(label, order, chances, share, basis)
     results = {check.name: check.result for check in checks}
+    failed = [name for name, result in results.items() if result == "failed"]
+    answer = answer_of(label, order, chances, share, basis, failed)
     if label == "generalizing" and results.get("other text") == "failed":
         answer += OF_OTHER_TEXT
     if label in CLASSES and results["domain"] == "not tested":
@@ -211,6 +222,6 @@ def _without(
         basis = "own sequences alone"
     chances = chances_of(found, name, table, prior, rng)
     label = label_of_chances(chances)
-    if repeated and label == "generalizing":
+    if label == "generalizing" and (repeated or _not_held_out(found.data)):
         label = WITHHELD
     return label, basis, chances

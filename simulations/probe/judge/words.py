@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Literal
 
 from simulations.measure.names import SMALL_LEVEL
@@ -51,9 +51,17 @@ MEANS: dict[Label, str] = {
 
 
 def answer_of(
-    label: Label, order: Estimate, chances: Chances | None, share: Estimate, basis: Basis
+    label: Label,
+    order: Estimate,
+    chances: Chances | None,
+    share: Estimate,
+    basis: Basis,
+    failed: Collection[str],
 ) -> str:
-    """The verdict in one sentence: what is so, with the number that says it, and by what."""
+    """The verdict in one sentence: what is so, with the number that says it, and by what.
+
+    failed : names of the checks that failed.
+    """
     words = [MEANS[label]] if label in MEANS else []
     if basis == "training data" and math.isfinite(order.value):
         words.append(f"M = {shown(order, 2)}, by training data")
@@ -67,18 +75,26 @@ def answer_of(
             f"a first guess by {basis}, {shown(order, 2)} on the way from held-out recovery to 1: "
             "no probability was fitted to this noise"
         )
-    elif label in ("memorizing", "withheld"):
+    elif label == "memorizing":
         words.append(f"by {basis}")
-    if label == "withheld" and basis == "own sequences alone":
-        words.append("the held-out text is not what this model writes")
-    elif label == "withheld" and chances is not None:
-        words.append("what it writes repeats itself, and yet it knows held-out text as well")
+    if label == "withheld":
+        words.append(_why_withheld(failed, basis))
     elif label == "not this network's data":
         words.append("it is known no better than held-out text, yet what it writes shows a memory")
     if label in ("memorizing", "in transition") and math.isfinite(share.value):
         whose = "training sequences" if basis == "training data" else "what it writes"
         words.append(f"at least {shown(share, 2)} of {whose} known by heart")
     return "; ".join(words)
+
+
+def _why_withheld(failed: Collection[str], basis: Basis) -> str:
+    if "domain" in failed and basis == "training data":
+        return "the held-out text is not of the source of the training file"
+    if "domain" in failed:
+        return "the held-out text is not what this model writes, and what it writes decides nothing"
+    if "overlap" in failed:
+        return "held-out sequences are training sequences"
+    return "what it writes repeats itself, and yet it knows held-out text as well"
 
 
 def shown(found: Estimate, digits: int = 3) -> str:

@@ -356,6 +356,16 @@ def test_a_training_file_that_the_network_did_not_see_is_said():
     assert first.settle
 
 
+def test_held_out_text_that_is_training_text_decides_nothing():
+    """All of it, and half of it: M is too small by so much, and own sequences differ less."""
+    data = made_up(typical())
+    ours, held = (np.flatnonzero(data["split"].values == name) for name in ("train", "heldout"))
+    for n in (64, 32):
+        data["tokens"].values[held[:n]] = data["tokens"].values[ours[:n]]
+        for found in verdicts(data, rng()):
+            assert "overlap" in found.failed and found.label == WITHHELD
+
+
 def test_flat_laws_are_nothing_learnt():
     full = math.log(V)
     flat = {"entropy": (full, full), "loss": (full, full)}
