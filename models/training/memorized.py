@@ -124,17 +124,17 @@ def bounded(draws: Floats) -> Bounded:
 
 def bands(draws: Floats) -> tuple[Floats, Floats]:
     """Lower and upper ends (levels,) of bands that hold all levels of draws (1 + replicates,
-    levels) at once in 95 % of cases: value - c s to value + c s, s being the standard error of each
-    level and c the 95 % percentile of the largest deviation in units of s. NaN at levels whose
-    interval is not known."""
+    levels) at once in 95 % of cases: percentiles of every level, equally far out, such that 95 % of
+    the replicates are inside at all levels. NaN at levels whose interval is not known."""
     known = [k for k in range(draws.shape[1]) if np.isfinite(bounded(draws[:, k]).low)]
     low, high = np.full((2, draws.shape[1]), np.nan)
     if known:
         value, rest = draws[0, known], draws[1:, known]
-        error = np.nanstd(rest, axis=0)
-        apart = np.abs(rest - value) / np.where(error > 0, error, 1.0)
-        wide = np.percentile(np.nan_to_num(apart).max(1), 100 * LEVEL) * error
-        low[known], high[known] = value - wide, value + wide
+        rank = rest.argsort(0).argsort(0) / (len(rest) - 1)  # NaN is last
+        outside = np.where(np.isnan(rest), 0.5, np.minimum(rank, 1 - rank)).min(1)
+        tail = 100 * np.quantile(outside, 1 - LEVEL)
+        low[known] = np.minimum(np.nanpercentile(rest, tail, axis=0), value)
+        high[known] = np.maximum(np.nanpercentile(rest, 100 - tail, axis=0), value)
     return low, high
 
 
