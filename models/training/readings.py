@@ -47,13 +47,18 @@ class Reading(NamedTuple):
 
 
 def read(
-    denoiser: Denoiser, tokens: ArrayLike, levels: tuple[float, ...], rng: np.random.Generator
+    denoiser: Denoiser,
+    tokens: ArrayLike,
+    levels: tuple[float, ...],
+    rng: np.random.Generator,
+    copies: int = 1,
 ) -> Reading:
     """The readings of sequences (n, L), any channel.
 
     levels : t, in (0, 1); at `SMALL_LEVEL` and below the laws are those as t -> 0. rng : of the
     noise, a stream of its own for every sequence, so that two denoisers of one schedule read with
     equal generators have common noise, and more sequences leave the numbers of the first unchanged.
+    copies : noisy copies of each sequence and level, summed; one as t -> 0.
 
     The best change is the most probable token other than the present one, of any at a mask: the
     decoder that can restore a token also where staying is more probable.
@@ -74,14 +79,15 @@ def read(
         if t <= SMALL_LEVEL and not kind.redraws:
             columns.append(_alone(denoiser, clean, streams))
             continue
-        alpha = float(denoiser.schedule.alpha(t))
-        pairs = zip(streams, clean, strict=True)
-        noisy = np.concatenate([noise(each, x[None], alpha, kind) for each, x in pairs])
-        entropy, loss, right = _laws(denoiser, clean, noisy, t)
-        changed = noisy != clean
+        alpha, most = float(denoiser.schedule.alpha(t)), copies if t > SMALL_LEVEL else 1
+        drawn = [np.repeat(x[None], most, axis=0) for x in clean]
+        pairs = zip(streams, drawn, strict=True)
+        noisy = np.concatenate([noise(each, x, alpha, kind) for each, x in pairs])
+        entropy, loss, right = _laws(denoiser, np.concatenate(drawn), noisy, t)
+        changed = noisy != np.concatenate(drawn)
         seen = np.ones_like(changed) if kind.redraws else changed
         parts = (changed, right & changed, entropy * seen, loss * seen, seen)
-        columns.append([part.sum(1, dtype=np.float64) for part in parts])
+        columns.append([part.reshape(len(clean), -1).sum(1, dtype=np.float64) for part in parts])
     return Reading(*(np.stack(column, axis=1) for column in zip(*columns, strict=True)))
 
 

@@ -14,6 +14,11 @@ LEAST = 8
 CHUNK = 1 << 18  # training rows that are looked through at a time
 
 
+def copies_of(rows: Tokens) -> int:
+    """Noisy copies of each, so that few sequences are read as well as they can be."""
+    return max(1, ROWS // len(rows))
+
+
 def chosen(seed: int, stored: Any, train_size: int, others: Any) -> tuple[Tokens, Tokens]:
     """Up to `ROWS` distinct rows of the first `train_size` of `stored` (K, L), and of `others`.
 

@@ -29,6 +29,7 @@ from models.training.memorized import (
     told_apart,
 )
 from models.training.readings import LEVELS, SMALL_LEVEL, Reading, read
+from models.training.sequences import copies_of
 
 BEFORE = "model-before"  # weights of the last reading below the bound
 MIDDLE = [k for k, t in enumerate(LEVELS) if t > SMALL_LEVEL]
@@ -97,7 +98,7 @@ class Watch:
     def __call__(self, step: int, model: Any) -> None:
         begun = time.monotonic()
         train, heldout = (
-            read(model, tokens, LEVELS, stream(self._seed, "readings", name))
+            read(model, tokens, LEVELS, stream(self._seed, "readings", name), copies_of(tokens))
             for name, tokens in (("train", self._train), ("heldout", self._heldout))
         )
         numbers = dict(_numbers(train, heldout, *self._drawn))

@@ -28,14 +28,16 @@ def compute(
     """The fields of `models.training.readings.Reading` as `<field>_<split>` (split, t), and the
     attribute step, -1 where it is not known.
 
-    given : sequences (n, L) of train and heldout, of which `sequences` are drawn."""
+    given : sequences (n, L) of train and heldout, of which `sequences` are drawn; of fewer there
+    are noisy copies."""
     tokens = {name: some(config, name, rows) for name, rows in given.items()}
     if config.generate:
         tokens["generated"] = _generated(denoiser, config, next(iter(given.values())).shape[1])
     columns: dict[str, Any] = {}
     for name, rows in tokens.items():
         rng = stream(config.root_seed, "readings", name)
-        found = read(denoiser, rows, config.all_levels, rng)
+        copies = max(1, config.sequences // len(rows))
+        found = read(denoiser, rows, config.all_levels, rng, copies)
         for field, values in zip(Reading._fields, found, strict=True):
             columns[f"{field}_{name}"] = ((name, "t"), values)
     part = xr.Dataset(columns, coords={"t": list(config.all_levels)})

@@ -6,10 +6,10 @@ checkpoint at or below it and the next, linear in the logarithm of the step
 from the first one on, or +inf, not above it at the last.
 
 At one level the interval is that of the onsets of the bootstrap replicates, of one resampling for
-all checkpoints. For the largest M over levels, of which replicates are too large, it is between
-the onsets of the upper and of the lower ends of M, of bands that hold all levels at once
-(`models.training.memorized.bands`): at the step where the true M is the bound, these have the
-bound between them in 95 % of cases.
+all checkpoints. The largest M over levels is too large where all are noise, and its replicates the
+more: its onset is early, and the interval is between the onsets of the upper and of the lower ends
+of M, of bands that hold all levels at once (`models.training.memorized.bands`): at the step where
+the true M is the bound, these have the bound between them in 95 % of cases.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models.training.memorized import Floats, bands, clearest
+from models.training.memorized import Floats, bands
 from simulations.measure.bootstrap import stated_interval
 from simulations.measure.passage import crossing_size
 
@@ -69,7 +69,7 @@ def onset_of_largest(what: str, steps: Floats, draws: list[Floats], bound: float
     for k, one in enumerate(draws):
         low, high = bands(one)
         if np.isfinite(low).any():
-            table[k] = clearest(one)[1].value, np.nanmax(high), np.nanmax(low)
+            table[k] = np.nanmax(one[0]), np.nanmax(high), np.nanmax(low)
     steps, kept = _usable(steps, table[:, 0], table)
     if len(steps) < 2:
         return Onset(what, np.nan, np.nan, np.nan, False)

@@ -126,6 +126,19 @@ def once(n):
     return Drawn(np.ones((1, n)), np.ones((0, 1)))
 
 
+@pytest.mark.parametrize("channel", KINDS)
+def test_copies_of_a_sequence_are_summed(channel):
+    kept, x_0 = Kept(network(channel)), tokens(4)
+    found = read(kept, x_0, (readings.SMALL_LEVEL, 0.4), np.random.default_rng(1), copies=3)
+    x_t = kept.asked[-1][:12].reshape(4, 3, L)
+    assert len(np.unique(x_t[0], axis=0)) > 1
+    changed = x_t != x_0[:, None]
+    np.testing.assert_array_equal(found.corrupted[:, 1], changed.sum((1, 2)))
+    sites = [readings.ALONE, changed.sum((1, 2))] if channel == Absorbing(V) else [L, 3 * L]
+    for k in range(2):
+        np.testing.assert_array_equal(found.sites[:, k], np.broadcast_to(sites[k], 4))
+
+
 def of_counts(corrupted, restored, loss=None):
     """A reading of given counts (n, levels)."""
     c, r = np.asarray(corrupted, float), np.asarray(restored, float)

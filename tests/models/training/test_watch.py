@@ -79,7 +79,7 @@ def test_memorization_is_seen_to_set_in(whole):
     rows = whole[1].rows
     first, last = rows[0], rows[-1]
     assert first["memory_low"] < 0.1 < last["memory_low"]
-    assert first["share_low_t0.25"] < 0.1 < last["share_low_t0.25"]
+    assert first["share_low_t0.25"] < 0.03 < last["share_low_t0.25"]
     assert last["told_apart_t0.25"] > 0.6 > first["told_apart_t0.25"]
     assert last["recovery_train_t0.25"] > 0.35 > 0.15 > last["recovery_heldout_t0.25"]
     assert last["calibration_gap_heldout_t0.25"] > 0.8 > 0.2 > last["calibration_gap_train_t0.25"]
