@@ -36,10 +36,11 @@ def share_above(
     Higher scores look more used. Thresholds are upper quantiles, 1/2 to 1/m, of the null; each half
     is counted at the one that had the largest w_c less two standard errors on the other half. What
     comes back is a lower bound of w: used sequences that score like others are not seen, and low
-    thresholds, which would see more of them, cost precision. The 95 % interval is by bootstrap over
-    the sequences of both sides, within halves, the choice made anew in every replicate; the value
-    and its ends are cut to [0, 1], and are there at least as wide as Clopper and Pearson's. `n`
-    counts `scores`; NaN throughout with fewer than `LEAST` on either side.
+    thresholds, which would see more of them, cost precision; so the upper end of the interval
+    bounds what is seen, not w. The 95 % interval is by bootstrap over the sequences of both sides,
+    within halves, the choice made anew in every replicate; the value and its ends are cut to
+    [0, 1], and are there at least as wide as Clopper and Pearson's. `n` counts `scores`; NaN
+    throughout with fewer than `LEAST` on either side.
 
     The scores must not depend on each other: a sequence that occurs twice is to be scored once.
     Raises ValueError for scores that are not finite or not one row.

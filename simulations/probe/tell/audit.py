@@ -66,7 +66,7 @@ def _used_section(found: Audit) -> Section:
             "second is by whichever score separates best on one half, on sequences of the other.",
             "Share: of training sequences that score above what held-out ones do, at a threshold "
             "chosen on one half and judged on the other. A lower bound: used sequences that score "
-            "like others are not seen.",
+            "like others are not seen, so that its upper end does not bound what was used.",
         ],
         [Table("By distinct sequences", header, tuple(rows))],
     )
