@@ -96,7 +96,8 @@ def probe(
         if reference is not None:
             if some is None:
                 raise ModelError("a reference needs `train` and `test`, and neither was given.")
-            reference_iv(model, reference, some.shape[1])
+            if isinstance(reference, Denoiser):  # else it is refused for what it lacks
+                reference_iv(model, reference, some.shape[1])
             other, more = ready(reference, some)
             notes += [f"Of the reference: {note}" for note in more]
     told = {"model": describe(denoiser, []), "weights": "-"}

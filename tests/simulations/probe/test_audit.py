@@ -72,9 +72,11 @@ def test_a_reference_that_cannot_be_is_refused_in_a_sentence(files, more, messag
     assert "\n" not in str(told.value)
 
 
-def test_a_reference_without_sequences_is_refused():
+def test_a_reference_without_sequences_or_a_law_is_refused():
     with pytest.raises(ModelError, match="a reference needs"):
         probe(network(1), reference=network(2), **FIXED)
+    with pytest.raises(ModelError, match="log_loo"):
+        probe(network(1), tokens(20), tokens(20, 1), reference=object(), **FIXED)
 
 
 def test_the_sections_say_the_null_and_what_is_missing():
