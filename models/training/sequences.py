@@ -11,12 +11,14 @@ from models.tokens import Tokens
 
 ROWS = 256  # of either kind
 LEAST = 8
+MOST_COPIES = 4
 CHUNK = 1 << 18  # training rows that are looked through at a time
 
 
-def copies_of(rows: Tokens) -> int:
-    """Noisy copies of each, so that few sequences are read as well as they can be."""
-    return max(1, ROWS // len(rows))
+def copies_of(smallest: int, rows: int = ROWS) -> int:
+    """Noisy copies of each sequence, up to MOST_COPIES, so that a split of fewer than `rows` is
+    read well: as many in all splits, or shares of sequences could not be compared."""
+    return min(MOST_COPIES, max(1, rows // smallest))
 
 
 def chosen(seed: int, stored: Any, train_size: int, others: Any) -> tuple[Tokens, Tokens]:

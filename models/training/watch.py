@@ -97,8 +97,9 @@ class Watch:
 
     def __call__(self, step: int, model: Any) -> None:
         begun = time.monotonic()
+        copies = copies_of(min(len(self._train), len(self._heldout)))
         train, heldout = (
-            read(model, tokens, LEVELS, stream(self._seed, "readings", name), copies_of(tokens))
+            read(model, tokens, LEVELS, stream(self._seed, "readings", name), copies)
             for name, tokens in (("train", self._train), ("heldout", self._heldout))
         )
         numbers = dict(_numbers(train, heldout, *self._drawn))

@@ -15,6 +15,7 @@ from models.denoiser import Denoiser
 from models.sampler import generate
 from models.streams import stream
 from models.training.readings import ROWS, Reading, read
+from models.training.sequences import copies_of
 from simulations.probe.series.config import SeriesConfig
 
 Ids = NDArray[np.integer[Any]]
@@ -33,10 +34,10 @@ def compute(
     tokens = {name: some(config, name, rows) for name, rows in given.items()}
     if config.generate:
         tokens["generated"] = _generated(denoiser, config, next(iter(given.values())).shape[1])
+    copies = copies_of(min(len(tokens[name]) for name in given), config.sequences)
     columns: dict[str, Any] = {}
     for name, rows in tokens.items():
         rng = stream(config.root_seed, "readings", name)
-        copies = max(1, config.sequences // len(rows))
         found = read(denoiser, rows, config.all_levels, rng, copies)
         for field, values in zip(Reading._fields, found, strict=True):
             columns[f"{field}_{name}"] = ((name, "t"), values)

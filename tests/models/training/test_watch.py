@@ -15,7 +15,10 @@ import pytest
 from models.errors import CheckpointError, TokenRangeError
 from models.networks.mlp import MLPDenoiser
 from models.released.checkpoint import load_model
-from models.training import command
+from models.sources import MarkovSource
+from models.sources.permutations import permutation_chain
+from models.training import command, readings
+from models.training import watch as module
 from models.training.command import Arguments, make_watch
 from models.training.config import TrainConfig
 from models.training.readings import LEVELS
@@ -172,6 +175,28 @@ def test_a_first_reading_above_the_bound_has_none_before(tmp_path):
     early._table.rows.insert(0, row | {"step": 10, "memory_low": None})
     with pytest.raises(CheckpointError, match="cannot be read"):
         early.weights_before()
+
+
+def test_of_few_sequences_copies_are_read_as_many_in_both_splits(tmp_path, monkeypatch):
+    """Else a share of whole sequences would be of more tokens in the one: a law that knows no
+    sequence then has a share far from 0."""
+    source = MarkovSource(permutation_chain(6), 12)
+    rows = source.sample(np.random.default_rng(0), 300)
+    watched = Watch(tmp_path, 1, rows[:60], rows[60:], 6)
+    watched.resume(0)
+    sites = []
+
+    def reading(*given):
+        found = readings.read(*given)
+        sites.append(found.sites[:, 1:])
+        return found
+
+    monkeypatch.setattr(module, "read", reading)
+    watched(1, source.population_denoiser())
+    assert all((found == 4 * 12).all() for found in sites)
+    row = watched.rows[0]
+    assert row["share_low_t0.25"] < 0 < row["share_high_t0.25"]
+    assert row["told_apart_low_t0.25"] < 0 < row["told_apart_high_t0.25"]
 
 
 def test_sequences_are_distinct_and_held_out_ones_are_new():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from dataclasses import replace
 
 import jax
 import numpy as np
@@ -286,6 +287,10 @@ def test_a_masked_network_is_read_at_masked_sites(tmp_path):
         "b": cells.compute(model, config, given, 2),
     }
     assert_close(parts["a"]["sites_train"][:, 1:], parts["a"]["corrupted_train"][:, 1:])
+    few = {"train": STORED[:16], "heldout": HELDOUT}
+    copied = cells.compute(model, replace(config, sequences=64), few, 1)
+    for split in ("train", "heldout"):
+        assert 3 * L > copied[f"sites_{split}"][:, -1].mean() > 1.5 * L  # of four copies, at 0.5
     series = analyse(config, parts, {})
     assert series.points[0].memory == series.points[1].memory
     assert series.splits == ["train", "heldout", "generated"]
