@@ -7,7 +7,7 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array
+from jax import Array
 
 from am_theory.channel import Absorbing, Channel, Hybrid, Uniform
 from models.memories import pseudolikelihood
