@@ -37,7 +37,7 @@ def draw(axes: Any, series: Series) -> tuple[str, str]:
             axis.set_xscale("log" if x.min() > 0 else "symlog", **_linear(x))
         axis.set_xlabel(series.axis)
         if axis.get_legend_handles_labels()[0]:
-            axis.legend()
+            axis.legend(loc="upper left" if axis is not entropies else "upper right")
     if not series.onsets:
         for axis in (memory, shares):
             axis.text(0.5, 0.5, "no training sequences", ha="center", transform=axis.transAxes)
