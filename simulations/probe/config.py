@@ -75,11 +75,12 @@ class ProbeConfig(Settings):
         return parse_duration(self.budget)
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain containers, for JSON and hashing; without a budget that plays no part."""
+        """Plain containers, for JSON and hashing; without what changes no measurement: a budget
+        that plays no part, what was not asked for, and the prior, which the verdict alone reads."""
         given = None not in (self.sequences, self.recover, self.generate)
         budget = "" if given else f"{self.budget_seconds:g} s"
         found = super().as_dict() | {"n_steps": self.steps, "budget": budget}
-        unasked = () if self.draws else ("prefix", "draws")  # nor hashed: old folders resume
+        unasked = ("prior",) if self.draws else ("prior", "prefix", "draws")
         return {name: value for name, value in found.items() if name not in unasked}
 
     def problems(self) -> Iterator[str]:

@@ -37,6 +37,7 @@ ALIKE = 0.05  # share of the held-out sequences that are nearest in log loss, at
 LEAST_ALIKE = 8
 PREDICTABLE = 0.5  # share of these that are near copies, from which on a copy needs no memory
 SPLITS = ("heldout", "generated")
+COLUMNS = ("copy_edits", "copy_run", "copy_row", "copy_times", "copy_log_loss")
 CAUSES = ("duplicated", "predictable", "rare")
 MOST_FITTED = 1 << 20  # tokens that the n-gram is fitted to
 MOST_COMPARED = 1 << 25  # tokens of the training file that are compared with

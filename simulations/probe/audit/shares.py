@@ -69,23 +69,33 @@ def means(
     if all(len(side) and np.isin(side, (0.0, 1.0)).all() for side in sides):
         a, b = (side == 1.0 for side in sides)
         return proportion(a), proportion(b), difference(a, b)
-    (mean, draws), (other, others) = (_mean(side, rng, replicates) for side in sides)
-    low, high = interval(draws - others)
-    slack = max(_slack(side) for side in sides)
-    gap = mean.value - other.value
-    ends = min(float(low), gap - slack), max(float(high), gap + slack)
-    return mean, other, Estimate(gap, *ends, min(mean.n, other.n))
+    low, high = (-1.0 if any((side < 0).any() for side in sides) else 0.0), 1.0
+    spans = [(low, high), (low, high), (low - high, high - low)]
+    draws = [_means(side, rng, replicates) for side in sides]
+    numbers = [side.mean() if len(side) else np.nan for side in sides]
+    slack = [_slack(side) for side in sides]
+    sizes = [len(side) for side in sides]
+    return (
+        _estimate(numbers[0], draws[0], slack[0], spans[0], sizes[0]),
+        _estimate(numbers[1], draws[1], slack[1], spans[1], sizes[1]),
+        _estimate(numbers[0] - numbers[1], draws[0] - draws[1], max(slack), spans[2], min(sizes)),
+    )
 
 
-def _mean(side: Floats, rng: np.random.Generator, replicates: int) -> tuple[Estimate, Floats]:
+def _means(side: Floats, rng: np.random.Generator, replicates: int) -> Floats:
     n = len(side)
     if not n:
-        return Estimate(np.nan, np.nan, np.nan, 0), np.full(replicates, np.nan)
-    value, draws = bootstrap_ratio(rng, side, np.ones(n), np.arange(n), replicates)
+        return np.full(replicates, np.nan)
+    return bootstrap_ratio(rng, side, np.ones(n), np.arange(n), replicates)[1]
+
+
+def _estimate(
+    value: float, draws: Floats, slack: float, span: tuple[float, float], n: int
+) -> Estimate:
+    """The interval of replicates, no narrower than `slack` to each side, within `span`."""
     low, high = interval(draws)
-    slack = _slack(side)
-    ends = min(float(low), float(value) - slack), max(float(high), float(value) + slack)
-    return Estimate(float(value), *ends, n), draws
+    least, most = min(float(low), value - slack), max(float(high), value + slack)
+    return Estimate(float(value), max(least, span[0]), min(most, span[1]), n)
 
 
 def _slack(side: Floats) -> float:

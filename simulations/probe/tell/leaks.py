@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import asdict
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -20,8 +22,19 @@ MOST_LISTED = 10
 
 def leak_sections(data: xr.Dataset, replicates: int = 1000) -> list[Section]:
     """Near copies and extraction, where they were measured; else sections that are empty."""
-    rng = stream(data.attrs["root_seed"], "extraction")
-    return [copies_section(data), extraction_section(data, extraction(data, rng, replicates))]
+    return [copies_section(data), extraction_section(data, _extraction(data, replicates))]
+
+
+def leaks_in_numbers(data: xr.Dataset, replicates: int = 1000) -> dict[str, Any]:
+    """The same for a program to read; empty lists where nothing was measured."""
+    return {
+        "copies": [asdict(row) for row in copies(data)],
+        "extraction": [asdict(row) for row in _extraction(data, replicates)],
+    }
+
+
+def _extraction(data: xr.Dataset, replicates: int) -> tuple[Extracted, ...]:
+    return extraction(data, stream(data.attrs["root_seed"], "extraction"), replicates)
 
 
 def copies_section(data: xr.Dataset) -> Section:

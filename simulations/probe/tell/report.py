@@ -18,7 +18,7 @@ from simulations.probe.judge.verdict import Verdict
 from simulations.probe.tell.audit import audit_sections
 from simulations.probe.tell.excerpts import Decode, most_memorized, restored
 from simulations.probe.tell.html import write_html
-from simulations.probe.tell.leaks import leak_sections
+from simulations.probe.tell.leaks import leak_sections, leaks_in_numbers
 from simulations.probe.tell.markdown import write_markdown
 from simulations.probe.tell.page import Page, Picture, Section
 from simulations.probe.tell.sections import (
@@ -90,4 +90,5 @@ def summary(
         "about": {k: v for k, v in data.attrs.items() if k not in skipped},
         "statistics": asdict(found),
         "audit": None if audited is None else asdict(audited),
+        **leaks_in_numbers(data, found.replicates),
     }

@@ -13,11 +13,12 @@ from typing import Any
 
 import xarray as xr
 
+from simulations.probe.audit.copies import COLUMNS
 from simulations.probe.measure.dataset import SITES
 from simulations.results.files import replacing, write_text
 
 COUNTS = ("corrupted", "corrupted_ancestral", "recovered", "broken")  # at t = 1e-5 there is none
-REST = ("nelbo", "nearest_train", "nearest_distance", "repeats")
+REST = ("nelbo", "nearest_train", "nearest_distance", "repeats", *COLUMNS)
 
 
 def table(data: xr.Dataset) -> Any:

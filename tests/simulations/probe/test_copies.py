@@ -275,4 +275,8 @@ def test_means_of_numbers_and_of_shares():
     assert shares[2] == difference(np.zeros(40, bool), np.zeros(40, bool))
     flat = means(np.full(40, 0.5), np.full(40, 0.5), rng)
     assert flat[2].low < 0 < flat[2].high
+    edge = means(np.full(40, 1.0), rng.random(40), rng)
+    assert 0.9 < edge[0].low < edge[0].high == 1.0 and edge[2].high <= 1.0
+    signed = means(-rng.random(40), rng.random(40), rng)
+    assert -2 < signed[2].low < signed[2].value < signed[2].high < -0.7
     assert not means(np.zeros(0), a, rng)[2].known

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
@@ -47,6 +49,9 @@ def test_a_store_is_told(kind, tmp_path):
     result.write(tmp_path, figures=False)
     report = (tmp_path / "report.md").read_text()
     assert "## Near copies" in report and "## Extraction" in report
+    numbers = json.loads((tmp_path / "summary.json").read_text())
+    assert numbers["copies"][2]["excess"]["low"] > 0.4 and numbers["extraction"][1]["n"] == 3
+    assert ",copy_edits,copy_run," in (tmp_path / "sequences.csv").read_text().splitlines()[0]
     again = probe(store, TEST, TRAIN, **SMALL, prefix=4, draws=3, out=tmp_path)
     for name in ("copy_edits", "copy_run", "extract_edits", "extract_log_p"):
         np.testing.assert_array_equal(again.data[name].values, result.data[name].values)
