@@ -17,7 +17,7 @@ from simulations.measure.names import SMALL_LEVEL
 from simulations.measure.tables import spread
 from simulations.probe.judge.domain import Domain, Result
 from simulations.probe.judge.evidence import Evidence
-from simulations.probe.judge.features import own_rows
+from simulations.probe.judge.features import is_rescaled, own_rows
 from simulations.probe.measure.dataset import split_rows
 from simulations.probe.measure.estimate import Estimate
 from simulations.probe.measure.kind import least_level, limits_in, noise_of, small
@@ -130,17 +130,21 @@ def _of_temperature(data: xr.Dataset) -> Check:
     beta = float(data.attrs.get("inverse_temperature", math.nan))
     if math.isnan(beta):
         return Check("temperature", asked, "not tested", "It was not asked to write.")
-    if not int(data.attrs["settled"]):
-        said = "At no temperature between 0.2 and 5 does it write as its own laws foretell."
-        return Check("temperature", asked, "failed", said)
     if beta == 1:
-        said = "Its own sequences are foretold best near temperature 1."
+        said = (
+            "Its own sequences are foretold best near temperature 1; of independent tokens none "
+            "could be found."
+        )
+        return Check("temperature", asked, "passed", said)
+    where = f"It writes as its laws foretell at a temperature of {1 / beta:.2f} of its logits"
+    if is_rescaled(data):
+        said = f"{where}, and the verdict is of the model at that one."
         return Check("temperature", asked, "passed", said)
     said = (
-        f"It writes as its laws foretell at a temperature of {1 / beta:.2f} of its logits, and the "
-        "verdict is of the model at that one. Of independent tokens no temperature can be found."
+        f"{where}, but there it writes less like the held-out text: it is read as it is. A network "
+        "that is too sure of itself everywhere, by memory or by little training, looks like that."
     )
-    return Check("temperature", asked, "passed", said)
+    return Check("temperature", asked, "not tested", said)
 
 
 def _of_law(found: Evidence) -> Check:

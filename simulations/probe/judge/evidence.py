@@ -14,6 +14,7 @@ from simulations.probe.judge.features import (
     Features,
     feature_replicates,
     features_of,
+    is_rescaled,
     known_tokens,
     own_rows,
 )
@@ -77,7 +78,7 @@ def evidence_of(data: xr.Dataset, rng: np.random.Generator) -> Evidence:
         found = states(made, size, rng)
     if found is not None and len(held):
         tokens = own["tokens"].values
-        again = states(tokens, size, rng) if "rescaled" in data["split"].values else found
+        again = states(tokens, size, rng) if is_rescaled(data) else found
         text = domain(held, tokens, again.group, size, rng)
         if text.result == "passed":
             found = states(made, size, rng, held)

@@ -7,8 +7,8 @@ the share of the way from held-out recovery to 1 at which training sequences are
 the same with the model's own sequences in their place, which is how memory shows without training
 data, as a memorizer writes what it stores. The unit of resampling is the sequence.
 
-Own sequences are those at the model's own temperature, where that is off 1
-(`simulations.probe.measure.temperature`).
+Own sequences are those at the model's own temperature, where that is off 1 and brings them nearer
+to the text (`simulations.probe.measure.temperature`, `is_rescaled`).
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from simulations.measure.bootstrap import bootstrap_ratio
 from simulations.measure.names import SMALL_LEVEL
+from simulations.probe.judge.bigrams import Bigrams
 from simulations.probe.measure.dataset import repeats_of, split_rows
 from simulations.probe.measure.kind import erases, least_level
 
@@ -92,12 +93,28 @@ def nearest_level(levels: Any, wanted: float) -> int:
 
 
 def own_rows(data: xr.Dataset) -> tuple[xr.Dataset, xr.Dataset]:
-    """The model's own sequences, and the held-out ones as they are read beside them: at its own
-    temperature where that is off 1."""
-    rescaled = "rescaled" in data["split"].values
-    names = ("rescaled", "heldout_rescaled") if rescaled else ("generated", "heldout")
+    """The model's own sequences, and the held-out ones as they are read beside them.
+
+    At its own temperature, where one off 1 was found and what it writes there is more like the
+    held-out text: a network that is too sure of itself everywhere, as those are that memorize and
+    were trained on little, looks like one of a low temperature, but writes worse at a higher one.
+    """
+    names = ("rescaled", "heldout_rescaled") if is_rescaled(data) else ("generated", "heldout")
     own, held = (split_rows(data, name) for name in names)
     return own, held
+
+
+def is_rescaled(data: xr.Dataset) -> bool:
+    """Whether a temperature of its own was found, and brings its bigrams nearer to the text's."""
+    text = split_rows(data, "heldout_rescaled")["tokens"].values
+    if not len(text):
+        return False
+    size = int(data.attrs["vocab_size"])
+    there, here = (
+        Bigrams.of(split_rows(data, name)["tokens"].values, size).log_probability(text).mean()
+        for name in ("rescaled", "generated")
+    )
+    return bool(there > here)
 
 
 def known_tokens(data: xr.Dataset, rows: xr.Dataset) -> tuple[Floats, Floats]:

@@ -50,7 +50,7 @@ from simulations.probe.measure.estimate import Estimate
 from simulations.probe.measure.kind import noise_of
 
 ORDER_BOUNDS = (0.1, 0.5)  # of M
-CHANCE = 0.75  # from which on a class is named
+CHANCE = 0.5  # from which on a class is named
 MOST_SHARED = 0.1  # of the held-out sequences may be training sequences
 REPEATED = 0.25  # of what it writes, by which a model memorizes whatever the text says
 PRIOR = 1 / 3
