@@ -18,13 +18,13 @@ from simulations.probe.calibration.families import SOURCES
 from simulations.probe.calibration.fit import ENTROPY_ALONE, LAWS
 from simulations.probe.calibration.truth import CLASSES, MEMORIZING, truth_of
 from simulations.probe.judge.evidence import Evidence, evidence_of
-from simulations.probe.judge.verdict import Verdict, verdict_with, verdict_without
+from simulations.probe.judge.verdict import Verdict, verdict_without
 from simulations.results.cells import Cell
 from simulations.sweep.run import load_cells
 
 FIRST, OWN = LAWS
-# What a verdict by own sequences alone does not read.
-TEXTS = ("train", "heldout", "heldout_rescaled")
+# What a verdict without training data does not read, by law.
+UNREAD = {FIRST: ("train",), OWN: ("train", "heldout", "heldout_rescaled")}
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,24 +63,22 @@ def merge(out: Path, config: CalibrationConfig) -> xr.Dataset:
     data["entropy_alone"] = (("model", "klass"), left_out(data, ENTROPY_ALONE).classes)
     lapses = {name: one.lapse for name, one in found.items()}
     rows: list[list[dict[str, Any]]] = [[] for _ in cells]
-    with_data = [""] * len(cells)
     for fold in folds(data):
         table = fit_table(config, data, lapses, fold)
         for k in np.flatnonzero(fold.judged):
-            told = judge(config, cells[k], read[k], table)
-            rows[k] = [_row(verdict) for verdict in told]
-            with_data[k] = verdict_with(read[k][FIRST], told[0]).label
+            rows[k] = [_row(verdict) for verdict in judge(config, cells[k], read[k], table)]
     for name in rows[0][0]:
         data[name] = (("model", "basis"), np.array([[row[name] for row in part] for part in rows]))
-    data["label_with_data"] = ("model", with_data)
     return data
 
 
 def evidences(config: CalibrationConfig, cell: Cell, part: xr.Dataset) -> dict[str, Evidence]:
-    """What can be read of a model, and what without held-out text, by law."""
-    rng = stream(config.root_seed, "evidence", cell.name)
-    alone = part.isel(sequence=np.flatnonzero(~part["split"].isin(TEXTS).values))
-    return {FIRST: evidence_of(part, rng), OWN: evidence_of(alone, rng)}
+    """What a law may read of a model, by law."""
+    rng, found = stream(config.root_seed, "evidence", cell.name), {}
+    for law, splits in UNREAD.items():
+        rows = np.flatnonzero(~part["split"].isin(splits).values)
+        found[law] = evidence_of(part.isel(sequence=rows), rng)
+    return found
 
 
 def described(cells: list[Cell], parts: list[xr.Dataset], read: list[Evidence]) -> xr.Dataset:

@@ -31,6 +31,7 @@ Floats = NDArray[np.float64]
 Rows = NDArray[np.bool_]
 
 DIGITS = 4  # of coefficients in the table
+FEWER = 100  # replicates where a family is left out
 LAPSES = (0.01, 0.02, 0.05, 0.1, 0.2)
 
 
@@ -136,7 +137,8 @@ def fit_table(
         signs = [SIGNS[key] for key in used]
         rng = stream(config.root_seed, "resampled models", name, word)
         best = fit_ordinal(x[rows], classes[rows], signs)
-        drawn = resampled_ordinal(x[rows], classes[rows], signs, rng, config.replicates, best)
+        n = config.replicates if fold is None else min(config.replicates, FEWER)
+        drawn = resampled_ordinal(x[rows], classes[rows], signs, rng, n, best)
         counts = np.bincount(classes[rows], minlength=len(CLASSES))
         counts = np.maximum(counts, 1).tolist()  # none counts as one: likelihoods divide by it
         found[name] = {

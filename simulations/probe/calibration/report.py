@@ -182,12 +182,10 @@ def _model_lines(models: list[Any]) -> list[str]:
             with_spread(m.probability, m.low, m.high, 2),
             m.label,
             m.failed or "none",
-            m.label_with_data,
         ]
         for m in models
     ]
     header = ["model", "share memorized", *names, "chance", "label", "failed checks"]
-    header.append("label with training data")
     return section("Every model") + markdown(header, table)
 
 
