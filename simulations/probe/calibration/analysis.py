@@ -88,6 +88,7 @@ def described(cells: list[Cell], parts: list[xr.Dataset], read: list[Evidence]) 
         row = dict(cell.coordinates) | found.values
         for name, word in (("", "share"), ("_low", "low"), ("_high", "high")):
             row[f"share{name}"] = float(part[f"memorized_{word}"])
+        row["own_text"] = found.text is None or found.text.result != "failed"
         row["kind"] = SOURCES[row["source"]].kind
         row["truth"] = truth_of(row["share"])
         row["cell_seconds"] = float(part.attrs.get("wall_time_s", math.nan))

@@ -1,7 +1,8 @@
 """Fits of the verdict's laws, to all families or to all but the one that is judged.
 
 A model is judged by a fit that saw neither its family nor, where the family is a source, another
-network of that kind of source. Networks beside wrong held-out text are judged, never fitted to.
+network of that kind of source. Networks beside wrong held-out text are judged, never fitted to, and
+so are those that write other text than their source's: of both the verdict is withheld.
 """
 
 from __future__ import annotations
@@ -44,10 +45,16 @@ class Fold:
     judged: Rows
 
 
+def fit_for(data: xr.Dataset) -> Rows:
+    """Models (n,) that a law may be fitted to."""
+    right = data["heldout"].values == RIGHT
+    return right & data["own_text"].values if "own_text" in data else right
+
+
 def folds(data: xr.Dataset) -> Iterator[Fold]:
     """One for every family of `data` (variables family, kind, heldout of every model)."""
     families, kinds = data["family"].values, data["kind"].values
-    right = data["heldout"].values == RIGHT
+    right = fit_for(data)
     for name in dict.fromkeys(families.tolist()):
         judged = families == name
         fitted = right & ~judged
@@ -93,7 +100,7 @@ def left_out(data: xr.Dataset, used: Sequence[str]) -> LeftOut:
             judged = fold.judged & known
             p[judged] = class_probabilities(c, x[judged])
             base[judged] = np.bincount(classes[mine], minlength=len(CLASSES)) / mine.sum()
-    right = data["heldout"].values == RIGHT
+    right = fit_for(data)
     found, lapse = p.copy(), {"": best_lapse(p, base, classes, right)}
     for fold in folds(data):
         mine = fold.judged
@@ -129,7 +136,7 @@ def fit_table(
     lapses : of each law those of `LeftOut`.
     """
     fitted, word = (None, "") if fold is None else (fold.fitted, fold.family)
-    mine = data["heldout"].values == RIGHT if fitted is None else fitted
+    mine = fit_for(data) if fitted is None else fitted
     classes, found = classes_of(data), {}
     for name, used in LAWS.items():
         x = columns(data, used)

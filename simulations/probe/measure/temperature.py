@@ -3,7 +3,7 @@
 A model whose logits are divided by a temperature writes sequences that its tempered `loo` laws do
 not foretell: at t = 0.75 another inverse temperature predicts them better. So its own temperature
 is looked for where it has none of its texts by heart: beta, the inverse temperature of least log
-loss on the model's own sequences, is found; if its 95 % interval is off 1, the model is tempered by
+loss on the model's own sequences, is found; if that is surely off 1, the model is tempered by
 it, writes anew, and so on until beta is 1. Independent tokens are the exception: a tempered law of
 theirs is the law of what it writes, and nothing can be found.
 """
@@ -76,13 +76,14 @@ def inverse_temperature(
     return float(least(mean)), float(low), float(high)
 
 
-def is_one(loss: Floats, low: float, high: float) -> bool:
-    """Whether nothing speaks against an inverse temperature of about 1: the interval holds one
-    near 1 or is unknown, or the mean of loss (n, BETAS) is hardly better elsewhere, or there are
-    too few sequences."""
+def is_one(loss: Floats, found: float, low: float, high: float) -> bool:
+    """Whether nothing speaks against an inverse temperature of about 1: what was found is near it,
+    or its interval holds 1 or is unknown, or the mean of loss (n, BETAS) is hardly better
+    elsewhere, or there are too few sequences."""
     mean = loss.mean(0)
     gain = mean[BETAS.index(1.0)] - mean.min()
-    return len(loss) < LEAST or gain < WORTH or not (low > NEAR[1] or high < NEAR[0])
+    surely = low > 1 or high < 1
+    return len(loss) < LEAST or gain < WORTH or NEAR[0] <= found <= NEAR[1] or not surely
 
 
 def search(work: Work, own: Split) -> xr.Dataset:
@@ -104,7 +105,7 @@ def search(work: Work, own: Split) -> xr.Dataset:
         rng = stream(seed, "temperature intervals", k)
         found, low, high = inverse_temperature(loss, own.tokens[: len(loss)], rng)
         path.append((beta, found, low, high))
-        settled = is_one(loss, low, high) if k == 0 else abs(math.log(found)) < CLOSE
+        settled = is_one(loss, found, low, high) if k == 0 else abs(math.log(found)) < CLOSE
         if settled:
             break
         beta = float(np.clip(beta * found**STRIDE, BETAS[0], BETAS[-1]))
