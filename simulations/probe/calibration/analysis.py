@@ -14,7 +14,7 @@ import xarray as xr
 from models.streams import stream
 from simulations.probe.calibration.config import CalibrationConfig, make_cells
 from simulations.probe.calibration.crossfit import fit_table, folds, left_out
-from simulations.probe.calibration.families import SOURCES
+from simulations.probe.calibration.families import FAMILIES, RIGHT, SOURCES
 from simulations.probe.calibration.fit import ENTROPY_ALONE, LAWS
 from simulations.probe.calibration.truth import CLASSES, MEMORIZING, truth_of
 from simulations.probe.judge.evidence import Evidence, evidence_of
@@ -23,6 +23,7 @@ from simulations.results.cells import Cell
 from simulations.sweep.run import load_cells
 
 FIRST, OWN = LAWS
+COORDINATES = ("family", "source", "train_size", "width", "seed", "heldout")
 # What a verdict without training data does not read, by law.
 UNREAD = {FIRST: ("train",), OWN: ("train", "heldout", "heldout_rescaled")}
 
@@ -82,14 +83,17 @@ def evidences(config: CalibrationConfig, cell: Cell, part: xr.Dataset) -> dict[s
 
 
 def described(cells: list[Cell], parts: list[xr.Dataset], read: list[Evidence]) -> xr.Dataset:
-    """Coordinates, features and truth of every model, one row each."""
+    """Coordinates, features and truth of every model, one row each; `common` : whether it stands
+    for all, as those beside wrong text and those of a text that must be given do not."""
     rows = []
     for cell, part, found in zip(cells, parts, read, strict=True):
-        row = dict(cell.coordinates) | found.values
+        row = {name: cell.coordinates[name] for name in COORDINATES} | found.values
         for name, word in (("", "share"), ("_low", "low"), ("_high", "high")):
             row[f"share{name}"] = float(part[f"memorized_{word}"])
         row["own_text"] = found.text is None or found.text.result != "failed"
         row["kind"] = SOURCES[row["source"]].kind
+        family = FAMILIES[row["family"]]
+        row["common"] = row["heldout"] == RIGHT and not family.needs_text
         row["truth"] = truth_of(row["share"])
         row["cell_seconds"] = float(part.attrs.get("wall_time_s", math.nan))
         rows.append(row)

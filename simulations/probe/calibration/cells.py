@@ -26,7 +26,7 @@ UNSEEN = 2048  # held-out sequences of a model
 def compute(config: CalibrationConfig, cell: dict[str, Any]) -> xr.Dataset:
     """What the probe measures of one model, and the fields of its truth as `memorized_...`."""
     family, shape = FAMILIES[cell["family"]], SOURCES[cell["source"]]
-    words = list(map(str, cell.values()))
+    words = [str(value) for name, value in cell.items() if name != "text"]
     rng = stream(config.root_seed, "data", *words)
     source = make_source(cell["source"], rng, config.text)
     other = make_source(other_source(cell["source"]), rng, config.text)

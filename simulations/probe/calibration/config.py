@@ -23,6 +23,7 @@ from simulations.trained import Network
 
 # Raised whenever numbers change at fixed configuration; a results folder of another is refused.
 NUMERICS = 2
+DIGEST = 16  # digits of the hash of a text
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class CalibrationConfig(Settings):
         n_steps: reverse steps of the generated sequences.
         replicates: bootstrap replicates, of sequences and of calibration models.
         root_seed: every random number follows from it and from the names of the coordinates.
-        text: the text of the family `text`.
+        text: the text of the family `text`, which is judged, never fitted to.
     """
 
     families: tuple[str, ...] = tuple(FAMILIES)
@@ -61,12 +62,9 @@ class CalibrationConfig(Settings):
         return {name: value for name, value in plain.items() if name != "text"}
 
     def identity(self) -> dict[str, Any]:
-        """What the numbers depend on besides a cell's coordinates."""
+        """What the numbers depend on besides a cell's coordinates, which name the text."""
         recipes = {name: FAMILIES[name].recipe for name in self.families}
-        words: dict[str, Any] = {"config": self.as_dict(), "recipes": recipes}
-        if self.text is not None:
-            words["text"] = hashlib.sha256(self.text.raw).hexdigest()
-        return words
+        return {"config": self.as_dict(), "recipes": recipes}
 
     def problems(self) -> Iterator[str]:
         names = self.families
@@ -109,7 +107,7 @@ def _cells(config: CalibrationConfig, name: str, family: Family) -> Iterator[Cel
     for (i, source), (j, size), seed, (k, text) in grid:
         width = family.widths[(i + j + seed + k) % len(family.widths)]
         words = [name.replace(" ", "-"), source, f"K{size}", f"w{width}", f"s{seed}"]
-        coordinates = {
+        coordinates: dict[str, Any] = {
             "family": name,
             "source": source,
             "train_size": size,
@@ -117,6 +115,8 @@ def _cells(config: CalibrationConfig, name: str, family: Family) -> Iterator[Cel
             "seed": seed,
             "heldout": text,
         }
+        if config.text is not None and family.needs_text:
+            coordinates["text"] = hashlib.sha256(config.text.raw).hexdigest()[:DIGEST]
         yield Cell("-".join(words + [text] * (text != RIGHT)), coordinates)
 
 

@@ -1,8 +1,8 @@
 """Fits of the verdict's laws, to all families or to all but the one that is judged.
 
 A model is judged by a fit that saw neither its family nor, where the family is a source, another
-network of that kind of source. Networks beside wrong held-out text are judged, never fitted to, and
-so are those that write other text than their source's: of both the verdict is withheld.
+network of that kind of source. Judged, never fitted to, are networks beside wrong held-out text, of
+a text that not everybody has, and that write other text than their source's.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from models.streams import stream
 from simulations.probe.calibration.config import CalibrationConfig
-from simulations.probe.calibration.families import FAMILIES, RIGHT
+from simulations.probe.calibration.families import FAMILIES
 from simulations.probe.calibration.fit import (
     LAWS,
     SIGNS,
@@ -45,19 +45,19 @@ class Fold:
     judged: Rows
 
 
-def fit_for(data: xr.Dataset) -> Rows:
-    """Models (n,) that a law may be fitted to."""
-    right = data["heldout"].values == RIGHT
-    return right & data["own_text"].values if "own_text" in data else right
+def to_fit(data: xr.Dataset) -> Rows:
+    """Models (n,) that a law may be fitted to: `common` ones, of whose text what they write is."""
+    common = np.asarray(data["common"].values, bool)
+    return common & data["own_text"].values if "own_text" in data else common
 
 
 def folds(data: xr.Dataset) -> Iterator[Fold]:
-    """One for every family of `data` (variables family, kind, heldout of every model)."""
+    """One for every family of `data` (variables family, kind, common of every model)."""
     families, kinds = data["family"].values, data["kind"].values
-    right = fit_for(data)
+    common = to_fit(data)
     for name in dict.fromkeys(families.tolist()):
         judged = families == name
-        fitted = right & ~judged
+        fitted = common & ~judged
         if FAMILIES[name].is_source:
             fitted &= ~np.isin(kinds, kinds[judged])
         yield Fold(name, fitted, judged)
@@ -100,11 +100,11 @@ def left_out(data: xr.Dataset, used: Sequence[str]) -> LeftOut:
             judged = fold.judged & known
             p[judged] = class_probabilities(c, x[judged])
             base[judged] = np.bincount(classes[mine], minlength=len(CLASSES)) / mine.sum()
-    right = fit_for(data)
-    found, lapse = p.copy(), {"": best_lapse(p, base, classes, right)}
+    common = to_fit(data)
+    found, lapse = p.copy(), {"": best_lapse(p, base, classes, common)}
     for fold in folds(data):
         mine = fold.judged
-        lapse[fold.family] = best_lapse(p, base, classes, right & ~mine)
+        lapse[fold.family] = best_lapse(p, base, classes, common & ~mine)
         found[mine] = lapsed(p[mine], base[mine], lapse[fold.family])
     return LeftOut(found, lapse)
 
@@ -130,13 +130,13 @@ def fit_table(
     fold: Fold | None = None,
 ) -> dict[str, Any]:
     """What `simulations.probe.judge.chances` reads: the noises of the models that the fold is
-    fitted to, all beside right text by default, and of each law its features, how many models of
+    fitted to, those of `to_fit` by default, and of each law its features, how many models of
     each class there were, lapse, coefficients (c, w, gap), and those of resampled models.
 
     lapses : of each law those of `LeftOut`.
     """
     fitted, word = (None, "") if fold is None else (fold.fitted, fold.family)
-    mine = fit_for(data) if fitted is None else fitted
+    mine = to_fit(data) if fitted is None else fitted
     classes, found = classes_of(data), {}
     for name, used in LAWS.items():
         x = columns(data, used)

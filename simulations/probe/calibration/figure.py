@@ -9,7 +9,6 @@ from matplotlib.lines import Line2D
 
 from simulations.plots import panels
 from simulations.probe.calibration.analysis import FIRST, CalibrationAnalysis
-from simulations.probe.calibration.families import RIGHT
 from simulations.probe.calibration.judgement import reliability, scores
 from simulations.probe.calibration.truth import GENERALIZING, MEMORIZING, MIDDLE
 from simulations.probe.judge.verdict import ORDER_BOUNDS
@@ -24,7 +23,7 @@ LOOKS: dict[str, dict[str, Any]] = {
 @panels(1, 3, (15.0, 6.4), heading_size="large")
 def draw(axes: Any, analysis: CalibrationAnalysis) -> tuple[str, str]:
     """Probability against truth, calibration curve, log score by left-out family."""
-    models = [m for m in analysis.told() if m.heldout == RIGHT]
+    models = [m for m in analysis.told() if m.common]
     _probability_panel(axes[0, 0], models)
     _curve_panel(axes[0, 1], analysis)
     _family_panel(axes[0, 2], analysis)

@@ -22,13 +22,13 @@ from models.streams import stream
 from simulations.measure.bootstrap import interval
 from simulations.probe.calibration.analysis import CalibrationAnalysis
 from simulations.probe.calibration.crossfit import classes_of, left_out
-from simulations.probe.calibration.families import RIGHT
 from simulations.probe.calibration.fit import (
     ENTROPY_ALONE,
     LAWS,
     SIGNS,
     area_under_curve,
 )
+from simulations.probe.judge.verdict import ORDER_BOUNDS
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -38,7 +38,8 @@ LEAST = 1e-6  # of a probability, in the log score
 CONFIDENT = 0.9
 EDGES = (0.0, 0.05, 0.25, 0.75, 0.95, 1.0)  # of P(memorizing), for calibration
 REPLICATES = 1000
-EVERYTHING = "all beside right text"
+SHARES = (ORDER_BOUNDS[1], 0.8, 0.95, 1.0)  # of M of models that memorize
+EVERYTHING = "all synthetic, beside right text"
 
 
 class Estimate(NamedTuple):
@@ -154,14 +155,14 @@ def score(group: str, data: xr.Dataset, law: str, root_seed: int) -> Score:
 
 
 def scores(analysis: CalibrationAnalysis, law: str) -> list[Score]:
-    """One a family, then of all beside right held-out text."""
+    """One a family, then of all that stand for others."""
     data, seed = analysis.data, analysis.config.root_seed
     families = data["family"].values
     found = [
         score(name, _rows(data, families == name), law, seed)
         for name in dict.fromkeys(families.tolist())
     ]
-    right = _rows(data, data["heldout"].values == RIGHT)
+    right = _rows(data, data["common"].values)
     return [*found, score(EVERYTHING, right, law, seed)]
 
 
@@ -179,7 +180,7 @@ class Alone:
 
 def alone(analysis: CalibrationAnalysis) -> list[Alone]:
     """Every feature, every law, entropy alone, and the shares of the classes."""
-    data = _rows(analysis.data, analysis.data["heldout"].values == RIGHT)
+    data = _rows(analysis.data, analysis.data["common"].values)
     laws: dict[str, tuple[str, ...]] = {name: (name,) for name in SIGNS}
     laws |= {"entropy alone": ENTROPY_ALONE, **LAWS}
     found = [
@@ -201,6 +202,26 @@ def _alone(name: str, data: xr.Dataset, p: Floats, analysis: CalibrationAnalysis
     return Alone(name, int(known.sum()), log, ranked, area)
 
 
+class Found(NamedTuple):
+    """Of n models that memorize a share in [low, high) of their data, those called memorizing."""
+
+    low: float
+    high: float
+    n: int
+    found: int
+
+
+def found_by_share(analysis: CalibrationAnalysis, law: str) -> list[Found]:
+    """How much of its training data a model must memorize for it to be told, beside right text."""
+    data = _rows(analysis.data, analysis.data["common"].values).sel(basis=law)
+    share, called = data["share"].values, data["label"].values == LABELS[2]
+    found = []
+    for low, high in pairwise(SHARES):
+        inside = (share >= low) & ((share < high) | (high == SHARES[-1]))
+        found.append(Found(low, high, int(inside.sum()), int((inside & called).sum())))
+    return found
+
+
 @dataclass(frozen=True)
 class Bin:
     """Models with P(memorizing) in [low, high): how many, their mean probability, and how many
@@ -215,7 +236,7 @@ class Bin:
 
 def reliability(analysis: CalibrationAnalysis, law: str) -> list[Bin]:
     """P(memorizing) against what is true, beside right text, families left out."""
-    data = _rows(analysis.data, analysis.data["heldout"].values == RIGHT)
+    data = _rows(analysis.data, analysis.data["common"].values)
     p, true = data["classes"].sel(basis=law).values[:, 2], classes_of(data) == 2
     found = []
     for low, high in pairwise(EDGES):

@@ -10,7 +10,7 @@ from typing import Any
 from simulations.measure.tables import markdown, number, section, spread, with_spread
 from simulations.probe.calibration.analysis import FIRST, CalibrationAnalysis
 from simulations.probe.calibration.config import made
-from simulations.probe.calibration.families import FAMILIES, RIGHT, SOURCES
+from simulations.probe.calibration.families import RIGHT, SOURCES
 from simulations.probe.calibration.fit import LAWS, wilson
 from simulations.probe.calibration.judgement import (
     CONFIDENT,
@@ -18,8 +18,10 @@ from simulations.probe.calibration.judgement import (
     Alone,
     Bin,
     Estimate,
+    Found,
     Score,
     alone,
+    found_by_share,
     reliability,
     scores,
 )
@@ -111,12 +113,22 @@ def _score_lines(found: Scores) -> list[str]:
 def _label_lines(models: list[Any]) -> list[str]:
     table = []
     for truth in CLASSES:
-        mine = [m for m in models if m.truth == truth and m.heldout == RIGHT]
+        mine = [m for m in models if m.truth == truth and m.common]
         counts = [f"{sum(m.label == x for m in mine)}" for x in LABELS]
         withheld = sum(m.label not in LABELS for m in mine)
         table.append([truth, str(len(mine)), *counts, str(withheld)])
-    return section("All models beside right text by truth and label") + markdown(
+    return section("All models by truth and label, without real and wrong text") + markdown(
         ["truth", "models", *LABELS, "withheld"], table
+    )
+
+
+def _share_lines(found: dict[str, list[Found]]) -> list[str]:
+    header = ["share memorized", "models", "called memorizing"]
+    return section(
+        "How much must be memorized to be told without training data",
+        "Models that memorize, beside right text, each family judged by a fit to the others.",
+    ) + _by_law(
+        header, found, lambda x: [f"{x.low:g} to {x.high:g}", str(x.n), _rate(x.found, x.n)]
     )
 
 
@@ -209,11 +221,12 @@ def _introduction(analysis: CalibrationAnalysis) -> list[str]:
         f"{data.sizes['model']} networks of {len(made(config))} families, every one with a source, "
         f"data and weights of its own; {data['cell_seconds'].values.sum():.0f} s of training and "
         "measuring on one thread. Each family is judged by laws fitted to the others; where it is "
-        "a source, networks of that source in other families are left out too. Truth: the share "
-        "memorized, M = (R_train - R_heldout) / (1 - R_heldout), with R the share of tokens that "
-        "are the mode of the `loo` law as t → 0 (of networks trained on `full`, of corrupted ones "
-        f"restored at t = 0.1); memorizing from {highest:g} up, generalizing up to {lowest:g}, "
-        "else middle.",
+        "a source, networks of that source in other families are left out too. Networks of real "
+        "text and those beside wrong text are judged, never fitted to, and counted apart. Truth: "
+        "the share memorized, M = (R_train - R_heldout) / (1 - R_heldout), with R the share of "
+        "tokens that are the mode of the `loo` law as t → 0 (of networks trained on `full`, of "
+        f"corrupted ones restored at t = 0.1); memorizing from {highest:g} up, generalizing up to "
+        f"{lowest:g}, else middle.",
         "",
         *lacking,
     ]
@@ -236,10 +249,12 @@ def report(analysis: CalibrationAnalysis) -> Report:
     models, table, each = analysis.told(), analysis.table, alone(analysis)
     found = {law: scores(analysis, law) for law in LAWS}
     bins = {law: reliability(analysis, law) for law in LAWS}
+    by_share = {law: found_by_share(analysis, law) for law in LAWS}
     lines = [
         *_introduction(analysis),
         *_score_lines(found),
         *_label_lines(models),
+        *_share_lines(by_share),
         *_alone_lines(each),
         *_reliability_lines(bins),
         *_coefficient_lines(table),
@@ -247,10 +262,13 @@ def report(analysis: CalibrationAnalysis) -> Report:
         *_model_lines(models),
         *_caution_lines(analysis),
     ]
+    common = analysis.data["common"].values
+    families = list(dict.fromkeys(analysis.data["family"].values[common].tolist()))
     summary = {
         "models": {law: part["classes"] for law, part in table["laws"].items()},
-        "families": {name: FAMILIES[name].about for name in made(analysis.config)},
+        "families": families,
         "scores": {law: [asdict(row) for row in rows] for law, rows in found.items()},
+        "found_by_share": {law: [x._asdict() for x in rows] for law, rows in by_share.items()},
         "alone": [asdict(row) for row in each],
         "reliability": {law: [asdict(part) for part in parts] for law, parts in bins.items()},
         "coefficients": {
