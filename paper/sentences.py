@@ -267,11 +267,13 @@ CLAIMS = (
     ),
     Claim(
         "probe",
-        "the verdict needs held-out text",
+        "entropy alone is about as good; held-out text is needed; little memory is not told",
         lambda n: (
-            n["probe.both.new.generalizing"].low > n["probe.generated.new.generalizing"].high
-            and n["probe.both.all.memorizing"].low > 0.75
-            and n["probe.both.all.generalizing"].low > 0.75
+            n["probe.both.all.log.score"].low
+            < n["probe.both.all.entropy.alone"].value
+            < n["probe.both.all.log.score"].high
+            < n["probe.own.all.log.score"].value
+            and n["probe.both.least"].high < n["probe.both.most"].low
         ),
     ),
     Claim(

@@ -9,7 +9,6 @@ import numpy as np
 from paper import style, tex
 from paper.captions import estimate_words, share_words
 from paper.sources import Found, Results
-from simulations.probe.calibration.families import RIGHT
 from simulations.probe.calibration.fit import LAWS
 from simulations.probe.calibration.judgement import EVERYTHING
 from simulations.probe.calibration.truth import CLASSES, GENERALIZING, MEMORIZING, MIDDLE
@@ -44,7 +43,7 @@ def draw(results: Results) -> tuple[Any, str]:
 
 
 def _probabilities(axis: Any, found: Found) -> None:
-    data = found.data.isel(model=np.flatnonzero(found.data["heldout"].values == RIGHT))
+    data = found.data.isel(model=np.flatnonzero(found.data["common"].values))
     told = data["classes"].sel(basis=LAW, klass=MEMORIZING).values
     for truth, look in LOOKS.items():
         mine = data["truth"].values == truth

@@ -166,6 +166,11 @@ def calibration_numbers(results: Results) -> list[Number]:
         for group, name in GROUPS.items():
             key, what = f"{basis}.{group}", f"{law}, {name}"
             found += _score_numbers(add, key, what, scores.get(name))
+        by_share = summary.get("found_by_share", {}).get(law, ())
+        for word, k in (("least", 0), ("most", -1)):
+            pair = (by_share[k]["found"], by_share[k]["n"]) if by_share else (0, 0)
+            what = f"called memorizing, of those that memorize {word}, {law}"
+            found.append(add(f"{basis}.{word}", _share(*pair), what))
     return found
 
 
