@@ -20,7 +20,8 @@ from simulations.probe.judge.evidence import Evidence
 from simulations.probe.judge.features import is_rescaled, own_rows
 from simulations.probe.measure.dataset import split_rows
 from simulations.probe.measure.estimate import Estimate
-from simulations.probe.measure.kind import least_level, limits_in, noise_of, small
+from simulations.probe.measure.kind import least, least_level, limits_in, noise_of
+from simulations.probe.measure.temperature import LEVEL
 
 Basis = Literal["training data", "held-out and own sequences", "own sequences alone"]
 
@@ -28,7 +29,10 @@ LOW_ENTROPY = 0.1  # nats a token of held-out log loss; below, a memory and a go
 NOTHING_LEARNT = 0.95  # of log V: a log loss and an entropy from which on nothing is known
 FEW = 32  # sequences of a split
 FULL_SHARE = 0.5  # of log V: no law that does not see its own token comes below 1 on random tokens
+MEMORIZED, SURPRISED = 0.5, 0.05  # M, and the calibration gap that it should come with
+AS_HARD = 0.85  # of the log loss on held-out text, above which own sequences are as hard
 LEARNT = 0.1  # t from which on a law is sure to have been trained
+REPEATS = 0.01  # of the sequences of a file, of which nothing need be said
 OTHERWISE = 0.1  # of its own sequences, from which on a model writes other things besides
 
 
@@ -46,9 +50,11 @@ def checks_of(found: Evidence, basis: Basis, noises: Sequence[str] = ()) -> tupl
     """Every check that bears on a verdict of this basis; `noises`: those of the networks that the
     law of chances was fitted to."""
     data = found.data
-    listed: list[Check | None] = [_of_text(found, basis)]
-    if basis != "training data":
-        listed += [_of_strange(found), _of_temperature(data)]
+    listed: list[Check | None] = [_of_text(found, basis), _of_strange(found, basis)]
+    if basis == "training data":
+        listed.append(_of_surprise(found))
+    else:
+        listed += [_of_temperature(data), _of_hardness(found)]
     listed += [_of_law(found), _of_learning(found), _of_source(found), _of_size(data)]
     if split_rows(data, "train").sizes["sequence"]:
         listed.append(_of_overlap(data))
@@ -108,21 +114,60 @@ def _of_text(found: Evidence, basis: Basis) -> Check:
     return Check("domain", asked, which.result, said)
 
 
-def _of_strange(found: Evidence) -> Check | None:
-    if found.text is None or math.isnan(found.text.strange.value):
+def _of_strange(found: Evidence, basis: Basis) -> Check | None:
+    ours = basis == "training data"
+    which = found.pair if ours else found.text
+    if which is None or math.isnan(which.strange.value):
         return None
-    share = found.text.strange
-    if share.low > OTHERWISE:
+    share = which.strange
+    if share.low > OTHERWISE or share.value > 2 * OTHERWISE:
         result: Result = "failed"
     else:
         result = "passed" if share.high < 2 * OTHERWISE else "not tested"
-    return Check(
-        "other text",
-        "The model writes nothing besides what the held-out text is like.",
-        result,
-        f"Of its own sequences {_told(share)} are unlike the held-out text: whether it knows texts "
-        "of that kind by heart, held-out text of this kind does not tell.",
+    if ours:
+        asked = "The training file holds nothing besides what the held-out text is like."
+        said = f"Of the training file {_told(share)} is unlike the held-out text, by bigrams"
+        more = ": it may be easier, and not known by heart."
+    else:
+        asked = "The model writes nothing besides what the held-out text is like."
+        said = f"Of its own sequences {_told(share)} are unlike the held-out text, by bigrams"
+        more = ": whether it knows such texts by heart, this held-out text does not tell."
+    return Check("other text", asked, result, said + (more if result == "failed" else "."))
+
+
+def _of_surprise(found: Evidence) -> Check | None:
+    order, gap = found.feature("order"), found.feature("calibration_gap")
+    if not order.value >= MEMORIZED or math.isnan(gap.high):
+        return None
+    asked = (
+        "Held-out text surprises the model more than it foretells, as it does where it memorizes."
     )
+    said = f"By {gap.value:.2f}, 95 % {spread(gap.low, gap.high, 2)}, of its surprise."
+    if gap.high >= SURPRISED:
+        return Check("surprise", asked, "passed", said)
+    more = " The training file may be easier than the held-out text, and not known by heart."
+    return Check("surprise", asked, "failed", said + more)
+
+
+def _of_hardness(found: Evidence) -> Check | None:
+    data = found.data
+    if "tempered_loss" not in data or is_rescaled(data):
+        return None
+    losses = [
+        data["tempered_loss"].sel(beta=1.0).values[data["split"].values == name]
+        for name in ("generated", "heldout")
+    ]
+    known = [x[np.isfinite(x)] for x in losses]
+    asked = f"What it writes is as hard to foretell as the text at t = {LEVEL:g}, where memory tells least."
+    if min(len(x) for x in known) < FEW:
+        return Check("hardness", asked, "not tested", "Too few sequences were read there.")
+    ratio = float(known[0].mean() / known[1].mean())
+    said = f"Its log loss on what it writes is {ratio:.2f} of that on the text there."
+    repeated = found.states is not None and found.states.near.low > OTHERWISE
+    if ratio >= AS_HARD or repeated:
+        return Check("hardness", asked, "passed", said)
+    more = " It may write simpler texts than it was given, as at a low temperature of its logits."
+    return Check("hardness", asked, "failed", said + more)
 
 
 def _of_temperature(data: xr.Dataset) -> Check:
@@ -158,8 +203,8 @@ def _of_law(found: Evidence) -> Check:
     share = found.seen.random_loss
     if math.isnan(share):
         return Check("law", asked, "not tested", "No random tokens were read.")
-    at = small(found.data)
-    said = f"On random tokens at {at} its log loss is {share:.2f} log V, and of no loo below 1."
+    at = least(found.data)
+    said = f"On random tokens at {at} its log loss is {share:.2f} log V; that of a loo is never below 1."
     if not reads_own_token(found):
         return Check("law", asked, "passed", said)
     more = (
@@ -175,7 +220,7 @@ def _of_learning(found: Evidence) -> Check:
     asked = "The model has learnt something of the text."
     if math.isnan(share):
         return Check("learning", asked, "not tested", "No held-out text was read.")
-    said = f"Its held-out log loss at {small(found.data)} is {share:.2f} log V."
+    said = f"Its held-out log loss at {least(found.data)} is {share:.2f} log V."
     return Check("learning", asked, "failed" if nothing_learnt(found) else "passed", said)
 
 
@@ -186,7 +231,7 @@ def _of_source(found: Evidence) -> Check:
         said = "No held-out text: a source of low entropy cannot be told from a memory."
         return Check("order", asked, "not tested", said)
     loss = share * math.log(int(found.data.attrs["vocab_size"]))
-    said = f"The held-out log loss at {small(found.data)} is {loss:.3f} nats a token."
+    said = f"The held-out log loss at {least(found.data)} is {loss:.3f} nats a token."
     low = loss < LOW_ENTROPY and not reads_own_token(found)
     return Check("order", asked, "failed" if low else "passed", said)
 
@@ -219,6 +264,9 @@ def _of_precision(data: xr.Dataset) -> Check:
     limits = limits_in(data)
     if limits:
         return Check("precision", asked, "failed", " ".join(limits))
+    if least_level(data) != SMALL_LEVEL:
+        said = f"They are read from {least(data)} on."
+        return Check("precision", asked, "passed", said)
     levels = data["t_entropy"].values
     own = own_rows(data)[0].sel(law="loo")["log_loss"].values
     if not len(own) or np.isnan(own).all():
@@ -227,7 +275,7 @@ def _of_precision(data: xr.Dataset) -> Check:
     first = int(np.argmax(levels >= LEARNT))
     if losses[0] > 1.25 * losses[first]:
         said = (
-            f"Its own sequences cost it more at {small(data)} than at t = {levels[first]:g} "
+            f"Its own sequences cost it more at {least(data)} than at t = {levels[first]:g} "
             f"({losses[0]:.2f} for {losses[first]:.2f} nats a token), where more of them is lost: "
             "its laws near t = 0 are not learnt."
         )
@@ -236,20 +284,18 @@ def _of_precision(data: xr.Dataset) -> Check:
 
 
 def _of_repeats(data: xr.Dataset) -> Check:
-    told = []
+    told, many = [], False
     for name, word in (("train", "training"), ("heldout", "held-out")):
         tokens = split_rows(data, name)["tokens"].values
         repeated = len(tokens) - len(np.unique(tokens, axis=0)) if len(tokens) else 0
         if repeated:
             told.append(f"{repeated} of the {len(tokens)} {word} sequences")
-    asked = "No sequence stands twice in the files."
-    if not told:
-        return Check("repeats", asked, "passed", "None of those measured does.")
-    said = (
-        f"Repeats: {' and '.join(told)}. They count several times, and a text that repeats itself "
-        "is memorized sooner."
-    )
-    return Check("repeats", asked, "failed", said)
+            many |= repeated > REPEATS * len(tokens)
+    asked = "Hardly any sequence stands twice in the files."
+    said = f"Repeats: {' and '.join(told)}." if told else "None of those measured does."
+    if many:
+        said += " They count several times, and a text that repeats itself is memorized sooner."
+    return Check("repeats", asked, "failed" if many else "passed", said)
 
 
 def overlap(data: xr.Dataset) -> tuple[int, int]:

@@ -50,6 +50,8 @@ class Features:
     own_share, own_share_middle : entropy on own sequences over log V.
     repeats : share of generated sequences that another one equals, less that of held-out ones.
     heldout_loss, heldout_entropy, random_loss : as t -> 0, over log V.
+
+    As t -> 0 is at the smallest level that can be read (`kind.least_level`).
     """
 
     recovery_train: float = math.nan
@@ -213,7 +215,7 @@ def _columns(data: xr.Dataset, rows: xr.Dataset) -> dict[str, Floats]:
     levels = rows["t_entropy"].values
     loo = rows.sel(law="loo")
     found: dict[str, Any] = {"repeats": repeats_of(rows["tokens"].values) > 0}
-    wanted = {"": SMALL_LEVEL, "_quarter": LOSS_LEVEL, "_middle": MIDDLE_LEVEL}
+    wanted = {"": least_level(data), "_quarter": LOSS_LEVEL, "_middle": MIDDLE_LEVEL}
     for end, level in wanted.items():
         at = nearest_level(levels, level)
         found[f"entropy{end}"] = loo["entropy"].values[:, at]

@@ -152,6 +152,8 @@ def verdict_with(found: Evidence, without: Verdict) -> Verdict:
         label = "nothing learnt"
     elif "domain" in failed or (label != "memorizing" and _not_held_out(found.data)):
         label = WITHHELD
+    elif label != "generalizing" and "other text" in failed:
+        label = WITHHELD
     elif label == "generalizing" and own == "memorizing":
         label = "not this network's data"
     elif label == "memorizing" and own == "generalizing":

@@ -6,13 +6,12 @@ import math
 from collections.abc import Collection, Sequence
 from typing import Literal
 
-from simulations.measure.names import SMALL_LEVEL
 from simulations.measure.tables import number, spread
 from simulations.probe.judge.chances import Chances
 from simulations.probe.judge.checks import Basis
 from simulations.probe.judge.evidence import UNKNOWN, Evidence
 from simulations.probe.measure.estimate import Estimate
-from simulations.probe.measure.kind import least_level, small
+from simulations.probe.measure.kind import least
 
 Label = Literal[
     "memorizing",
@@ -36,7 +35,7 @@ OF_OTHER_TEXT = (
     "held-out text"
 )
 SETTLED: dict[Label, str] = {
-    "withheld": "A held-out text of the source that the model was trained on would settle it.",
+    "withheld": "A held-out text of all that the model was trained on would settle it.",
     "not this network's data": "The file that the network was trained on would settle it.",
     UNDECIDABLE: "More sequences would settle it: a larger --budget, --sequences or --generate.",
     "not readable": "Its leave-one-out law would settle it: convert full to loo, or state --law.",
@@ -83,7 +82,9 @@ def answer_of(
         words.append("it is known no better than held-out text, yet what it writes shows a memory")
     if label in ("memorizing", "in transition") and math.isfinite(share.value):
         whose = "training sequences" if basis == "training data" else "what it writes"
-        words.append(f"at least {shown(share, 2)} of {whose} known by heart")
+        words.append(
+            f"at least {shown(share, 2)} of {whose} known better than held-out text explains"
+        )
     return "; ".join(words)
 
 
@@ -91,7 +92,12 @@ def _why_withheld(failed: Collection[str], basis: Basis) -> str:
     if "domain" in failed and basis == "training data":
         return "the held-out text is not of the source of the training file"
     if "domain" in failed:
-        return "the held-out text is not what this model writes, and what it writes decides nothing"
+        return (
+            "the held-out text is unlike what this model writes, from elsewhere or because the model "
+            "writes badly, and what it writes decides nothing"
+        )
+    if "other text" in failed and basis == "training data":
+        return "the training file holds text of another kind than the held-out text"
     if "overlap" in failed:
         return "held-out sequences are training sequences"
     return "what it writes repeats itself, and yet it knows held-out text as well"
@@ -105,9 +111,7 @@ def shown(found: Estimate, digits: int = 3) -> str:
 
 def reasons_with(found: Evidence, order: Estimate, bounds: tuple[float, float]) -> tuple[str, ...]:
     """What M rests on."""
-    t = least_level(found.data)
-    where = small(found.data) if t == SMALL_LEVEL else f"t = {t:g}"
-    seen = found.seen
+    where, seen = least(found.data), found.seen
     return (
         f"From the others the model knows {seen.recovery_train:.3f} of the tokens of training and "
         f"{seen.recovery_heldout:.3f} of held-out sequences, at {where}, the smallest level that "
@@ -123,7 +127,10 @@ def numbers_with(found: Evidence, order: Estimate) -> tuple[tuple[str, Estimate]
     foreign = UNKNOWN if found.pair is None else found.pair.foreign
     return (
         ("M: training sequences on the way from held-out recovery to 1", order),
-        ("share of the training sequences known by heart, at least", found.share),
+        (
+            "share of the training sequences known better than held-out ones explain, at least",
+            found.share,
+        ),
         ("share of the held-out text that is unlike the training file", foreign),
     )
 
@@ -163,7 +170,7 @@ def reasons_without(
             f"memorizes as of one that generalizes; with a prior of {prior:.2g} of memorizing its "
             f"probability is {shown(chances.memorizing, 2)}."
         )
-    at = small(found.data)
+    at = least(found.data)
     words = {
         "own_order": f"From the others it knows {found.seen.recovery_own:.3f} of the tokens of "
         f"what it writes and {found.seen.recovery_heldout:.3f} of held-out text, at {at}: {{}} of "
@@ -187,7 +194,7 @@ def reasons_without(
             f"Of what it writes {shown(near, 2)} {_alike(found.states.within)} something else that "
             "it writes, beyond what its bigrams and the text explain; in effect it writes "
             + (
-                f"{count.value:,.0f} [{count.low:,.0f}, {count.high:,.0f}] sequences."
+                f"{count.value:,.0f} sequences, 95 % {_range(count)}."
                 if math.isfinite(count.value)
                 else f"more than {count.low:,.0f} sequences."
             )
@@ -199,3 +206,8 @@ def _alike(within: int) -> str:
     if within == 0:
         return "equals"
     return f"differs in at most {within} token{'s' * (within > 1)} from"
+
+
+def _range(count: Estimate) -> str:
+    high = f"{count.high:,.0f}" if math.isfinite(count.high) else "no upper end"
+    return f"[{count.low:,.0f}, {high}]"

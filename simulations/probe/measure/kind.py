@@ -101,6 +101,12 @@ def least_level(data: xr.Dataset) -> float:
     return LEAST_OF_FULL
 
 
+def least(data: xr.Dataset) -> str:
+    """`least_level` in words."""
+    level = least_level(data)
+    return small(data) if level == SMALL_LEVEL else f"t = {level:g}"
+
+
 def limits_in(data: xr.Dataset) -> list[str]:
     """The sentences of `limits_of`, from the dataset."""
     listed = data.attrs.get("limits", [])
