@@ -14,6 +14,7 @@ the other.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -105,7 +106,9 @@ def chosen_on_half(
             return -np.inf
         error = np.sqrt(ins.var(ddof=1) / len(ins) + outs.var(ddof=1) / len(outs))
         difference = ins.mean() - outs.mean()
-        return float(difference / error) if error > 0 else float(np.sign(difference) * np.inf)
+        if error > 0:
+            return float(difference / error)
+        return math.inf if difference > 0 else -math.inf
 
     return max(scores, key=separation), ~first
 

@@ -18,6 +18,7 @@ from simulations.measure.tables import spread
 from simulations.probe.judge.domain import Domain, Result
 from simulations.probe.judge.evidence import Evidence
 from simulations.probe.judge.features import is_rescaled, own_rows
+from simulations.probe.judge.readable import nothing_learnt, overlap, reads_own_token
 from simulations.probe.measure.dataset import split_rows
 from simulations.probe.measure.estimate import Estimate
 from simulations.probe.measure.kind import least, least_level, limits_in, noise_of
@@ -26,9 +27,7 @@ from simulations.probe.measure.temperature import LEVEL
 Basis = Literal["training data", "held-out and own sequences", "own sequences alone"]
 
 LOW_ENTROPY = 0.1  # nats a token of held-out log loss; below, a memory and a good model look alike
-NOTHING_LEARNT = 0.95  # of log V: a log loss and an entropy from which on nothing is known
 FEW = 32  # sequences of a split
-FULL_SHARE = 0.5  # of log V: no law that does not see its own token comes below 1 on random tokens
 MEMORIZED, SURPRISED = 0.5, 0.05  # M, and the calibration gap that it should come with
 AS_HARD = 0.85  # of the log loss on held-out text, above which own sequences are as hard
 LEARNT = 0.1  # t from which on a law is sure to have been trained
@@ -62,37 +61,6 @@ def checks_of(found: Evidence, basis: Basis, noises: Sequence[str] = ()) -> tupl
         listed += [_of_noise(data, noises), _of_precision(data)]
     listed.append(_of_repeats(data))
     return tuple(check for check in listed if check is not None)
-
-
-def reads_own_token(found: Evidence) -> bool:
-    """Whether the law called `loo` follows its own token, as a token posterior `full` does.
-
-    Random tokens cannot be told from one another: on them the log loss of a law that does not see
-    its own token is at least log V on average. `full` at t = 1e-5 has a log loss near 0.
-    """
-    share = found.seen.random_loss
-    readable = least_level(found.data) == SMALL_LEVEL
-    return readable and math.isfinite(share) and share < FULL_SHARE
-
-
-def nothing_learnt(found: Evidence) -> bool:
-    """Whether laws are flat: on held-out and on own sequences as on none."""
-    seen = found.seen
-    told = [seen.heldout_loss, seen.heldout_entropy, seen.own_share]
-    known = [x for x in told if math.isfinite(x)]
-    return bool(known) and min(known) > NOTHING_LEARNT
-
-
-def not_finite(data: xr.Dataset) -> bool:
-    """Whether a law that was read has no finite entropy."""
-    for name in ("train", "heldout", "generated"):
-        rows = split_rows(data, name).sel(law="loo")
-        broken = np.isnan(rows["entropy"].values)
-        if "sites" in rows:
-            broken &= rows["sites"].values > 0
-        if broken.size and broken.any() and not broken.all():
-            return True
-    return False
 
 
 def _told(share: Estimate) -> str:
@@ -139,9 +107,7 @@ def _of_surprise(found: Evidence) -> Check | None:
     order, gap = found.feature("order"), found.feature("calibration_gap")
     if not order.value >= MEMORIZED or math.isnan(gap.high):
         return None
-    asked = (
-        "Held-out text surprises the model more than it foretells, as it does where it memorizes."
-    )
+    asked = "Held-out text surprises the model more than it foretells, as where it memorizes."
     said = f"By {gap.value:.2f}, 95 % {spread(gap.low, gap.high, 2)}, of its surprise."
     if gap.high >= SURPRISED:
         return Check("surprise", asked, "passed", said)
@@ -158,7 +124,7 @@ def _of_hardness(found: Evidence) -> Check | None:
         for name in ("generated", "heldout")
     ]
     known = [x[np.isfinite(x)] for x in losses]
-    asked = f"What it writes is as hard to foretell as the text at t = {LEVEL:g}, where memory tells least."
+    asked = f"What it writes is as hard to foretell as the text at t = {LEVEL:g}."
     if min(len(x) for x in known) < FEW:
         return Check("hardness", asked, "not tested", "Too few sequences were read there.")
     ratio = float(known[0].mean() / known[1].mean())
@@ -204,7 +170,7 @@ def _of_law(found: Evidence) -> Check:
     if math.isnan(share):
         return Check("law", asked, "not tested", "No random tokens were read.")
     at = least(found.data)
-    said = f"On random tokens at {at} its log loss is {share:.2f} log V; that of a loo is never below 1."
+    said = f"On random tokens at {at} its log loss is {share:.2f} log V; of a loo it is 1 or more."
     if not reads_own_token(found):
         return Check("law", asked, "passed", said)
     more = (
@@ -296,17 +262,6 @@ def _of_repeats(data: xr.Dataset) -> Check:
     if many:
         said += " They count several times, and a text that repeats itself is memorized sooner."
     return Check("repeats", asked, "failed" if many else "passed", said)
-
-
-def overlap(data: xr.Dataset) -> tuple[int, int]:
-    """Of the held-out sequences measured, how many are training sequences, and how many there
-    are."""
-    rows = split_rows(data, "heldout")
-    n = rows.sizes["sequence"]
-    if "nearest_distance" in data and n and (rows["nearest_distance"].values >= 0).any():
-        return int((rows["nearest_distance"].values == 0).sum()), n
-    stored = {row.tobytes() for row in split_rows(data, "train")["tokens"].values}
-    return sum(row.tobytes() in stored for row in rows["tokens"].values), n
 
 
 def _of_overlap(data: xr.Dataset) -> Check:

@@ -26,12 +26,9 @@ from simulations.probe.judge.checks import (
     Basis,
     Check,
     checks_of,
-    not_finite,
-    nothing_learnt,
-    overlap,
-    reads_own_token,
 )
 from simulations.probe.judge.evidence import UNKNOWN, Evidence, evidence_of
+from simulations.probe.judge.readable import not_finite, nothing_learnt, overlap, reads_own_token
 from simulations.probe.judge.words import (
     CLASSES,
     OF_OTHER_TEXT,

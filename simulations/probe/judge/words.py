@@ -93,7 +93,7 @@ def _why_withheld(failed: Collection[str], basis: Basis) -> str:
         return "the held-out text is not of the source of the training file"
     if "domain" in failed:
         return (
-            "the held-out text is unlike what this model writes, from elsewhere or because the model "
+            "the held-out text is unlike what this model writes, from elsewhere or because it "
             "writes badly, and what it writes decides nothing"
         )
     if "other text" in failed and basis == "training data":

@@ -34,8 +34,8 @@ STRIDE = 1.4  # of a step of the search: beta closes a part of the way
 ROUNDS = 8
 REPLICATES = 200
 OFF = (
-    "What the model writes is foretold best by its laws at a temperature of {:.2f} of its logits, not "
-    "at 1: it is asked to write at that one too."
+    "What the model writes is foretold best by its laws at a temperature of {:.2f} of its logits, "
+    "not at 1: it is asked to write at that one too."
 )
 
 

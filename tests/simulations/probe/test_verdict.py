@@ -22,9 +22,9 @@ from simulations.probe.judge.chances import (
     likelihoods,
     posterior,
 )
-from simulations.probe.judge.checks import reads_own_token
 from simulations.probe.judge.evidence import evidence_of
 from simulations.probe.judge.features import feature_replicates, features_of
+from simulations.probe.judge.readable import reads_own_token
 from simulations.probe.judge.verdict import label_of, label_of_chances, verdicts
 from simulations.probe.judge.words import UNDECIDABLE, WITHHELD
 from simulations.probe.measure.estimate import Estimate
@@ -534,3 +534,34 @@ def test_a_model_that_writes_other_things_besides_is_said():
 def test_laws_that_are_not_learnt_near_zero_are_said():
     own = typical(generated={"loss": (2.0, 1.2)})
     assert "precision" in failed(made_up(own), 1)
+
+
+def test_a_training_file_of_another_kind_decides_nothing():
+    """A part of it that is easier than the held-out text looks like one known by heart."""
+
+    def tokens(seed, first, n):
+        return first + rng(seed).integers(4, size=(n, L))
+
+    text, mixed = tokens(1, 0, 400), np.concatenate([tokens(2, 0, 200), tokens(3, 4, 200)])
+    train = {"n": 400, "tokens": mixed, "right": np.repeat([8, 16], 200)}
+    splits = typical(train=train, heldout={"n": 400, "tokens": text})
+    first = verdicts(made_up(splits), rng())[0]
+    assert first.label == WITHHELD and "other text" in first.failed
+
+
+@pytest.mark.parametrize(("loss", "result"), [(1.8, "passed"), (0.4, "failed")])
+def test_a_memory_that_held_out_text_does_not_surprise_is_said(loss, result):
+    splits = typical("memorizing", heldout={"loss": (loss, 1.2), "entropy": (0.4, 1.2)})
+    checks = {check.name: check.result for check in verdicts(made_up(splits), rng())[0].checks}
+    assert checks["surprise"] == result
+
+
+@pytest.mark.parametrize(("ratio", "result"), [(1.0, "passed"), (0.7, "failed")])
+def test_a_model_that_writes_simpler_texts_is_said(ratio, result):
+    data = made_up(typical())
+    loss = np.where(data["split"].values == "generated", ratio, 1.0)
+    told = data.assign(tempered_loss=(("sequence", "beta"), loss[:, None])).assign_coords(
+        beta=[1.0]
+    )
+    checks = {check.name: check.result for check in verdicts(told, rng())[1].checks}
+    assert checks["hardness"] == result
