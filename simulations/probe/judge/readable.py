@@ -14,6 +14,7 @@ from simulations.probe.measure.dataset import split_rows
 from simulations.probe.measure.kind import least_level
 
 NOTHING_LEARNT = 0.95  # of log V: a log loss and an entropy from which on nothing is known
+MOST_SHARED = 0.1  # of the held-out sequences may be training sequences, beyond chance
 FULL_SHARE = 0.5  # of log V: no law that does not see its own token comes below 1 on random tokens
 
 
@@ -46,6 +47,14 @@ def not_finite(data: xr.Dataset) -> bool:
         if broken.size and broken.any() and not broken.all():
             return True
     return False
+
+
+def is_held_out(data: xr.Dataset) -> bool:
+    """Whether hardly more held-out sequences are training sequences than chance has it, which is
+    how often training sequences equal one another."""
+    shared, n = overlap(data)
+    chance = float(data.attrs.get("train_repeats", 0.0))
+    return shared <= (chance + MOST_SHARED) * n
 
 
 def overlap(data: xr.Dataset) -> tuple[int, int]:

@@ -28,7 +28,12 @@ from simulations.probe.judge.checks import (
     checks_of,
 )
 from simulations.probe.judge.evidence import UNKNOWN, Evidence, evidence_of
-from simulations.probe.judge.readable import not_finite, nothing_learnt, overlap, reads_own_token
+from simulations.probe.judge.readable import (
+    is_held_out,
+    not_finite,
+    nothing_learnt,
+    reads_own_token,
+)
 from simulations.probe.judge.words import (
     CLASSES,
     OF_OTHER_TEXT,
@@ -48,7 +53,6 @@ from simulations.probe.measure.kind import noise_of
 
 ORDER_BOUNDS = (0.1, 0.5)  # of M
 CHANCE = 0.5  # from which on a class is named
-MOST_SHARED = 0.1  # of the held-out sequences may be training sequences
 REPEATED = 0.25  # of what it writes, by which a model memorizes whatever the text says
 PRIOR = 1 / 3
 
@@ -147,7 +151,7 @@ def verdict_with(found: Evidence, without: Verdict) -> Verdict:
         label = "not readable"
     elif nothing_learnt(found):
         label = "nothing learnt"
-    elif "domain" in failed or (label != "memorizing" and _not_held_out(found.data)):
+    elif "domain" in failed or (label != "memorizing" and not is_held_out(found.data)):
         label = WITHHELD
     elif label != "generalizing" and "other text" in failed:
         label = WITHHELD
@@ -165,12 +169,6 @@ def verdict_with(found: Evidence, without: Verdict) -> Verdict:
     numbers = numbers_with(found, order)
     settle = SETTLED.get(label, "")
     return Verdict(label, basis, told, settle, numbers, order, None, found.share, reasons, checks)
-
-
-def _not_held_out(data: xr.Dataset) -> bool:
-    """Whether so many held-out sequences are training sequences that M is much too small."""
-    shared, n = overlap(data)
-    return shared > MOST_SHARED * n
 
 
 def verdict_without(
@@ -221,6 +219,6 @@ def _without(
         basis = "own sequences alone"
     chances = chances_of(found, name, table, prior, rng)
     label = label_of_chances(chances)
-    if label == "generalizing" and (repeated or _not_held_out(found.data)):
+    if label == "generalizing" and (repeated or not is_held_out(found.data)):
         label = WITHHELD
     return label, basis, chances

@@ -46,6 +46,7 @@ Ids = NDArray[np.integer]
 EXAMPLE_LEVEL = 0.25  # restored sequences of the level next to it are kept
 FINGERPRINT = (8, 64)  # sites and values
 MOST_RANDOM = 128  # sequences of random tokens
+MOST_ROWS = 1 << 17  # of the training file that are searched for repeats
 SEARCH = 1e-3  # seconds to find the nearest training sequence, roughly
 
 
@@ -125,6 +126,7 @@ def measure(
     ).assign_attrs(
         vocab_size=vocab_size,
         seq_len=reader.seq_len,
+        train_repeats=0.0 if train is None else _repeated(train),
         **attrs,
         limits=limits or [""],  # a file cannot hold an empty list
         n_steps=config.steps,
@@ -233,6 +235,12 @@ def _random(work: Work, n: int) -> Split:
     seed, size = work.config.root_seed, work.reader.vocab_size
     rows = [stream(seed, "random", i).integers(size, size=work.reader.seq_len) for i in range(n)]
     return _numbered("random", np.stack(rows), size)
+
+
+def _repeated(train: Ids) -> float:
+    """Share of the first MOST_ROWS training sequences that equal another one of them: by so much
+    held-out sequences are training sequences by chance."""
+    return float((repeats_of(np.asarray(train[:MOST_ROWS])) > 0).mean())
 
 
 def _length(denoiser: Denoiser, given: dict[str, Ids]) -> int:
