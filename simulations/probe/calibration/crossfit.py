@@ -33,6 +33,7 @@ Rows = NDArray[np.bool_]
 
 DIGITS = 4  # of coefficients in the table
 FEWER = 100  # replicates where a family is left out
+LEAST = 1e-12  # a probability of 0, of a class that no model fitted to had
 LAPSES = (0.01, 0.02, 0.05, 0.1, 0.2)
 
 
@@ -119,7 +120,9 @@ def best_lapse(p: Floats, base: Floats, classes: NDArray[np.int64], which: Rows)
     """The one of LAPSES with the best log score of the models `which`; the first for none."""
     at = np.arange(len(p)), classes
     mine = which & np.isfinite(p).all(1)
-    scores = [np.log(lapsed(p[at], base[at], lapse)[mine]).sum() for lapse in LAPSES]
+    scores = [
+        np.log(np.maximum(lapsed(p[at], base[at], lapse)[mine], LEAST)).sum() for lapse in LAPSES
+    ]
     return LAPSES[int(np.argmax(scores))]
 
 
