@@ -42,15 +42,14 @@ def verdict_sections(verdicts: Sequence[Verdict]) -> list[Section]:
         rest = Table("The numbers it rests on, with 95 % intervals", ("number", "value"), rows)
         order = ("failed", "not tested", "passed")
         checks = sorted(verdict.checks, key=lambda check: order.index(check.result))
-        listed = tuple((c.asked, c.result, c.said) for c in checks if c.asked not in told)
+        listed = [f"{c.result}: {c.asked} {c.said}" for c in checks if c.asked not in told]
         told.update(check.asked for check in checks)
-        header = ("has to hold", "check", "what was found")
-        wrong = Table("What would make it wrong", header, listed)
         title, words = "The answer", list[str]()
         if k:
             title = f"The other verdict, by {verdict.basis}"
             words = [f"{verdict.label}: {verdict.sentence}."]
-        found.append(Section(title, words, tables=[table for table in (rest, wrong) if table.rows]))
+        found.append(Section(title, words, tables=[rest] if rows else ()))
+        found.append(Section("What would make it wrong", points=listed))
         found.append(Section("Because", points=verdict.reasons))
     return found
 
