@@ -106,12 +106,12 @@ def chances_of(
         "generalizing": (here[0, 0], drawn[:, 0]),
         "ratio": (odds * here[0, 2] / here[0, 0], odds * drawn[:, 2] / drawn[:, 0]),
     }
-    return Chances(name, **{k: _estimate(float(v), reps) for k, (v, reps) in told.items()})
+    return Chances(name, **{k: _estimate(float(v), r, found.n) for k, (v, r) in told.items()})
 
 
-def _estimate(value: float, drawn: Floats) -> Estimate:
+def _estimate(value: float, drawn: Floats, n: int) -> Estimate:
     """With an interval that holds the value; of no replicates, all that is possible."""
     if not len(drawn):
         return Estimate(value, 0.0, max(1.0, value), 0)
     low, high = (float(end) for end in interval(drawn))
-    return Estimate(value, min(low, value), max(high, value), len(drawn))
+    return Estimate(value, min(low, value), max(high, value), n)

@@ -57,7 +57,13 @@ class Evidence:
         if not np.isfinite(value) or not np.isfinite(values).any():
             return Estimate(value, np.nan, np.nan, 0)
         low, high = interval(values[np.isfinite(values)])
-        return Estimate(value, float(low), float(high), len(values))
+        return Estimate(value, float(low), float(high), self.n)
+
+    @property
+    def n(self) -> int:
+        """Held-out sequences that were measured; the model's own ones where there are none."""
+        held = split_rows(self.data, "heldout").sizes["sequence"]
+        return held or split_rows(self.data, "generated").sizes["sequence"]
 
     @property
     def values(self) -> dict[str, float]:
@@ -103,7 +109,7 @@ def _share(
     data: xr.Dataset, rows: xr.Dataset, null: xr.Dataset, rng: np.random.Generator
 ) -> Estimate:
     """Share of the distinct sequences of `rows` that the model knows better than those of the
-    null, by the log loss of `loo` at the smallest level that can be read."""
+    null, by the share of their tokens that it knows from the others."""
     scores = []
     for part in (rows, null):
         if not part.sizes["sequence"]:

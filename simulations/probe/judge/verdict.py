@@ -2,9 +2,9 @@
 
 With training data the verdict rests on M, the share of the way from held-out recovery to 1 at which
 training sequences are: memorizing from 0.5 up, generalizing up to 0.1. Without, it rests on the
-model's own sequences, which are those it stores where it memorizes: `own_order` and other ratios
-(`simulations.probe.judge.features`) go into a law of three classes that was fitted to small
-networks whose M is known (`simulations.probe.judge.chances`).
+model's own sequences, which are those it stores where it memorizes: how surely it knows them beside
+held-out text (ratios of `simulations.probe.judge.features`) goes into a law of three classes that
+was fitted to small networks whose M is known (`simulations.probe.judge.chances`).
 
 Checks (`simulations.probe.judge.checks`) come first. A held-out text that is not the model's is no
 measure of anything, and then only own sequences that repeat themselves decide. Evidence that
@@ -66,8 +66,8 @@ class Verdict:
     on, each with its words.
     order : M with training data; with own sequences in their place without. chances : of the
     classes, None with training data. share : of the training sequences, or of what the model
-    writes, that it knows by heart, at least. reasons : the numbers, a sentence each. checks : what
-    would make it wrong, and whether that was looked for.
+    writes, that it knows better than held-out text explains, at least. reasons : the numbers, a
+    sentence each. checks : what would make it wrong, and whether that was looked for.
     """
 
     label: Label

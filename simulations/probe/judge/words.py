@@ -144,7 +144,7 @@ def numbers_without(
     first = ("probability of memorizing", UNKNOWN if chances is None else chances.memorizing)
     if chances is None and found.states is not None:
         first = ("sequences that it writes, in effect", found.states.number)
-    second = ("what it writes on the way from held-out recovery to 1", order)
+    second = ("log loss on what it writes over that on held-out text", found.feature("own_loss"))
     if math.isnan(order.value):
         second = ("share of the held-out text that is unlike what it writes", foreign)
     return first, second, ("share of what it writes that repeats itself", near)
