@@ -42,6 +42,7 @@ Floats = NDArray[np.float64]
 SPLITS = ("train", "heldout")
 ROWS = 32  # sequences of a part
 EXTRACTABLE = 0.5  # p of (n, p)-extractable
+REFERENCE = "_reference"  # suffix of what the reference network draws
 
 
 class ExtractionError(UserError, ValueError):
@@ -49,10 +50,10 @@ class ExtractionError(UserError, ValueError):
 
 
 def seconds(
-    work: Work, splits: Mapping[str, int], n: int, step: float, reference: bool = False
+    work: Work, splits: Mapping[str, int], n: int, step: float, suffix: str = ""
 ) -> dict[str, float]:
     """Every part and its rough seconds: of the first n sequences of those splits that there are
-    (name: sequences), `step` seconds a sequence and reverse step.
+    (name: sequences), `step` seconds a sequence and reverse step; `suffix` as in `extracted`.
 
     Raises ExtractionError for a prefix that leaves nothing to draw, and without a sequence.
     """
@@ -72,10 +73,9 @@ def seconds(
         )
     each = config.draws * config.steps * step
     return {
-        _name(split, first, again): min(ROWS, size - first) * each
+        _name(split, first, suffix): min(ROWS, size - first) * each
         for split, size in there.items()
         for first in range(0, size, ROWS)
-        for again in range(1 + reference)
     }
 
 
@@ -96,37 +96,33 @@ def extracted(
     splits: Mapping[str, Split],
     n: int,
     data: xr.Dataset,
-    reference: Work | None = None,
+    suffix: str = "",
 ) -> xr.Dataset:
     """`data` with what draws of the first n training and held-out sequences came to.
 
     extract_edits (sequence, draw): edits from the drawn suffix to the true one, -1 where nothing
-    was drawn; extract_log_p (sequence,): log p_z, NaN where it is not known. With the network of
-    `reference`, of the same noise and tokens, the same of its draws, as *_reference.
+    was drawn; extract_log_p (sequence,): log p_z, NaN where it is not known. `suffix` of these
+    names and of the parts': REFERENCE where it is the reference network that draws.
     """
-    workers = {"": work} if reference is None else {"": work, "_reference": reference}
-    shape = (data.sizes["sequence"], work.config.draws)
-    for again, (suffix, worker) in enumerate(workers.items()):
-        edits, log_p = np.full(shape, -1, np.int32), np.full(shape[0], np.nan)
-        for split in (splits[name] for name in SPLITS if name in splits):
-            start = int(np.argmax(data["split"].values == split.name))
-            for first in range(0, min(n, len(split.tokens)), ROWS):
-                last = min(first + ROWS, n, len(split.tokens))
-                part = Split(split.name, split.tokens[first:last], split.index[first:last])
-                name = _name(split.name, first, again)
-                found = parts.run(name, _drawn, worker, part, first)
-                place = slice(start + first, start + last)
-                edits[place], log_p[place] = found["edits"].values, found["log_p"].values
-        columns: dict[str, Any] = {
-            f"extract_edits{suffix}": (("sequence", "draw"), edits),
-            f"extract_log_p{suffix}": ("sequence", log_p),
-        }
-        data = data.assign(columns)
-    return data.assign_attrs(prefix=work.config.prefix)
+    edits = np.full((data.sizes["sequence"], work.config.draws), -1, np.int32)
+    log_p = np.full(len(edits), np.nan)
+    for split in (splits[name] for name in SPLITS if name in splits):
+        start = int(np.argmax(data["split"].values == split.name))
+        for first in range(0, min(n, len(split.tokens)), ROWS):
+            last = min(first + ROWS, n, len(split.tokens))
+            part = Split(split.name, split.tokens[first:last], split.index[first:last])
+            found = parts.run(_name(split.name, first, suffix), _drawn, work, part, first)
+            place = slice(start + first, start + last)
+            edits[place], log_p[place] = found["edits"].values, found["log_p"].values
+    columns: dict[str, Any] = {
+        f"extract_edits{suffix}": (("sequence", "draw"), edits),
+        f"extract_log_p{suffix}": ("sequence", log_p),
+    }
+    return data.assign(columns).assign_attrs(prefix=work.config.prefix)
 
 
-def _name(split: str, first: int, again: int) -> str:
-    return f"{split}-extract-{first}" + ("-reference" if again else "")
+def _name(split: str, first: int, suffix: str) -> str:
+    return f"{split}-extract-{first}" + suffix.replace("_", "-")
 
 
 def _drawn(work: Work, split: Split, first: int) -> xr.Dataset:
@@ -182,8 +178,8 @@ def extraction(
     for what, n in ((w, n) for w in _kinds(data, near) for n in _ladder(draws)):
         numbers = _numbers(data, what, near, n, "")
         found.append(Extracted(what, n, *_compared(data, numbers, rng, replicates)))
-        if "extract_edits_reference" in data:
-            theirs = _numbers(data, what, near, n, "_reference")
+        if f"extract_edits{REFERENCE}" in data:
+            theirs = _numbers(data, what, near, n, REFERENCE)
             beyond = _compared(data, numbers - theirs, rng, replicates)[2]
             found[-1] = Extracted(**{**vars(found[-1]), "beyond_reference": beyond})
     return tuple(found)

@@ -16,7 +16,8 @@ are `scored` (those that noise corrupted, masked ones among them; or all), means
     reference_subsets     the same by SUBSETS disjoint subsets of the sites, each by its sum of d_i
 
 and `reference_nelbo`, the reference's NELBO on the draws of the target's, `reference_nelbo_apart`
-on others. Log-probabilities are no lower than -LOG_LOSS_CAP. Not measured, or no site: NaN.
+on others. Where suffixes were drawn of the target (`audit.extraction`), the reference draws them
+too. Log-probabilities are no lower than -LOG_LOSS_CAP. Not measured, or no site: NaN.
 
 As t -> 0 the level is SMALL_LEVEL, or, where visible tokens have no law, sites masked one at a
 time. With stored sequences and the population as the reference this is the score of theory
@@ -40,6 +41,7 @@ from models.tokens import token_dtype
 from simulations.console.errors import UserError
 from simulations.console.progress import Reporter
 from simulations.measure.names import LOG_LOSS_CAP, SMALL_LEVEL
+from simulations.probe.audit import extraction
 from simulations.probe.config import ProbeConfig
 from simulations.probe.measure import cells
 from simulations.probe.measure.cells import Work
@@ -114,16 +116,26 @@ def with_reference(
     parts.check_model(fingerprint(theirs), "reference")
     splits = {name: _split(data, name) for name in AUDITED if name in data["split"].values}
     plan: dict[str, tuple[str, float | None, Any]] = {}
-    for name in splits:
+    passes: dict[str, float] = {}  # of a network, of every part
+    for name, split in splits.items():
         for t in config.entropy_levels:
             plan[f"{name}-t{t:g}-reference"] = name, t, partial(compare, mine, theirs, t)
+            passes[f"{name}-t{t:g}-reference"] = 2 * len(split.tokens)
         plan[f"{name}-nelbo-reference"] = name, None, partial(compare_nelbo, theirs)
+        passes[f"{name}-nelbo-reference"] = config.nelbo_draws * len(split.tokens)
+    counts = {name: len(split.tokens) for name, split in splits.items()}
+    recover = int(data.attrs["sizes"][1])
+    draws = extraction.seconds(theirs, counts, recover, 1.0, extraction.REFERENCE)
     found = _empty(data)
-    left = {name: 1.0 for name in plan if name not in parts.finished}
+    left = {k: float(n) for k, n in (passes | draws).items() if k not in parts.finished}
     with Reporter(console or Console(quiet=True), left, 1) as parts.reporter:
         for part, (name, level, compute) in plan.items():
             _fill(found, data, name, level, parts.run(part, compute, splits[name]))
-    return data.assign(found).assign_coords(scored=list(SITES))
+        data = data.assign(found).assign_coords(scored=list(SITES))
+        if draws:
+            them = extraction.REFERENCE
+            data = extraction.extracted(theirs, parts, splits, recover, data, them)
+    return data
 
 
 def compare(target: Work, reference: Work, t: float, split: Split) -> xr.Dataset:

@@ -7,11 +7,13 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from am_theory.channel import Absorbing
 from models.exact.empirical import EmpiricalDenoiser
 from models.released.checkpoint import save_model
 from simulations.console.errors import UserError
 from simulations.probe.api import probe
 from simulations.probe.audit.audit import audit
+from simulations.probe.audit.extraction import extraction
 from simulations.probe.claims import ModelError
 from simulations.probe.command import execute
 from simulations.probe.tell.audit import audit_sections
@@ -55,6 +57,29 @@ def test_the_command_reads_a_reference_and_says_so(files):
     mine = told["audit"]["graded"][0]["gap"]["auc"]["value"]
     assert found.graded[0].gap.auc.value == pytest.approx(mine, abs=0.02)
     assert here.data.attrs["reference"].startswith("MLPDenoiser")
+
+
+def test_what_the_reference_extracts_too_is_taken_away(tmp_path):
+    """A reference that stores half of the training sequences; told of a finished probe."""
+    train, test = tokens(20, 2), tokens(20, 3)
+    models = [EmpiricalDenoiser(x, 5, channel=Absorbing(5)) for x in (train, train[:10])]
+    sizes = FIXED | {"sequences": 20, "recover": 20, "prefix": 4, "draws": 5}
+    plain = probe(models[0], test, train, out=tmp_path, **sizes)
+    beyond = probe(models[0], test, train, reference=models[1], out=tmp_path, **sizes)
+    (row, *_), (both, *_) = (
+        extraction(each.data, np.random.default_rng(0), 200) for each in (plain, beyond)
+    )
+    assert row.beyond_reference is None and both.train == row.train
+    mine = beyond.data["split"].values == "train"
+    drawn = beyond.data["extract_edits_reference"].values == 0
+    stored = beyond.data["index"].values[mine] < 10
+    hit = drawn[mine].any(1)
+    assert hit[stored].all() and hit[~stored].sum() <= 2  # two tokens are found by chance at times
+    theirs = drawn[mine].mean() - drawn[beyond.data["split"].values == "heldout"].mean()
+    assert both.beyond_reference.value == pytest.approx(both.excess.value - theirs)
+    assert 0.3 < theirs < 0.6
+    beyond.write(tmp_path, figures=False)
+    assert "beyond the reference" in (tmp_path / "report.md").read_text()
 
 
 @pytest.mark.parametrize(

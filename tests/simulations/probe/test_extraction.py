@@ -18,6 +18,7 @@ from models.networks.mlp import MLPDenoiser
 from models.sources import MarkovSource
 from models.unmasking import log_prob_in_order
 from simulations.probe.audit.extraction import (
+    REFERENCE,
     ExtractionError,
     announced,
     extracted,
@@ -48,7 +49,8 @@ def measured(denoiser, train, held_out, n=1000, parts=None, reference=None, **se
     ]
     splits = {s.name: s for s in (split("train", train), split("heldout", held_out))}
     data = empty_dataset(list(splits.values()), config, denoiser.vocab_size)
-    return extracted(works[0], parts or Parts(), splits, n, data, works[1])
+    data = extracted(works[0], parts or Parts(), splits, n, data)
+    return data if reference is None else extracted(works[1], Parts(), splits, n, data, REFERENCE)
 
 
 def found(data, what, n):
