@@ -80,6 +80,8 @@ PHRASES = {  # by the command that makes the results
         "{probe.both.all.generalizing} of those that generalize",
         "{probe.both.all.opposite} the opposite",
         "{probe.both.all.log.score} nats a network against {probe.both.all.entropy.alone}",
+        "of M = 0.5 to 0.8 {probe.both.least} were found, from 0.95 up {probe.both.most}",
+        "whole or half: {probe.both.wrong.withheld} withheld, 4 memorizing",
     ),
 }
 
