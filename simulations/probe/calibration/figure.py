@@ -30,7 +30,7 @@ def draw(axes: Any, analysis: CalibrationAnalysis) -> tuple[str, str]:
     handles = [
         Line2D([], [], marker="s", ls="", label=truth, **look) for truth, look in LOOKS.items()
     ]
-    axes[0, 0].legend(handles=handles, title="truth", loc="center right")
+    axes[0, 1].legend(handles=handles, title="truth, in (a)", loc="upper left")
     return f"{len(models)} models, each judged by a law fitted to other families", ""
 
 
@@ -41,7 +41,7 @@ def _probability_panel(axis: Any, models: list[Any]) -> None:
     for bound in ORDER_BOUNDS:
         axis.axvline(bound, color="0.6", lw=0.8, ls="--")
     axis.set(
-        xlabel="share of the training data that is memorized (the truth; dashed: its bounds)",
+        xlabel="share that is memorized (the truth; dashed: its bounds)",
         ylabel="P(memorizing), family left out",
         title="(a) verdict without training data",
     )
