@@ -223,9 +223,10 @@ def definitions(data: xr.Dataset, found: Statistics) -> Section:
             f"Intervals: 95 %, {found.replicates} bootstrap replicates over sequences, never "
             "tokens; Clopper and Pearson's for shares of sequences, and for rates of exactly 0 "
             "or 1. They speak of other sequences, not of other trainings of the model.",
-            "Verdict without training data: fitted to small MLPs (V = 8 to 16, L = 12 to 16) of "
-            "uniform noise and three sources, judged on others of six; for any other model it "
-            "extrapolates.",
+            "Verdict without training data: by a law fitted to small networks of many families (V "
+            "= 4 to 256, L = 8 to 64; uniform, absorbing and hybrid noise), each of which was "
+            "judged by one fitted to the others (`simulations/probe/calibration`); for any other "
+            "kind of network it extrapolates.",
             "What makes a verdict wrong: a source of little entropy, where there is nothing to "
             "separate; repeated sequences; training sequences among the held-out ones; a network "
             "whose softmax is full and not loo (cross-entropy to the clean token). Each is looked "
