@@ -30,6 +30,7 @@ class SourceShape:
     seq_len: int
 
 
+PIECES, OF_PIECES = "pieces", "a text in byte pairs"  # which needs the package tokenizers
 SOURCES = {
     "markov": SourceShape("markov", 8, 16),
     "hmm": SourceShape("hmm", 8, 16),
@@ -46,6 +47,7 @@ SOURCES = {
     "hmm-l64": SourceShape("hmm", 4, 64),
     "characters": SourceShape("text", 32, 16),
     "words": SourceShape("text", 256, 8),
+    PIECES: SourceShape("text", 256, 16),
 }
 SYNTHETIC = ("markov", "hmm", "iid", "hierarchy", "orderly", "wide")  # a family each
 
@@ -102,8 +104,8 @@ FAMILIES = {
         for name in SYNTHETIC
     },
     "text": Family(
-        "English, 32 characters or 256 words",
-        ("characters", "words"),
+        "English, 32 characters, 256 words or 256 byte pairs",
+        ("characters", "words", "pieces"),
         (16, 64, 256, 1024, 4096, 16384),
         network="plain",
         widths=(128,),

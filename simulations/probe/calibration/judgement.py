@@ -155,13 +155,13 @@ def score(group: str, data: xr.Dataset, law: str, root_seed: int) -> Score:
 
 
 def scores(analysis: CalibrationAnalysis, law: str) -> list[Score]:
-    """One a family, then of all that stand for others."""
+    """One a family, then one a way to read a text, then of all that stand for others."""
     data, seed = analysis.data, analysis.config.root_seed
-    families = data["family"].values
-    found = [
-        score(name, _rows(data, families == name), law, seed)
-        for name in dict.fromkeys(families.tolist())
-    ]
+    families, texts = data["family"].values, data["kind"].values == "text"
+    groups = {name: families == name for name in dict.fromkeys(families.tolist())}
+    for name in dict.fromkeys(data["source"].values[texts].tolist()):
+        groups[f"text in {name}"] = texts & (data["source"].values == name)
+    found = [score(name, _rows(data, mine), law, seed) for name, mine in groups.items()]
     right = _rows(data, data["common"].values)
     return [*found, score(EVERYTHING, right, law, seed)]
 

@@ -9,13 +9,21 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from models.extras import optional
 from models.sources import HiddenMarkovSource, HierarchySource, IidSource, MarkovSource
 from models.sources.permutations import permutation_chain
 from models.tokens import Tokens
-from simulations.data.corpora import CorpusError, TextCorpus, TextFile, text_corpus
-from simulations.probe.calibration.families import SOURCES, SourceShape
+from simulations.data.corpora import (
+    HELD_OUT_SHARE,
+    CorpusError,
+    TextCorpus,
+    TextFile,
+    text_corpus,
+)
+from simulations.probe.calibration.families import OF_PIECES, PIECES, SOURCES, SourceShape
 
-FIRST_WORD = 0x10000  # words are given to the reader of characters as these code points
+FIRST_WORD = 0x10000  # words and pieces are given to the reader of characters as code points
+UNKNOWN = "[UNK]"
 
 
 class Sequences(Protocol):
@@ -62,15 +70,17 @@ def make_source(name: str, rng: np.random.Generator, text: TextFile | None = Non
     iid : independent tokens with unequal frequencies.
     hierarchy : a random hierarchy of four levels, two rules a symbol.
     orderly : a chain that follows one permutation but for one token in fifty.
-    text : characters of a text, or its words, the rare ones as one token.
+    text : characters of a text, its words, the rare ones as one token, or its pieces by byte-pair
+    encoding, learnt from the text that may be stored.
 
-    Raises CorpusError for a text that is not given or too short.
+    Raises CorpusError for a text that is not given or too short, and for pieces without the
+    package tokenizers.
     """
     shape = SOURCES[name]
     if shape.kind == "text":
         if text is None:
             raise CorpusError(f"the source {name} needs a text: add --text FILE (UTF-8).")
-        return FromText(_corpus(text, shape, name == "words"))
+        return FromText(_corpus(text, name))
     return FromLaw(_law(shape, rng))
 
 
@@ -101,8 +111,13 @@ def _chain(kind: str, vocab_size: int, rng: np.random.Generator) -> NDArray[np.f
 
 
 @functools.lru_cache(maxsize=4)
-def _corpus(text: TextFile, shape: SourceShape, words: bool) -> TextCorpus:
-    return text_corpus(words_of(text) if words else text, shape.vocab_size, shape.seq_len)
+def _corpus(text: TextFile, name: str) -> TextCorpus:
+    shape = SOURCES[name]
+    if name == "words":
+        text = words_of(text)
+    elif name == PIECES:
+        text = pieces_of(text, shape.vocab_size - 1)
+    return text_corpus(text, shape.vocab_size, shape.seq_len)
 
 
 def words_of(text: TextFile) -> TextFile:
@@ -115,6 +130,27 @@ def words_of(text: TextFile) -> TextFile:
     number: dict[str, int] = {}
     points = [number.setdefault(w, FIRST_WORD + len(number)) for w in text.decode().split()]
     return TextFile(text.name, "".join(map(chr, points)).encode())
+
+
+def pieces_of(text: TextFile, vocab_size: int) -> TextFile:
+    """The text with a character in place of every piece of a byte-pair encoding of `vocab_size`
+    pieces, learnt from its part that may be stored; characters that it lacks are one piece.
+
+    Raises CorpusError without the package tokenizers.
+    """
+    library = optional("tokenizers", "text", OF_PIECES, CorpusError)
+    words = text.decode()
+    encoding = library.Tokenizer(library.models.BPE(unk_token=UNKNOWN))
+    encoding.pre_tokenizer = library.pre_tokenizers.Metaspace()
+    trainer = library.trainers.BpeTrainer(
+        vocab_size=vocab_size,
+        special_tokens=[UNKNOWN],
+        limit_alphabet=vocab_size // 2,
+        show_progress=False,
+    )
+    encoding.train_from_iterator([words[: int(len(words) * (1 - HELD_OUT_SHARE))]], trainer)
+    ids = encoding.encode(words).ids
+    return TextFile(text.name, "".join(chr(FIRST_WORD + i) for i in ids).encode())
 
 
 def _some(rng: np.random.Generator, windows: Tokens, n: int) -> Tokens:

@@ -7,7 +7,8 @@ Makes small networks of many families, from memorizing to generalizing, measures
 does, and judges those of each family by a law that was fitted to the others. The truth is the share
 of its training data that a model memorizes. Writes data, the table of coefficients, a figure and a
 report to results/probe_calibration/<preset>/; --install makes the table the one that the probe
-reads. Interrupted runs resume. Without --text the families of real text are left out.
+reads. Interrupted runs resume. Without --text the families of real text are left out; with it, the
+package tokenizers is needed (extra `text`).
 """
 
 from __future__ import annotations
@@ -16,11 +17,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from models.extras import optional
 from simulations.console.errors import UserError
 from simulations.console.later import Later
-from simulations.data.corpora import TextFile
+from simulations.data.corpora import CorpusError, TextFile
 from simulations.probe.calibration import config
 from simulations.probe.calibration.config import CalibrationConfig, made
+from simulations.probe.calibration.families import OF_PIECES, PIECES
 from simulations.probe.config import NUMERICS as PROBE_NUMERICS
 from simulations.probe.judge.chances import TABLE
 from simulations.results.files import write_text
@@ -28,12 +31,14 @@ from simulations.study import Flag, Study
 
 
 def settle(arguments: Any) -> CalibrationConfig:
-    """The settings with their text. Raises UserError where nothing is left to make, or for a text
-    that cannot be read."""
+    """The settings with their text. Raises UserError where nothing is left to make, for a text that
+    cannot be read, and where what would cut it into pieces is not installed."""
     text = None if arguments.text is None else TextFile.read(arguments.text)
     settings: CalibrationConfig = replace(arguments.config, text=text)
     if not made(settings):
         raise UserError(f"the family {settings.families[0]} needs a text: add --text FILE (UTF-8).")
+    if any(PIECES in family.sources for family in made(settings).values()):
+        optional("tokenizers", "text", OF_PIECES, CorpusError)
     return settings
 
 

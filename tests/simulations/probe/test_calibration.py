@@ -24,6 +24,7 @@ from models.tempered import tempered
 from simulations.console.errors import UserError
 from simulations.data.corpora import CorpusError, TextFile
 from simulations.probe.calibration import judgement
+from simulations.probe.calibration.analysis import CalibrationAnalysis
 from simulations.probe.calibration.cells import (
     other_source,
     shown_text,
@@ -442,6 +443,51 @@ def test_a_text_gives_characters_and_words():
             source.stored(draw, 10**6)
     with pytest.raises(CorpusError, match="add --text FILE"):
         make_source("words", draw)
+
+
+def test_without_the_package_of_byte_pairs_nothing_is_begun(tmp_path, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "tokenizers", None)
+    path = tmp_path / "a.txt"
+    path.write_text("to be or not to be " * 9)
+    with pytest.raises(CorpusError, match=r"byte pairs needs the package tokenizers: pip install"):
+        STUDY.settle(STUDY.parse(["--text", str(path)]))
+    assert STUDY.settle(STUDY.parse(["--text", str(path), "--families", "iid", "hmm"])).text
+    with pytest.raises(CorpusError, match="byte pairs needs"):
+        make_source("pieces", np.random.default_rng(0), TextFile.read(path))
+
+
+def test_a_family_of_several_readings_of_a_text_is_scored_by_each_too():
+    p = [[0.7, 0.2, 0.1]]
+    data = xr.Dataset(
+        {
+            "family": ("model", ["text", "text", "iid"]),
+            "kind": ("model", ["text", "text", "iid"]),
+            "source": ("model", ["words", "pieces", "iid"]),
+            "truth": ("model", ["generalizing", "memorizing", "generalizing"]),
+            "common": ("model", [False, False, True]),
+            "entropy_alone": (("model", "klass"), np.array(p * 3)),
+            "classes": (("model", "basis", "klass"), np.array([p] * 3)),
+            **{
+                name: (("model", "basis"), np.array([[value]] * 3))
+                for name, value in (
+                    ("label", "generalizing"),
+                    ("failed", ""),
+                    ("probability", 0.1),
+                    ("generalizing", 0.7),
+                )
+            },
+        },
+        coords={"basis": ["law"]},
+    )
+    rows = judgement.scores(CalibrationAnalysis(preset("small"), data, {}), "law")
+    found = {row.group: (row.labels.n, row.labels.cleared, row.labels.opposite) for row in rows}
+    assert found == {
+        "text": (2, 1, 1),
+        "iid": (1, 1, 0),
+        "text in words": (1, 1, 0),
+        "text in pieces": (1, 0, 1),
+        judgement.EVERYTHING: (1, 1, 0),
+    }
 
 
 def test_an_mlp_without_pairs_is_one_whose_pairs_are_zero():
