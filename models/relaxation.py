@@ -50,21 +50,29 @@ def likeliest(log_law: ArrayLike, tokens: Tokens) -> Tokens:
 
 
 def relax(law: Callable[[Tokens], Any], start: Tokens, max_sweeps: int = 64) -> Relaxed:
-    """Apply the map of `law` to `start` (batch, L) until each row repeats a state of its own.
+    """Apply the map x -> argmax of `law` to `start` (batch, L): `settle`.
 
     law : from tokens (batch, L), always of the batch size of `start`, to log_law (batch, L, V).
-    Cost: a law a sweep, and max_sweeps copies of `start`.
 
     >>> flip = lambda x: np.log(np.where(np.arange(2) == x[..., None], 0.1, 0.9))
     >>> relax(flip, np.array([[1, 0]])).states.tolist(), relax(flip, np.array([[1, 0]])).period
     ([[0, 1]], array([2]))
+    """
+    return settle(lambda states: likeliest(law(states), states), start, max_sweeps)
+
+
+def settle(step: Callable[[Tokens], Tokens], start: Tokens, max_sweeps: int = 64) -> Relaxed:
+    """Apply `step` to `start` (batch, L) until each row repeats a state of its own.
+
+    step : tokens (batch, L), always of the batch size of `start`, to those that come next.
+    Cost: a step a sweep, and max_sweeps copies of `start`.
     """
     states = np.asarray(start).copy()
     past = [states.copy()]
     sweeps = np.full(len(states), max_sweeps, np.int64)
     period = np.zeros(len(states), np.int64)
     for sweep in range(1, max_sweeps + 1):
-        states = likeliest(law(states), states)
+        states = step(states)
         met = np.stack([(states == old).all(1) for old in past])
         new = met.any(0) & (period == 0)
         last = len(past) - 1 - met[::-1].argmax(0)  # the latest visit
