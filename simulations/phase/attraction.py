@@ -8,6 +8,8 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from simulations.measure.meeting import effective, meeting
+
 Floats = NDArray[np.float64]
 
 SHARES = {  # of the starts, or of their tokens
@@ -67,31 +69,18 @@ def census(data: xr.Dataset, denoiser: str, train_size: int) -> Census | None:
     """The attractors reached from the random starts of one K; None where not measured.
 
     The chance that two starts meet is the mean over pairs of a seed; its standard error is by the
-    jackknife over starts, and seeds are held fixed. Source: for the effective number, the inverse
-    participation ratio, or Hill number of order 2.
+    jackknife over starts, and seeds are held fixed.
     """
     part = data.sel(train_size=train_size, denoiser=denoiser, split_start="random")
-    chances, errors, distinct, n = [], [], [], 0
+    found = []
     for seed in part["seed"].values:
         one = part.sel(seed=seed)
         if (one["kept"] < 0).any():
             continue
-        states = one["attractor"].transpose("start", "position").values
-        _, inverse, counts = np.unique(states, axis=0, return_inverse=True, return_counts=True)
-        n = len(states)
-        pairs = counts @ (counts - 1.0)
-        others = counts[inverse.ravel()] - 1.0
-        left_out = (pairs - 2 * others) / ((n - 1.0) * (n - 2.0))
-        chances.append(pairs / (n * (n - 1.0)))
-        errors.append((n - 1) / n * ((left_out - left_out.mean()) ** 2).sum())
-        distinct.append(len(counts))
-    if not chances:
+        found.append(meeting(one["attractor"].transpose("start", "position").values))
+    if not found:
         return None
-    chance = float(np.mean(chances))
-    error = float(np.sqrt(np.sum(errors)) / len(errors))
-
-    def number(value: float) -> float:
-        return 1 / value if value > 0 else np.inf
-
-    ends = (number(chance + 1.96 * error), number(chance - 1.96 * error))
-    return Census(n, float(np.mean(distinct)), number(chance), *ends)
+    chance = float(np.mean([one.chance for one in found]))
+    error = float(np.sqrt(np.sum([one.variance for one in found])) / len(found))
+    distinct = float(np.mean([one.distinct for one in found]))
+    return Census(found[-1].n, distinct, *effective(chance, error))
