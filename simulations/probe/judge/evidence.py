@@ -9,6 +9,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from simulations.measure.bootstrap import interval
+from simulations.probe.judge.attractors import Attractors, attractors_of
 from simulations.probe.judge.domain import Domain, domain
 from simulations.probe.judge.features import (
     Features,
@@ -39,6 +40,7 @@ class Evidence:
     pair : the held-out text against the training text; None where one is missing.
     share : share of training sequences that the model knows better than held-out ones, a lower
         bound; own_share : the same of its own sequences.
+    attractors : where noise leads; None where it was not asked for.
     """
 
     data: xr.Dataset
@@ -49,6 +51,7 @@ class Evidence:
     pair: Domain | None
     share: Estimate
     own_share: Estimate
+    attractors: Attractors | None = None
 
     def feature(self, name: str) -> Estimate:
         """A feature with its interval."""
@@ -102,6 +105,7 @@ def evidence_of(data: xr.Dataset, rng: np.random.Generator) -> Evidence:
         pair,
         _share(data, split_rows(data, "train"), split_rows(data, "heldout"), rng),
         _share(data, own, beside, rng),
+        None if found is None else attractors_of(data, found.within),
     )
 
 

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from simulations.probe.judge.attractors import Attractors
 from simulations.probe.judge.chances import Chances, calibration, chances_of, law_for
 from simulations.probe.judge.checks import (
     Basis,
@@ -67,7 +68,8 @@ class Verdict:
     order : M with training data; with own sequences in their place without. chances : of the
     classes, None with training data. share : of the training sequences, or of what the model
     writes, that it knows better than held-out text explains, at least. reasons : the numbers, a
-    sentence each. checks : what would make it wrong, and whether that was looked for.
+    sentence each. checks : what would make it wrong, and whether that was looked for. attractors :
+    where noise leads, without training data; it is described, and decides nothing.
     """
 
     label: Label
@@ -80,6 +82,7 @@ class Verdict:
     share: Estimate
     reasons: tuple[str, ...]
     checks: tuple[Check, ...]
+    attractors: Attractors | None = None
 
     @property
     def sentence(self) -> str:
@@ -192,7 +195,19 @@ def verdict_without(
     reasons = tuple(reasons_without(found, chances, used, prior))
     numbers = numbers_without(found, order, chances)
     settle = SETTLED.get(label, "")
-    return Verdict(label, basis, answer, settle, numbers, order, chances, share, reasons, checks)
+    return Verdict(
+        label,
+        basis,
+        answer,
+        settle,
+        numbers,
+        order,
+        chances,
+        share,
+        reasons,
+        checks,
+        found.attractors,
+    )
 
 
 def _without(

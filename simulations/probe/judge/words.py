@@ -7,11 +7,12 @@ from collections.abc import Collection, Sequence
 from typing import Literal
 
 from simulations.measure.tables import number, spread
+from simulations.probe.judge.attractors import Attractors
 from simulations.probe.judge.chances import Chances
 from simulations.probe.judge.checks import Basis
 from simulations.probe.judge.evidence import UNKNOWN, Evidence
 from simulations.probe.measure.estimate import Estimate
-from simulations.probe.measure.kind import least
+from simulations.probe.measure.kind import erases, least
 
 Label = Literal[
     "memorizing",
@@ -199,7 +200,25 @@ def reasons_without(
                 else f"more than {count.low:,.0f} sequences."
             )
         )
-    return told + _of_share(found.own_share, "its own sequences")
+    told += _of_share(found.own_share, "its own sequences")
+    ends = found.attractors
+    return told if ends is None else [*told, _of_attractors(ends, erases(found.data))]
+
+
+def _of_attractors(ends: Attractors, masks: bool) -> str:
+    how = "its likeliest tokens lead from noise,"
+    if masks:
+        how = "filling masks with the likeliest tokens, in a random order each, leads"
+    count = f"as among {ends.number.value:,.0f}, 95 % {_range(ends.number)}"
+    if not math.isfinite(ends.number.value):
+        count = f"not once, as among more than {ends.number.low:,.0f}"
+    held = f" and {shown(ends.heldout, 2)} of held-out text" if ends.heldout.known else ""
+    return (
+        f"Described, not judged by: {how} from {ends.starts:,} starts to {ends.distinct:,} ends "
+        f"({ends.settled:.0%} settled), where two meet {count}; {shown(ends.own, 2)} of what it "
+        f"writes{held} {_alike(ends.within)} an end. Few ends are no memory: an orderly source has "
+        "few without it, and a large store is not found from noise."
+    )
 
 
 def _alike(within: int) -> str:

@@ -25,7 +25,7 @@ from simulations.console.progress import Reporter
 from simulations.measure.names import SMALL_LEVEL
 from simulations.probe.audit import copies, extraction
 from simulations.probe.config import ProbeConfig
-from simulations.probe.measure import cells, temperature
+from simulations.probe.measure import attractors, cells, temperature
 from simulations.probe.measure.budget import Costs, read_sizes, sizes_part
 from simulations.probe.measure.cells import Work
 from simulations.probe.measure.dataset import (
@@ -85,7 +85,9 @@ def measure(
     counts["random"] = min(sizes.sequences, MOST_RANDOM)
     plan = list(_plan(work, costs, counts, sizes.recover, train))
     whole = config.steps * costs.step
+    starts = attractors.starts(sizes.generate)
     own = {"generate": sizes.generate * whole, "temperature": temperature.MOST * costs.read}
+    own["attractors"] = starts * attractors.SWEEPS * costs.read
     seconds = own if sizes.generate else {}
     seconds |= {part.name: part.seconds for part in plan}
     draws = extraction.seconds(work, counts, sizes.recover, costs.step)
@@ -115,6 +117,8 @@ def measure(
             if part.t == shown and EXAMPLE[0] in found:
                 examples[part.split] = found
             fill(data, part.split, found.drop_vars(EXAMPLE, errors="ignore"), part.t)
+        if sizes.generate:
+            data = data.assign(parts.run("attractors", attractors.attractors, work, starts))
         if train is not None:
             data = copies.with_copies(work, parts, train, test, splits, data)
         if draws:

@@ -10,6 +10,7 @@ import numpy as np
 import xarray as xr
 from scipy.stats import rankdata
 
+from simulations.probe.judge.attractors import Attractors, hits
 from simulations.probe.judge.statistics import changed_tokens
 from simulations.probe.measure.dataset import split_rows
 from simulations.probe.measure.kind import small
@@ -25,18 +26,24 @@ MASK = "▒"
 CHANGED = {(True, True): "recovered", (True, False): "missed", (False, False): "broken"}
 
 
-def most_memorized(data: xr.Dataset, decode: Decode) -> dict[str, list[Memorized]]:
+def most_memorized(
+    data: xr.Dataset, decode: Decode, attractors: Attractors | None = None
+) -> dict[str, list[Memorized]]:
     """Ten sequences by split, most memorized first.
 
     train: by the mean of two ranks, of `loo` log loss at the least t (lowest) and of recovery over
     all levels by the reverse process, else best change (highest). generated: by distance to the
-    nearest training sequence; without one, by how often they repeat, then by `loo` log loss.
+    nearest training sequence; without one, by how often they repeat, then by how many starts in
+    noise end near them, then by `loo` log loss.
     """
     train, generated = split_rows(data, "train"), split_rows(data, "generated")
+    met = np.zeros(generated.sizes["sequence"], np.int64)
+    if attractors is not None:
+        met = hits(data, generated["tokens"].values, attractors.within)
     stored = dict(zip(train["index"].values.tolist(), train["tokens"].values, strict=True))
     found = {
         "train": _of_train(train, decode, small(data)),
-        "generated": _of_generated(generated, stored, decode, small(data)),
+        "generated": _of_generated(generated, stored, decode, small(data), met),
     }
     return {name: rows for name, rows in found.items() if rows}
 
@@ -70,13 +77,14 @@ def _of_train(part: xr.Dataset, decode: Decode, least: str) -> list[Memorized]:
 
 
 def _of_generated(
-    part: xr.Dataset, stored: dict[int, Any], decode: Decode, least: str
+    part: xr.Dataset, stored: dict[int, Any], decode: Decode, least: str, met: Any
 ) -> list[Memorized]:
-    """stored : tokens of those rows of the training file that were measured."""
+    """stored : tokens of those rows of the training file that were measured. met : starts in noise
+    that end near each."""
     distance, repeats = part["nearest_distance"].values, part["repeats"].values
     loss = part["log_loss"].sel(law="loo").isel(t_entropy=0).values
     compared = (distance >= 0).any()
-    order = np.lexsort([loss, -repeats, distance if compared else np.zeros(len(repeats))])
+    order = np.lexsort([loss, -met, -repeats, distance if compared else np.zeros(len(repeats))])
     shown: dict[bytes, int] = {}
     for i in order:
         shown.setdefault(part["tokens"].values[i].tobytes(), i)
@@ -91,6 +99,8 @@ def _of_generated(
             nearest = _text(stored[row], decode) if row in stored else ""
         if repeats[i] > 0:
             facts.append(f"drawn {int(repeats[i]) + 1} times")
+        if met[i] > 0:
+            facts.append(f"{int(met[i])} starts in noise end near it")
         if np.isfinite(loss[i]):
             facts.append(f"log loss {loss[i]:.3f} nats a token at {least} (loo)")
         name = f"generated {int(part['index'].values[i])}"

@@ -50,6 +50,7 @@ def write_reports(
     rng = stream(data.attrs["root_seed"], "report")
     found = statistics(data, rng, int(settings.get("replicates", 1000)))
     audited = audit(data, stream(data.attrs["root_seed"], "audit"), found.replicates)
+    attractors = next((v.attractors for v in verdicts if v.attractors is not None), None)
     pictures: list[Picture] = []
     if figures:
         from simulations.probe.tell.figures import draw_all
@@ -62,7 +63,7 @@ def write_reports(
         Section("Figures", pictures=pictures),
         *(
             Section(f"Most memorized sequences: {split}", memorized=rows)
-            for split, rows in most_memorized(data, decode).items()
+            for split, rows in most_memorized(data, decode, attractors).items()
         ),
         Section("Restored sequences", restored=restored(data, decode)),
         *result_sections(data, found),
