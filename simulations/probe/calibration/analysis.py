@@ -14,6 +14,7 @@ import xarray as xr
 from models.streams import stream
 from simulations.probe.calibration.config import CalibrationConfig, make_cells
 from simulations.probe.calibration.crossfit import fit_table, folds, left_out
+from simulations.probe.calibration.ends import readings
 from simulations.probe.calibration.families import FAMILIES, RIGHT, SOURCES
 from simulations.probe.calibration.fit import ENTROPY_ALONE, LAWS
 from simulations.probe.calibration.truth import CLASSES, MEMORIZING, truth_of
@@ -90,6 +91,7 @@ def described(cells: list[Cell], parts: list[xr.Dataset], read: list[Evidence]) 
         row = {name: cell.coordinates[name] for name in COORDINATES} | found.values
         for name, word in (("", "share"), ("_low", "low"), ("_high", "high")):
             row[f"share{name}"] = float(part[f"memorized_{word}"])
+        row |= readings(found.attractors)
         row["own_text"] = found.text is None or found.text.result != "failed"
         row["kind"] = SOURCES[row["source"]].kind
         family = FAMILIES[row["family"]]

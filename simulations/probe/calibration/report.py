@@ -7,9 +7,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 
+from models.streams import stream
 from simulations.measure.tables import markdown, number, section, spread, with_spread
 from simulations.probe.calibration.analysis import FIRST, CalibrationAnalysis
 from simulations.probe.calibration.config import made
+from simulations.probe.calibration.ends import end_lines
 from simulations.probe.calibration.families import RIGHT, SOURCES
 from simulations.probe.calibration.fit import LAWS, wilson
 from simulations.probe.calibration.judgement import (
@@ -256,6 +258,7 @@ def report(analysis: CalibrationAnalysis) -> Report:
         *_label_lines(models),
         *_share_lines(by_share),
         *_alone_lines(each),
+        *end_lines(analysis.data, stream(analysis.config.root_seed, "attractors")),
         *_reliability_lines(bins),
         *_coefficient_lines(table),
         *_family_lines(analysis),

@@ -15,6 +15,7 @@ from models.sources import IidSource
 from models.streams import stream
 from simulations.measure.meeting import effective, meeting
 from simulations.probe.api import probe
+from simulations.probe.calibration.ends import end_lines, readings
 from simulations.probe.config import ProbeConfig
 from simulations.probe.judge.attractors import attractors_of, hits
 from simulations.probe.judge.verdict import verdicts
@@ -136,6 +137,46 @@ def test_starts_near_a_sequence_are_counted():
     assert found.own.value == pytest.approx(2 / 3)
     assert attractors_of(data.isel(start=slice(7)), 1) is None
     assert attractors_of(data.drop_vars("attractor"), 1) is None
+
+
+def calibrated(numbers, truths, common=True):
+    """Models of a calibration whose attractors number so many, half of them with own ones near."""
+    n = len(numbers)
+    excess = np.linspace(0, 1, n)
+    return xr.Dataset(
+        {
+            "end_number": ("model", np.asarray(numbers, float)),
+            "end_own": ("model", excess),
+            "end_excess": ("model", excess),
+            "near": ("model", np.zeros(n)),
+            "truth": ("model", list(truths)),
+            "common": ("model", np.full(n, common)),
+        }
+    )
+
+
+def test_a_calibration_says_how_well_each_reading_tells_memory_from_none():
+    truths = ["memorizing", "generalizing", "middle", "memorizing", "generalizing"]
+    data = calibrated([1, 5, 9, 7, 6], truths)
+    lines = "\n".join(end_lines(data, np.random.default_rng(0)))
+    assert "effective number of attractors | 0.50 [" in lines  # 1 < 5, 6; 7 > 5, 6
+    assert "own less held-out sequences near one | 0.25 [" in lines
+    assert "repeat another one, for comparison | 0.50 [0.50, 0.50] | 0.000 | 0.000" in lines
+    assert "1 of 2 that memorize, 2 of 2 that generalize" in lines
+
+
+def test_models_that_cannot_be_compared_are_left_out():
+    rng = np.random.default_rng(0)
+    assert end_lines(calibrated([1, 2, 3, 4], ["memorizing"] * 4), rng) == []
+    truths = ["memorizing", "generalizing"] * 2
+    assert end_lines(calibrated([1, 2, 3, 4], truths), rng)
+    assert end_lines(calibrated([1, 2, 3, np.nan], truths), rng) == []
+    assert end_lines(calibrated([1, 2, 3, 4], truths, common=False), rng) == []
+    assert end_lines(calibrated([1, 2, 3, 4], truths).drop_vars("end_number"), rng) == []
+    assert all(np.isnan(x) for x in readings(None).values())
+    ends = attractors_of(dataset(np.arange(9)[:, None] * np.ones(4, int), generated=[[1] * 4]), 0)
+    found = readings(ends)
+    assert (found["end_number"], found["end_own"]) == (12.0, 1.0) and np.isnan(found["end_excess"])
 
 
 HELD = np.random.default_rng(2).integers(V, size=(32, L), dtype=np.uint8)
