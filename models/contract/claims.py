@@ -37,6 +37,7 @@ LEAST_WEIGHT = 0.25  # nats; where beta is smaller, own and other tokens cannot 
 OTHER_LAW = 0.5  # of the share: beyond it the other reading is the nearer one
 SAME_LAW = 0.1
 HEEDED = 0.2
+IN_PART = "The law called loo is one in part"  # begins such a note
 FEWEST = 6  # swaps; the range of so many covers the median with 97 %
 
 
@@ -75,7 +76,7 @@ class OwnToken(NamedTuple):
         if self.problem or self.swaps < FEWEST or not apart:
             return None
         return (
-            f"The law called loo is one in part: {self._seen}. Networks trained on the NELBO show "
+            f"{IN_PART}: {self._seen}. Networks trained on the NELBO show "
             "less than 0.1; entropies and recovery carry an error of that kind."
         )
 

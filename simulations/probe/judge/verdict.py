@@ -48,6 +48,7 @@ from simulations.probe.judge.words import (
     numbers_without,
     reasons_with,
     reasons_without,
+    unwritten,
 )
 from simulations.probe.measure.estimate import Estimate
 from simulations.probe.measure.kind import noise_of
@@ -169,6 +170,7 @@ def verdict_with(found: Evidence, without: Verdict) -> Verdict:
     told = answer_of(label, order, None, found.share, basis, failed) + (
         f"; but {answer}" if answer else ""
     )
+    told = "; ".join(words for words in (told, unwritten(found)) if words)
     numbers = numbers_with(found, order)
     settle = SETTLED.get(label, "")
     return Verdict(label, basis, told, settle, numbers, order, None, found.share, reasons, checks)
@@ -187,6 +189,7 @@ def verdict_without(
     results = {check.name: check.result for check in checks}
     failed = [name for name, result in results.items() if result == "failed"]
     answer = answer_of(label, order, chances, share, basis, failed)
+    answer = "; ".join(words for words in (unwritten(found), answer) if words)
     if label == "generalizing" and results.get("other text") == "failed":
         answer += OF_OTHER_TEXT
     if label in CLASSES and results["domain"] == "not tested":

@@ -11,6 +11,8 @@ from simulations.probe.judge.attractors import Attractors
 from simulations.probe.judge.chances import Chances
 from simulations.probe.judge.checks import Basis
 from simulations.probe.judge.evidence import UNKNOWN, Evidence
+from simulations.probe.measure.budget import SHORT
+from simulations.probe.measure.dataset import split_rows
 from simulations.probe.measure.estimate import Estimate
 from simulations.probe.measure.kind import erases, least
 
@@ -87,6 +89,16 @@ def answer_of(
             f"at least {shown(share, 2)} of {whose} known better than held-out text explains"
         )
     return "; ".join(words)
+
+
+def unwritten(found: Evidence) -> str:
+    """Why nothing of the model's own was read, where nothing was."""
+    if found.states is not None or split_rows(found.data, "generated").sizes["sequence"]:
+        return ""
+    why = "it was not asked to"
+    if SHORT in str(found.data.attrs.get("budget", "")):
+        why = "the budget was too small"
+    return f"it wrote nothing, as {why}"
 
 
 def _why_withheld(failed: Collection[str], basis: Basis) -> str:

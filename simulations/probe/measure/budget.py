@@ -18,6 +18,7 @@ from simulations.probe.config import LEAST, MOST, ProbeConfig, Sizes
 from simulations.probe.measure.law import Reader
 from simulations.probe.measure.paper import paper_block, paper_rows
 
+SHORT = "The budget was too small for the sizes that are 0."
 SHARES = {"sequences": 0.35, "recover": 0.4, "generate": 0.25}  # of the budget
 
 
@@ -114,7 +115,7 @@ def _sentence(config: ProbeConfig, costs: Costs, chosen: dict[str, int]) -> str:
         "sequence and reverse step)" + (f", with {' and '.join(fixed)} given" if fixed else "")
     )
     lacking = any(not size and name not in fixed for name, size in chosen.items())
-    none = " The budget was too small for the sizes that are 0." if lacking else ""
+    none = f" {SHORT}" if lacking else ""
     flags = " ".join(f"--{name} {size}" for name, size in chosen.items())
     return (
         f"{why}: laws are read on up to {chosen['sequences']} sequences a split, "

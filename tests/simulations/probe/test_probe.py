@@ -611,6 +611,19 @@ def test_a_law_that_is_loo_in_part_is_noted_in_the_report():
     other, note = found.data.attrs["warnings"]
     assert other == "another" and note.startswith("The law called loo is one in part")
     assert "move by 0.30 (0.30 to 0.30, 32 swaps) of what the posterior `full` has" in note
+    (law,) = (check for check in found.verdict.checks if check.name == "law")
+    assert law.result == "not tested" and law.said.endswith(note) and law.said in found.verdict.caveats
+
+
+def test_a_budget_that_leaves_nothing_to_write_is_in_the_first_sentence(monkeypatch):
+    short = Costs(0.004, 0.01, 0.0, 0.0)
+    monkeypatch.setattr("simulations.probe.measure.budget.time_costs", lambda *_: short)
+    found = probe(network(), tokens(40), tokens(40, 1), budget="2s", recover=0)
+    assert not (found.data["split"] == "generated").any()
+    for verdict in found.verdicts:
+        assert "it wrote nothing, as the budget was too small" in verdict.answer
+    asked = probe(network(), tokens(40), sequences=8, recover=0, generate=0)
+    assert asked.verdict.answer == "it wrote nothing, as it was not asked to"
 
 
 def test_a_network_with_damaged_weights_is_refused():
