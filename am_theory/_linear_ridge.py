@@ -63,13 +63,13 @@ def recovery(gamma: Floats, alpha: Floats, vocab: int, tokens: str, split: str) 
     kappa, other, _, share = effective_ridge(c, gamma)
     if split == "test":
         signal = np.sqrt(vocab * (1 + other / kappa) / (gamma * share))
-        clean = _first(signal, signal, vocab)
-        corrupted = _not_first(signal, vocab) / (vocab - 1)
+        clean = first(signal, signal, vocab)
+        corrupted = not_first(signal, vocab) / (vocab - 1)
     else:
         pattern = np.sqrt(vocab * (gamma / c) * share)
         query = np.sqrt(vocab * (1 + 1 / c) / (gamma * share))
-        clean = _first(pattern + query, pattern + query, vocab)
-        corrupted = _first(pattern - query, pattern, vocab)
+        clean = first(pattern + query, pattern + query, vocab)
+        corrupted = first(pattern - query, pattern, vocab)
     if tokens == "clean":
         return clean
     changed = np.asarray(corruption_rate(alpha, vocab))
@@ -79,13 +79,13 @@ def recovery(gamma: Floats, alpha: Floats, vocab: int, tokens: str, split: str) 
 _POINTS = 401  # of the normal grid: step 0.05, on which even Phi^(2^16) is smooth
 
 
-def _first(over_one: Floats, over_others: Floats, vocab: int) -> Floats:
+def first(over_one: Floats, over_others: Floats, vocab: int) -> Floats:
     """Probability that the right entry is the largest, by its lead over one and over the others."""
     z, weights = normal_grid(_POINTS)
     log_p = log_ndtr(z + over_one[..., None]) + (vocab - 2) * log_ndtr(z + over_others[..., None])
     return np.exp(log_p) @ weights
 
 
-def _not_first(lead: Floats, vocab: int) -> Floats:
+def not_first(lead: Floats, vocab: int) -> Floats:
     z, weights = normal_grid(_POINTS)
     return -np.expm1((vocab - 1) * log_ndtr(z + lead[..., None])) @ weights
