@@ -23,6 +23,7 @@ from am_theory.derivations import (
     linear,
     loss,
     memory,
+    random_feature_denoiser,
     small_noise,
 )
 from am_theory.derivations._proof import Derivation, DerivationError
@@ -38,6 +39,7 @@ __all__ = [
     "linear",
     "loss",
     "memory",
+    "random_feature_denoiser",
     "small_noise",
 ]
 
@@ -51,5 +53,13 @@ def _registry(*modules: ModuleType) -> dict[str, Callable[[], Derivation]]:
 
 
 ALL: dict[str, Callable[[], Derivation]] = _registry(
-    channel, channels, loss, small_noise, memory, erasures, hopfield, linear
+    channel,
+    channels,
+    loss,
+    small_noise,
+    memory,
+    erasures,
+    hopfield,
+    linear,
+    random_feature_denoiser,
 )

@@ -31,10 +31,12 @@ from am_theory.derivations import (
     linear,
     loss,
     memory,
+    random_feature_denoiser,
     small_noise,
 )
 from am_theory.derivations._proof import equation, require, require_equal, vanishes
 from am_theory.erasures import retrieval_probability, token_entropy
+from am_theory.random_feature_denoiser import activation_moments, convergence_size
 from tests.helpers import assert_close, assert_digits
 
 
@@ -81,6 +83,11 @@ REQUIRED = {
     "linear.ridge_form",
     "linear.errors_on_an_iid_source",
     "linear.limits",
+    "random_feature_denoiser.resolvent",
+    "random_feature_denoiser.fluctuations",
+    "random_feature_denoiser.fitted_skip",
+    "random_feature_denoiser.full_skip",
+    "random_feature_denoiser.transition_size",
 }
 NUMERIC = {"hopfield.ags_capacity", "small_noise.loo_entropy"}
 
@@ -144,6 +151,14 @@ def at_once(fit, length):
 
 
 FIT = erasures._fit
+features = random_feature_denoiser
+
+
+def fluctuating(**wrong):
+    """The equations of the fluctuations with one expression replaced."""
+    return type("Wrong", (features._Fluctuations,), wrong)
+
+
 LAW = erasures._fitting_law
 POSITIVE = {name: small_noise.LAWS["all sequences"] for name in small_noise.LAWS}
 SYMBOLS = loss._symbols
@@ -195,6 +210,16 @@ SABOTAGE = [
     (linear, "RESOLVENT", 1 / (1 + linear.k), "errors_on_an_iid_source"),
     (linear, "SLOPE", 2 * linear.SLOPE, "limits"),
     (linear, "LOAD", linear.k - linear.c, "errors_on_an_iid_source"),
+    (features, "C_OF_A", 1 - features.a**2, "full_skip"),
+    (features, "C_OF_A", 1 - features.a**2, "transition_size"),
+    (features, "C_1", features.a**2, "transition_size"),
+    (features, "C_2", features.omega / (1 + features.omega), "transition_size"),
+    (features, "KAPPA_STAR", 1 / (1 - features.a**2), "transition_size"),
+    (features, "_full", lambda level: (1, 1, 1), "full_skip"),
+    (features, "_curvature", lambda q, mu: q, "fitted_skip"),
+    (features, "_Fluctuations", fluctuating(by_draw=(0, 0, 0)), "fluctuations"),
+    (features, "_Fluctuations", fluctuating(keep_r=1), "fluctuations"),
+    (features, "_Fluctuations", fluctuating(mu=1), "fitted_skip"),
 ]
 
 
@@ -310,6 +335,14 @@ def test_proved_mean_of_the_fitting_sequences_is_the_retrieval_probability():
     assert_close(retrieval_probability(20, 6, 4, 0.3), float(exact))
     unsure = [sum(p * sp.log(m) for m, p in LAW(20, sp.Rational(1, 4**n))) for n in (2, 3)]
     assert_close(token_entropy(20, 3, 4, 1.0), float((unsure[0] - unsure[1]).evalf(30)))
+
+
+def test_proved_transition_size_is_that_of_the_random_feature_denoiser():
+    moments = activation_moments("relu", 0.75)
+    point = {features.a: 0.75, features.omega: moments.static / moments.fresh}
+    size = 96 * features.C_1.subs(point) + 50 * features.C_2.subs(point)
+    found = convergence_size(50, 32, 4, 0.75, activation="relu", skip="full")
+    assert_close(found.train_size, float(size))
 
 
 def test_error_of_few_sequences_approaches_one_from_the_proved_side():
