@@ -183,10 +183,11 @@ def flow(problem: Problem, k: float, time: float, nodes: int = 32) -> FlowState 
     def double(values: Complex) -> float:
         return 2 * float((upper @ values @ both).real)
 
-    # Bias: the mean map, by its gain; S, R and the readouts that carry it.
+    # Bias: what the mean map does to a token's own code, and the rest of it.
     gain, on_source = shares @ (m * overlap), shares @ (m * overlap * modes.source)
-    rho_m = left**2 - left * a * total(on_source) + product(shares, overlap * s)
-    rho_n = noise * (skip**2 + skip * total(gain)) + product(shares, overlap * r)
+    clean = product(shares, overlap * s) - a**2 * pair(on_source)
+    noisy = product(shares, overlap * r) - noise * pair(gain)
+    rho_m, rho_n = pair(left - a * on_source) + clean, noise * pair(skip + gain) + noisy
     # Fluctuations: c_m = rho_m + V_S and n_0 = rho_n + V_R, linear in c_m and n_0.
     ss, sr, rr = product(g, s * s), product(g, s * r), product(g, r * r)
     by_sequence, by_draw = pair(first) / k, inv_draws * fresh * pair(second) / k
@@ -195,22 +196,19 @@ def flow(problem: Problem, k: float, time: float, nodes: int = 32) -> FlowState 
     determinant = (1 - m_s) * (1 - n_r) - n_s * m_r
     c_m = (rho_m * (1 - n_r) + n_s * rho_n) / determinant
     n_0 = (rho_n * (1 - m_s) + m_r * rho_m) / determinant
+    spread_m, spread_r = clean + m_s * c_m + n_s * n_0, noisy + m_r * c_m + n_r * n_0
 
     held = (g @ (m * s)) * first / k
-    gap = double((total(held) - pair(held)) * c_m - inv_draws * pair(held) * n_0)
-    heldout = double(c_m + n_0)
-    train = double(pair(1 - held) * c_m + (1 + inv_draws * pair(held)) * n_0)
-    b_1, b_0 = skip + single(gain), single(held * (left - a * on_source))
-    spread = train - 1 + 2 * (b_0 + a * b_1) - (b_0**2 + b_1**2 + 2 * a * b_0 * b_1)
+    shared = inv_draws * pair(held)
     return FlowState(
-        train=train,
-        heldout=heldout,
+        train=double(pair(1 - held) * c_m + (1 + shared) * n_0),
+        heldout=double(c_m + n_0),
         seen=double(pair(first) * (c_m + n_0 * inv_draws) + fresh * pair(second) * n_0),
-        gap=gap,
-        gain=b_1,
-        memory=b_0,
-        train_spread=max(spread, 0.0),
-        heldout_spread=max(heldout - 1 + 2 * a * b_1 - b_1**2, 0.0),
+        gap=double((total(held) - pair(held)) * c_m - shared * n_0),
+        gain=skip + single(gain),
+        memory=single(held * (left - a * on_source)),
+        train_spread=max(double(pair(1 - held) * spread_m + spread_r + shared * n_0), 0.0),
+        heldout_spread=max(double(spread_m + spread_r), 0.0),
         residual=residual,
         converged=residual <= 1e-10,
     )

@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike
 from am_theory._feature_contour import flow
 from am_theory._feature_inputs import grid_iv, resolved_iv
 from am_theory._feature_moments import Activation
+from am_theory._feature_ridge import Problem
 from am_theory._inputs import NOT_NEGATIVE, Floats, Interval, bare, broadcast_iv, real_iv
 from am_theory._linear_spectrum import Errors
 
@@ -224,17 +225,14 @@ def time_scales(
         activation=activation,
     )
 
-    def scales(problem: Any, k: float) -> tuple[float, float, float]:
+    def scales(problem: Problem, k: float) -> tuple[float, float, float]:
         rest = (1 - problem.alpha) * (1 + problem.alpha)
-        rates = np.array(
-            [
-                problem.linear * problem.features,
-                problem.fresh + problem.static * problem.features / k,
-                problem.fresh / (rest * math.log1p(1 / rest)),  # kappa* - 1 = 1 / rest
-            ]
+        rates = (
+            problem.linear * problem.features,
+            problem.fresh + problem.static * problem.features / k,
+            problem.fresh / (rest * math.log1p(1 / rest)),  # kappa* - 1 = 1 / rest
         )
-        with np.errstate(divide="ignore"):
-            generalization, memorization, capacity = 1 / rates
-        return generalization, memorization, capacity
+        first, second, third = (1 / rate if rate > 0 else math.inf for rate in rates)
+        return first, second, third
 
     return TimeScales(*map(bare, np.vectorize(scales, otypes=[float] * 3)(grid.problems, grid.k)))

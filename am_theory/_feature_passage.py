@@ -62,11 +62,11 @@ def half_gap_size(
     Notes
     -----
     A network of width w after T steps stands for p = m w features after tau = T / T_1. With
-    skip="full", activation (1, 0.4, 1) (of which v_s^2 / v_d^2 and the unit of time matter), m =
-    10.53 and T_1 = 14,580, both fitted, this gives nine sizes of MLPs measured in
-    `simulations/scaling/` at L = 16, V = 8, alpha = 0.75 (three widths, 1,000 to 8,000 steps), up
-    to a common factor, with an rms of 0.029 in the logarithm, 0.055 at worst. Brent's method in log
-    K; 20 ms an element with a full skip, 0.1 s without.
+    skip="full", activation (1, 0.4, 1), m = 10.53 and T_1 = 14,580, both fitted, this gives nine
+    sizes of MLPs measured in `simulations/scaling/` at L = 16, V = 8, alpha = 0.75 (three widths,
+    1,000 to 8,000 steps), up to a common factor, with an rms of 0.029 in the logarithm and 0.055 at
+    worst. v_s^2 from 0.1 to 1.6 fits as well, with constants of its own. Brent's method in log K;
+    20 ms an element with a full skip, 0.1 s without.
 
     Unit: training sequences
 
