@@ -148,13 +148,13 @@ def _follow(
 
 def flow(problem: Problem, k: float, time: float, nodes: int = 32) -> FlowState | State:
     """The denoiser trained on k = K / d sequences by gradient flow from 0; k may be infinite."""
+    if math.isinf(time):
+        return solve(problem, k)
     if problem.skip == "fit":
         raise ValueError(
             '`skip` must be a number or "full" at a finite time; got "fit". '
             "The flow of a fitted scalar skip is not solved."
         )
-    if math.isinf(time):
-        return solve(problem, k)
     a, time, inv_draws = problem.alpha, max(time, 1e-30), 1 / problem.draws
     modes = _modes(problem, time)
     points, upper = contour(nodes)

@@ -11,10 +11,12 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import ArrayLike
 
+from am_theory._feature_contour import FlowState, flow
+from am_theory._feature_flow import time_iv
 from am_theory._feature_inputs import grid_iv
 from am_theory._feature_moments import Activation
 from am_theory._feature_recovery import outputs_of, recovery
-from am_theory._feature_ridge import Problem, State, solve
+from am_theory._feature_ridge import Problem, State
 from am_theory._inputs import Interval, bare, broadcast_iv, real_iv
 from am_theory._linear_convergence import ConvergenceSize
 from am_theory._random_patterns import choice_iv
@@ -32,6 +34,7 @@ def convergence_size(
     *,
     criterion: Criterion = "half_error",
     gap: ArrayLike | None = None,
+    time: ArrayLike = math.inf,
     activation: Activation = "erf",
     ridge: ArrayLike = 0.0,
     skip: float | Literal["fit", "full"] = 0.0,
@@ -40,9 +43,9 @@ def convergence_size(
 ) -> ConvergenceSize:
     """Return the number of sequences at which the random-feature denoiser stops memorizing.
 
-    "half_error": the train error is half of its value for infinitely many sequences. With
-    skip="full", no ridge, infinitely many draws and an iid source this is explicit, with
-    d = L (V - 1) and omega = v_s^2 / v_d^2 of `activation_moments`:
+    "half_error": the train error is half of that for infinitely many sequences, same time. With
+    skip="full", no ridge, infinitely many draws and an iid source this is explicit at the end of
+    training, with d = L (V - 1) and omega = v_s^2 / v_d^2 of `activation_moments`:
 
     K* = c_1 d + c_2 p,   c_1 = alpha^2 (2 - alpha^2) / 2,
     c_2 = (2 - alpha^2) (1 - alpha^2) omega / [(1 - alpha^2) omega + 2 - alpha^2].
@@ -56,7 +59,10 @@ def convergence_size(
         all tokens) or "corrupted_recovery" (train split).
     gap : number or array inside (0, 1), for "recovery_gap" inside (0, 1 - 1/V): the level that the
         criterion falls to. When left out 0.05, 0.01 and 1/2; none for "half_error".
-    activation, ridge, skip, draws, spectrum : as for `errors`; recoveries take no spectrum.
+    time : number or array, tau > 0, or inf for the end of training; as for `training_errors`, to
+        which a ridge is added as a decay of the weights.
+    activation, ridge, skip, draws, spectrum : as for `errors`; recoveries take no spectrum, a
+        finite time neither a fitted skip nor, without a full one, a spectrum.
 
     Returns
     -------
@@ -70,13 +76,14 @@ def convergence_size(
 
     Notes
     -----
-    The largest root is taken: with infinitely many draws all criteria are monotone in K, with few
-    they are not near K n = p. Small error gaps obey
+    In time K* rises from c_1 d to its end, about as c_1 d + c_2 p (1 - e^(-tau / tau_c)) with tau_c
+    of `time_scales`, from below by up to 30 %. The largest root is taken: with infinitely many
+    draws all criteria are monotone in K, with few they are not near K n = p. Small error gaps obey
     K* = 2 (1 - alpha^2)^2 [alpha^2 d + omega p / (1 + omega)] / gap with skip="full". Capacity
     counts features and not weights: K* grows as p. For the range see the module; simulated K* with
     skip="full", relu, alpha = 0.75, L = 64, V = 4 is 0.99 to 0.96 of the formula for p / d from 0.5
-    to 4, and 1.005 to 0.98 at L = 128. Steps of a factor of 2 downwards, then Brent's method in
-    log K.
+    to 4, and 1.005 to 0.98 at L = 128. Brent's method in log K; with few draws after steps of a
+    factor of 2 downwards. Cost 20 ms an element, 0.1 s at a finite time, 0.5 s with few draws.
 
     Unit: training sequences
 
@@ -105,6 +112,11 @@ def convergence_size(
         draws=draws,
         spectrum=spectrum,
     )
+    times = time_iv(time)
+    if np.any(times == 0):
+        raise ValueError("`time` must be positive; got 0. An untrained denoiser has no transition.")
+    if spectrum is not None and skip != "full" and np.any(np.isfinite(times)):
+        raise ValueError('`spectrum` at a finite time takes skip="full" only.')
     top = 1 - 1 / grid.vocab if criterion == "recovery_gap" else 1.0
     level = real_iv(
         "gap",
@@ -112,13 +124,13 @@ def convergence_size(
         Interval(1e-12, top - 1e-12),
         "It is the level that the criterion falls to.",
     )
-    _, level = broadcast_iv(alpha=grid.alpha, gap=level)
+    _, level, times = broadcast_iv(alpha=grid.alpha, gap=level, time=times)
 
-    def root(problem: Problem, goal: float) -> tuple[float, float, bool]:
-        return _root(problem, goal, criterion, grid.vocab)
+    def root(problem: Problem, goal: float, tau: float) -> tuple[float, float, bool]:
+        return _root(problem, goal, tau, criterion, grid.vocab)
 
     ratio, residual, converged = np.vectorize(root, otypes=[float, float, bool])(
-        grid.problems, level
+        grid.problems, level, times
     )
     return ConvergenceSize(
         bare(ratio * grid.dimension), bare(ratio), bare(residual), bare(converged)
@@ -126,20 +138,20 @@ def convergence_size(
 
 
 def _root(
-    problem: Problem, goal: float, criterion: Criterion, vocab: int
+    problem: Problem, goal: float, time: float, criterion: Criterion, vocab: int
 ) -> tuple[float, float, bool]:
     """K / d at which the criterion is at its goal, what is left of it, and whether it ever is."""
-    limit = solve(problem, math.inf).train
+    limit = flow(problem, math.inf, time).train
 
     def excess(log_k: float) -> float:
-        state = solve(problem, math.exp(log_k))
+        state = flow(problem, math.exp(log_k), time)
         if criterion == "half_error":
             return goal - state.train / limit
         if criterion == "error_gap":
             return state.gap - goal
         return _criterion_recovery(state, problem.alpha, criterion, vocab) - goal
 
-    if criterion == "half_error" and _explicit(problem):
+    if criterion == "half_error" and math.isinf(time) and _explicit(problem):
         log_k = math.log(half_error_ratio(problem))
         return math.exp(log_k), abs(excess(log_k)), True
     high, low = 60.0, -60.0
@@ -155,7 +167,9 @@ def _root(
     return math.exp(log_k), abs(excess(log_k)), bool(info.converged)
 
 
-def _criterion_recovery(state: State, alpha: float, criterion: Criterion, vocab: int) -> float:
+def _criterion_recovery(
+    state: State | FlowState, alpha: float, criterion: Criterion, vocab: int
+) -> float:
     found, kept = outputs_of(state), np.array(alpha)
     if criterion == "corrupted_recovery":
         return float(recovery(found, kept, vocab, "corrupted", "train"))

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from am_theory._feature_contour import FlowState
 from am_theory._feature_ridge import State
 from am_theory._inputs import Floats
 from am_theory._linear_ridge import first, not_first
@@ -25,8 +26,8 @@ class Outputs(NamedTuple):
     heldout_width: Floats
 
 
-def outputs_of(state: State) -> Outputs:
-    """The outputs that ridge regression leads to."""
+def outputs_of(state: State | FlowState) -> Outputs:
+    """The outputs that ridge regression or gradient flow leads to."""
     widths = np.sqrt(state.train_spread), np.sqrt(state.heldout_spread)
     return Outputs(np.array(state.memory), np.array(state.gain), *widths)
 

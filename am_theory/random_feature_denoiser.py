@@ -28,23 +28,40 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
+from am_theory._feature_contour import flow
 from am_theory._feature_convergence import convergence_size
+from am_theory._feature_entropy import CalibratedEntropy, calibrated_entropy
+from am_theory._feature_flow import (
+    TimeScales,
+    TrainingErrors,
+    time_iv,
+    time_scales,
+    training_errors,
+)
 from am_theory._feature_inputs import grid_iv, resolved_iv
 from am_theory._feature_moments import Activation, ActivationMoments, activation_moments
+from am_theory._feature_passage import half_gap_size
 from am_theory._feature_recovery import outputs_of, recovery
 from am_theory._feature_ridge import Problem, solve
-from am_theory._inputs import bare
+from am_theory._inputs import bare, broadcast_iv
 from am_theory._linear_convergence import ConvergenceSize
 from am_theory._random_patterns import choice_iv
 
 __all__ = [
     "ActivationMoments",
+    "CalibratedEntropy",
     "ConvergenceSize",
     "RandomFeatureErrors",
+    "TimeScales",
+    "TrainingErrors",
     "activation_moments",
+    "calibrated_entropy",
     "convergence_size",
     "errors",
+    "half_gap_size",
+    "time_scales",
     "token_recovery",
+    "training_errors",
 ]
 
 
@@ -191,6 +208,7 @@ def token_recovery(
     ridge: ArrayLike = 0.0,
     skip: float | Literal["fit", "full"] = 0.0,
     draws: float = math.inf,
+    time: ArrayLike = math.inf,
     tokens: Literal["all", "clean", "corrupted"] = "all",
     split: Literal["train", "test"] = "train",
 ) -> Any:
@@ -213,7 +231,9 @@ def token_recovery(
     Parameters
     ----------
     train_size, n_features, seq_len, vocab_size, alpha, activation, ridge, skip, draws : as for
-        `errors`.
+        `errors`; a finite time takes no fitted skip.
+    time : number or array, tau >= 0, or inf for the end of training; as for `training_errors`, to
+        which a ridge is added as a decay of the weights. Errors, g and b_0 are those at that time.
     tokens : "all", "clean" (left intact by the noise) or "corrupted" (changed by it).
     split : "train", sequences seen in training with fresh noise; "test", unseen ones.
 
@@ -258,8 +278,10 @@ def token_recovery(
         )
     )
 
-    def fraction(problem: Problem, k: float) -> float:
-        outputs = outputs_of(solve(problem, k))
+    times, sizes = broadcast_iv(time=time_iv(time), train_size=grid.k)
+
+    def fraction(problem: Problem, k: float, tau: float) -> float:
+        outputs = outputs_of(flow(problem, k, tau))
         return float(recovery(outputs, np.array(problem.alpha), grid.vocab, tokens, split))
 
-    return bare(np.vectorize(fraction, otypes=[float])(grid.problems, grid.k))
+    return bare(np.vectorize(fraction, otypes=[float])(grid.problems, sizes, times))

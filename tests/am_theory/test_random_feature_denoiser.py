@@ -24,6 +24,7 @@ from am_theory.random_feature_denoiser import (
     convergence_size,
     errors,
     token_recovery,
+    training_errors,
 )
 from tests.helpers import assert_close, assert_digits
 
@@ -467,6 +468,47 @@ def test_gap_criterion_hardly_depends_on_the_draws():
         assert_digits(found.ratio, digits)
 
 
+@pytest.mark.parametrize(
+    ("psi", "printed"),
+    [(4, ".413 .495 .929 1.025 1.027"), (64, ".566 2.215 9.191 10.357 10.370")],
+)
+def test_transition_in_training_time(psi, printed):
+    found = convergence_size(
+        psi * D,
+        32,
+        4,
+        0.75,
+        activation="relu",
+        skip="full",
+        time=np.array([0.1, 1, 10, 30, math.inf]),
+    )
+    assert np.all(found.converged)
+    for value, digits in zip(found.ratio, printed.split(), strict=True):
+        assert_digits(value, digits)
+
+
+@pytest.mark.parametrize("criterion", ["error_gap", "recovery_gap", "corrupted_recovery"])
+def test_criteria_in_training_time(criterion):
+    """Late they are those of the end; at any time the criterion is met at the size returned."""
+    args, options = (2 * D, 32, 4, 0.7), {"criterion": criterion, "gap": 0.2, "skip": 0.3}
+    late, end = (convergence_size(*args, time=t, **options) for t in (1e9, math.inf))
+    assert_close(late.train_size, end.train_size, rtol=1e-6)
+    early = convergence_size(*args, time=5.0, **options).train_size
+    assert early < end.train_size
+    problem_ = (early, *args)
+    if criterion == "error_gap":
+        result = training_errors(*problem_, 5.0, activation="erf", skip=0.3)
+        value = result.heldout - result.train
+    else:
+        tokens = "all" if criterion == "recovery_gap" else "corrupted"
+        splits = ("train", "test") if criterion == "recovery_gap" else ("train",)
+        found = [
+            token_recovery(*problem_, skip=0.3, time=5.0, tokens=tokens, split=s) for s in splits
+        ]
+        value = found[0] - sum(found[1:])
+    assert_close(value, 0.2, rtol=1e-8)
+
+
 def test_criteria_are_met_at_the_size_returned():
     for criterion, gap in (("error_gap", 0.1), ("recovery_gap", 0.03), ("corrupted_recovery", 0.4)):
         for skip in (0.0, "fit", "full"):
@@ -796,6 +838,26 @@ BAD = [
         lambda: convergence_size(9, 8, 4, 0.5, criterion="half"),
         ValueError,
         "`criterion` must be one",
+    ),
+    (
+        lambda: convergence_size(9, 8, 4, 0.5, time=0.0),
+        ValueError,
+        "`time` must be positive; got 0",
+    ),
+    (
+        lambda: convergence_size(9, 8, 4, 0.5, time=-1),
+        ValueError,
+        "`time` must lie in [0, inf); got",
+    ),
+    (
+        lambda: convergence_size(9, 8, 4, 0.5, skip="fit", time=1),
+        ValueError,
+        "`skip` must be a numbe",
+    ),
+    (
+        lambda: convergence_size(9, 8, 4, 0.5, time=1.0, spectrum=np.ones(24)),
+        ValueError,
+        '`spectrum` at a finite time takes skip="full" only.',
     ),
     (
         lambda: convergence_size(9, 8, 4, 0.5, criterion="recovery_gap", spectrum=np.ones(24)),
