@@ -38,7 +38,7 @@ class ActivationMoments:
 
 
 def activation_moments(activation: Activation, alpha: ArrayLike) -> ActivationMoments:
-    """Return the linear, the static and the fresh variance of a random feature.
+    """Return the variance of a random feature in its linear, static and fresh part.
 
     With C(q) the covariance of two features whose preactivations have correlation q,
 
