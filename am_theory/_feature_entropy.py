@@ -76,12 +76,12 @@ def calibrated_entropy(
     -----
     Iid uniform source. On training sequences the two are equal, since the law is the true posterior
     of the Gaussian outputs; on unseen ones the entropy is small too while the cross-entropy is
-    large. Both tend to log V ("loo") or to the entropy of the channel with K. At d = 192 and K =
-    96, 300 simulation (training, then unseen sequences) has entropies off by 0.01 and 0.003 and
-    cross-entropies by 0.03 and 1 %; entropies below 0.05 are under-estimated, since what a sequence
-    recalls varies with its changed tokens. A plain softmax of the output has another temperature,
-    and the loo entropy of a network as t -> 0 is not this one. Trapezoid rules, to 1e-10; cost 30
-    ms an element.
+    large. Both tend to log V ("loo") or to the entropy of the channel with K. Deviations from
+    simulation fall as 1 / d, since what a sequence recalls varies with its changed tokens: at
+    d = 96, K = 150, p = 384, relu, they are -0.012 and 0.047 for training sequences, -0.006 and
+    -0.05 (of 3.2) for unseen ones. Entropies below 0.05 are under-estimated. A plain softmax of the
+    output has another temperature, and the loo entropy of a network as t -> 0 is not this one.
+    Trapezoid rules, to 1e-10; cost 30 ms an element.
 
     Unit: nats a token
 
