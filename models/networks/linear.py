@@ -28,13 +28,19 @@ from scipy.linalg import cho_factor, cho_solve, eigh
 
 from am_theory import channel
 from models.memories.retrieval import check_patterns
-from models.networks.linear_filter import LinearFilter, blocks, encode, encoded_law, token_code
+from models.networks.linear_filter import (
+    LinearFilter,
+    blocks,
+    encode,
+    encoded_law,
+    kept_fraction,
+    token_code,
+)
 from models.tokens import Tokens, check_level, check_tokens
 
 Floats = NDArray[np.float64]
 LIMIT = 2 * 2**30  # bytes a fit may take
 KEPT = 2**29  # bytes of fitted filters that are kept
-LEAST_NOISE = 1e-6  # 1 - alpha is not let below: at alpha = 1 there is nothing to regress
 
 
 class LinearDenoiser:
@@ -77,7 +83,7 @@ class LinearDenoiser:
 
         Cost 2 d^2 K + 3 d^3, or 2 K^2 d + K^3 for K < d, multiplications.
         """
-        kept = _alpha(alpha)
+        kept = kept_fraction(alpha)
         found = self._kept.pop(kept, None)
         if found is None:
             found = self._by_rows(kept) if self._dual else self._by_columns(kept)
@@ -99,7 +105,7 @@ class LinearDenoiser:
                 f"{times!r}."
             )
         _check_size(self.train_size, self.dimension, dual=False)
-        kept = _alpha(alpha)
+        kept = kept_fraction(alpha)
         rates, modes = eigh(self._normal_matrix(kept))
         rotated = kept * self._covariance @ modes
         weights = [-np.expm1(-rates * time) / rates for time in tau]
@@ -201,12 +207,12 @@ def fit_draws(
         core.flat[:: pairs + 1] += pairs * ridge
         right = cho_solve(cho_factor(core, overwrite_a=True), u_t)
         left = encode(targets, int(vocab_size))
-        return LinearFilter(int(vocab_size), seq_len, _alpha(alpha, 0.0), right, left)
+        return LinearFilter(int(vocab_size), seq_len, kept_fraction(alpha, 0.0), right, left)
     square = _moment(inputs, inputs, int(vocab_size))
     square.flat[:: dimension + 1] += ridge
     cross = _moment(inputs, targets, int(vocab_size))
     right = cho_solve(cho_factor(square, overwrite_a=True), cross).T
-    return LinearFilter(int(vocab_size), seq_len, _alpha(alpha, 0.0), right)
+    return LinearFilter(int(vocab_size), seq_len, kept_fraction(alpha, 0.0), right)
 
 
 def _moment(first: Tokens, second: Tokens, vocab_size: int) -> Floats:
@@ -227,14 +233,6 @@ def _leave_one_out(filter_: LinearFilter, x_t: Tokens) -> Floats:
     left_over = np.eye(own.shape[1]) - filter_.alpha * own
     estimate: Floats = np.linalg.solve(left_over, out - own @ sites)
     return np.moveaxis(estimate, 2, 0)
-
-
-def _alpha(alpha: float, least_noise: float = LEAST_NOISE) -> float:
-    if not 0 <= alpha <= 1:  # also refuses NaN
-        raise ValueError(
-            f"`alpha` must lie in [0, 1]; got {alpha}. It is the probability that a token is kept."
-        )
-    return min(float(alpha), 1 - least_noise)
 
 
 def _check_size(rows: int, dimension: int, dual: bool) -> None:

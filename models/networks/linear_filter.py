@@ -23,6 +23,7 @@ from models.tokens import Tokens, check_tokens
 
 Floats = NDArray[np.float64]
 BLOCK_ENTRIES = 2**22  # numbers of an encoded batch that are held at once: 32 MiB
+LEAST_NOISE = 1e-6  # 1 - alpha is not let below: at alpha = 1 there is nothing to regress
 
 
 @lru_cache(maxsize=8)
@@ -51,6 +52,15 @@ def blocks(n_rows: int, width: int) -> Iterator[slice]:
     """Slices of rows such that each holds at most `BLOCK_ENTRIES` numbers (or one row)."""
     step = max(1, BLOCK_ENTRIES // width)
     return (slice(start, start + step) for start in range(0, n_rows, step))
+
+
+def kept_fraction(alpha: float, least_noise: float = LEAST_NOISE) -> float:
+    """`alpha` in [0, 1], at most 1 - `least_noise`: the level of a fit."""
+    if not 0 <= alpha <= 1:  # also refuses NaN
+        raise ValueError(
+            f"`alpha` must lie in [0, 1]; got {alpha}. It is the probability that a token is kept."
+        )
+    return min(float(alpha), 1 - least_noise)
 
 
 @dataclass(frozen=True, eq=False)
