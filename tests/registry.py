@@ -13,6 +13,7 @@ from models.exact.empirical import EmpiricalDenoiser
 from models.networks.dit import DiT, Shape
 from models.networks.linear import LinearDenoiser
 from models.networks.mlp import MLPDenoiser
+from models.networks.random_features import RandomFeatureDenoiser
 from models.sources import HiddenMarkovSource, HierarchySource, IidSource, MarkovSource
 from tests import oracles
 
@@ -86,6 +87,8 @@ DENOISERS = {
     "linear": LinearDenoiser(np.concatenate([PATTERNS, PATTERNS[:, ::-1]]), 3),
     "linear, fewer sequences than dimensions": LinearDenoiser(PATTERNS, 3, ridge=0.1),
     "linear, one pattern": LinearDenoiser(PATTERNS[:1], 3),
+    "random features": RandomFeatureDenoiser(PATTERNS, 3, 12, ridge=1e-3, skip="full"),
+    "random features, one pattern": RandomFeatureDenoiser(PATTERNS[:1], 3, 12, activation="sign"),
     "hierarchy, JAX": Compiled(SOURCES["hierarchy"].population_denoiser().jax()),
     "hierarchy, triples, JAX": Compiled(SOURCES["hierarchy, triples"].population_denoiser().jax()),
     "hidden, JAX": Compiled(SOURCES["hidden"].population_denoiser().jax()),
