@@ -16,6 +16,7 @@ from simulations.linear_curves.study import STUDY as LINEAR
 from simulations.novelty.study import STUDY as NOVELTY
 from simulations.phase.study import STUDY as PHASE
 from simulations.probe.calibration.study import STUDY as CALIBRATION
+from simulations.random_features.study import STUDY as FEATURES
 from simulations.released.study import STUDY as RELEASED
 from simulations.scaling.study import STUDY as SCALING
 from simulations.study import Study
@@ -84,6 +85,23 @@ STUDIES = {
             "--cases 3 4 0.5 3 8 0.5 2 5 0.7 --ratios 0.5 2.0 --seeds 3 --queries 16 "
             "--draws-case 2 6 0.5 --draws-ratios 0.5 1.0 --ridges 0.1 --draws 1 2 "
             "--flow-case 2 6 0.5 --flow-sizes 4 12 --times 0.5 2.0 --replicates 100",
+        ),
+        Case(
+            FEATURES,
+            "--vocab-size 3 --seq-len 4 --pairs 6 --cases relu full 0.75 1.0 erf 0 0.8 2.0 "
+            "--ratios 0.5 2.0 --draws-case erf 0 0.8 2.0 --draws 1 2 --pair-ratios 0.5 1.0 2.0 "
+            "--flow-case relu full 0.75 1.0 --flow-ratios 1.0 --times 0.5 5.0 "
+            "--chain-case relu 0 0.5 1.0 --chain-ratios 1.0 3.0 --size-cases erf 0 0.8 1.0 "
+            "--lengths 2 3 4 5 --seeds 3 --size-seeds 3 --queries 16 --replicates 100",
+            (
+                ("--redraw 1.0", "`redraw` must lie in (0, 1)"),
+                ("--cases gelu 0 0.5 1.0", "a case begins with one of erf, relu, sign, tanh"),
+                ("--cases erf no 0.5 1.0", "a number, fit or full; got erf, no"),
+                ("--cases erf 0 1.0 1.0", "a case ends with alpha inside (0, 1)"),
+                ("--flow-case erf fit 0.5 1.0", "whose training time has no theory"),
+                ("--ratios 0.5 0.5001", "K must differ between points"),
+                ("--ridge 0", "are positive"),
+            ),
         ),
         Case(
             SCALING,
