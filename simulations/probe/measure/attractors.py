@@ -15,11 +15,10 @@ from models.relaxation import settle
 from models.streams import stream
 from models.tokens import Tokens, token_dtype
 from simulations.probe.measure.cells import Work
-from simulations.probe.measure.law import read_law
 
 LEVEL = 0.25
 MOST = 256  # starts
-SWEEPS = 24  # of all sites, at most
+SWEEPS = 16  # of all sites, at most
 
 
 def starts(generate: int) -> int:
@@ -54,8 +53,7 @@ def attractors(work: Work, n: int) -> xr.Dataset:
 
 
 def _likeliest(work: Work, x: Tokens) -> Tokens:
-    law = read_law(work.reader.scalars(x, x, LEVEL), x, x)
-    return law.argmax.astype(x.dtype)
+    return work.reader.likeliest(x, LEVEL).astype(x.dtype)
 
 
 def _filled(work: Work, order: np.ndarray) -> Tokens:
@@ -69,6 +67,6 @@ def _filled(work: Work, order: np.ndarray) -> Tokens:
     for k in range(rounds):
         visible = float((turn[0] < k).mean())
         t = float(schedule.time_at(np.clip(visible, lowest, 1.0)))
-        best = work.reader.scalars(x, np.where(x == mask, 0, x), t).best_other
+        best = work.reader.likeliest(x, t)
         x = np.where(turn == k, best, x).astype(x.dtype)
     return x

@@ -175,6 +175,18 @@ class Reader:
         )
         return found
 
+    def likeliest(self, x_t: Tokens, t: float) -> NDArray[np.int64]:
+        """The most probable token (n, L) of the `loo` law at x_t (n, L) and level t, the first of
+        equals."""
+
+        def block(_: int, rows: Any) -> Any:
+            level = np.full(len(rows), t, np.float32)
+            if self.at_once:
+                return _likeliest_jax(self.denoiser, jnp.asarray(x_t[rows], jnp.int32), level)
+            return self._sliced(_likeliest, x_t[rows], level)
+
+        return np.asarray(self.in_blocks(len(x_t), block), np.int64)
+
     def masked_alone(self, x_0: Tokens, sites: NDArray[np.int64]) -> Scalars:
         """Scalars (n, S) of the `loo` law at `sites` (n, S) of x_0 (n, L), each masked alone."""
         found: Scalars = self.in_blocks(
@@ -249,6 +261,16 @@ class _Values:
 
     def __call__(self, law: Any) -> Any:
         return law[:, : self.n]
+
+
+def _likeliest(law: Any) -> Any:
+    return law.__array_namespace__().argmax(law, axis=-1)
+
+
+@eqx.filter_jit
+def _likeliest_jax(model: Any, x_t: jax.Array, t: Any) -> jax.Array:
+    found: jax.Array = _likeliest(model.log_loo(x_t, t))
+    return found
 
 
 @eqx.filter_jit

@@ -69,7 +69,7 @@ def test_the_dynamics_are_those_of_the_law_itself():
     for i in range(30):
         x = stream(work_of(model).config.root_seed, "attractors", i).integers(V, size=(1, L))
         past = []
-        while not any((x == old).all() for old in past) and len(past) < 24:
+        while not any((x == old).all() for old in past) and len(past) < 16:
             past.append(x)
             x = likeliest(np.asarray(model.log_loo(x, np.full(1, LEVEL))), x)
         first = next((k for k, old in enumerate(past) if (x == old).all()), None)

@@ -612,7 +612,9 @@ def test_a_law_that_is_loo_in_part_is_noted_in_the_report():
     assert other == "another" and note.startswith("The law called loo is one in part")
     assert "move by 0.30 (0.30 to 0.30, 32 swaps) of what the posterior `full` has" in note
     (law,) = (check for check in found.verdict.checks if check.name == "law")
-    assert law.result == "not tested" and law.said.endswith(note) and law.said in found.verdict.caveats
+    assert (
+        law.result == "not tested" and law.said.endswith(note) and law.said in found.verdict.caveats
+    )
 
 
 def test_a_budget_that_leaves_nothing_to_write_is_in_the_first_sentence(monkeypatch):
