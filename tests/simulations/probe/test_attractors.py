@@ -157,9 +157,9 @@ def calibrated(numbers, truths, common=True):
 
 def test_a_calibration_says_how_well_each_reading_tells_memory_from_none():
     truths = ["memorizing", "generalizing", "middle", "memorizing", "generalizing"]
-    data = calibrated([1, 5, 9, 7, 6], truths)
+    data = calibrated([1, 5, 9, 5.5, 6], truths)
     lines = "\n".join(end_lines(data, np.random.default_rng(0)))
-    assert "effective number of attractors | 0.50 [" in lines  # 1 < 5, 6; 7 > 5, 6
+    assert "effective number of attractors | 0.75 [" in lines  # fewer than 5 and 6: 1; than 6: 5.5
     assert "own less held-out sequences near one | 0.25 [" in lines
     assert "repeat another one, for comparison | 0.50 [0.50, 0.50] | 0.000 | 0.000" in lines
     assert "1 of 2 that memorize, 2 of 2 that generalize" in lines
