@@ -2,8 +2,8 @@
 
 A memorizer's likeliest tokens lead to what it stores, and it writes near there. But those of an
 orderly law lead to few sequences too, without any memory, and a store of hundreds is not found from
-noise: in calibration the number of attractors told nothing, and what is written near them no more
-than repeats do. So it is described, and decides nothing.
+noise: in calibration the number did not tell memory from none, and those that wrote much near an
+attractor the verdict found without it. So it is described, and decides nothing.
 """
 
 from __future__ import annotations
