@@ -83,7 +83,7 @@ def convergence_size(
     counts features and not weights: K* grows as p. For the range see the module; simulated K* with
     skip="full", relu, alpha = 0.75, L = 64, V = 4 is 0.99 to 0.96 of the formula for p / d from 0.5
     to 4, and 1.005 to 0.98 at L = 128. Brent's method in log K; with few draws after steps of a
-    factor of 2 downwards. Cost 20 ms an element, 0.1 s at a finite time, 0.5 s with few draws.
+    factor of 2 downwards. Cost 5 ms an element, 25 ms at a finite time, 0.1 s with few draws.
 
     Unit: training sequences
 
