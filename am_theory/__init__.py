@@ -8,7 +8,8 @@ Formulas only: numbers in, numbers out, with no sampling, no training and no plo
 - `erasures`: the same where the channel masks tokens instead of redrawing them.
 - `compare`: kept fractions of the absorbing and the uniform channel that correspond.
 - `hopfield`, `neurodynamics`, `potts`, `dense`, `pseudolikelihood`, `random_features`: memories.
-- `linear`: a learned denoiser solved in closed form. `scaling`: laws for a network's transition.
+- `linear`: a learned denoiser solved in closed form. `random_feature_denoiser`: one with a
+  nonlinear layer, trained for a while. `scaling`: laws for a network's transition.
 - `membership`: what tells a stored sequence from another one, and how well it can be told.
 - `extraction`: how many draws reproduce a sequence, from its source or from a store.
 - `derivations`: proofs by SymPy, with their steps in LaTeX.
@@ -34,6 +35,7 @@ __all__ = [
     "neurodynamics",
     "potts",
     "pseudolikelihood",
+    "random_feature_denoiser",
     "random_features",
     "scaling",
 ]

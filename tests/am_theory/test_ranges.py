@@ -24,6 +24,7 @@ from am_theory import (
     potts,
 )
 from am_theory import pseudolikelihood as pl
+from am_theory import random_feature_denoiser as rfd
 from am_theory import random_features as rf
 
 SIZES, LENGTHS, VOCABULARIES = (1, 2, 1e3, 1e12), (1, 2, 64, 4096), (2, 32, 65536)
@@ -100,6 +101,22 @@ def linear_calls() -> Iterator[Call]:
         yield linear.convergence_size, (64, vocab, kept)
 
 
+def random_feature_calls() -> Iterator[Call]:
+    for size, features, length, vocab, kept in itertools.product(
+        SIZES, (1, 1e3, 1e9), (1, 4096), (2, 65536), KEPT
+    ):
+        args = (size, features, length, vocab, kept)
+        for skip, name in itertools.product((0.0, "fit", "full"), ("erf", "relu")):
+            yield partial(rfd.errors, skip=skip, activation=name), args
+        yield partial(rfd.errors, draws=1), args
+        yield rfd.token_recovery, args
+        yield partial(rfd.training_errors, activation="erf"), (*args, 1.0)
+    for features, vocab, kept in itertools.product((1, 1e6), VOCABULARIES, (1e-6, 0.3, 1 - 1e-6)):
+        yield partial(rfd.convergence_size, skip="full"), (features, 64, vocab, kept)
+        for criterion in ("half_error", "error_gap", "corrupted_recovery"):
+            yield partial(rfd.convergence_size, criterion=criterion), (features, 64, vocab, kept)
+
+
 def memory_calls() -> Iterator[Call]:
     for load in (1e-6, 1e-3, 0.05, hopfield.critical_load() * EDGE):
         for temperature in (0.0, 1e-3, 0.1, 0.5, 0.9):
@@ -165,6 +182,7 @@ def numbers(result: Any) -> list[float]:
         empirical_calls,
         erasure_calls,
         linear_calls,
+        random_feature_calls,
         memory_calls,
         membership_calls,
         extraction_calls,
