@@ -100,31 +100,35 @@ def _modes(problem: Problem, time: float) -> _Modes:
 
 
 def _kappas(
-    modes: _Modes, ridge: float, time: float, points: Complex, k: float, inv_draws: float
+    modes: _Modes, penalty: Complex, k: float, inv_draws: float
 ) -> tuple[Complex, Complex, float]:
     """1 / kappa_1 and 1 / kappa_2 at every node, the denominators of the resolvent, the residual.
 
     Above the real axis of penalties the reciprocals are not below it; there the root is unique and
-    plain iteration contracts towards it (Earle, Hamilton 1970). With few draws, where kappa grows
-    with time without bound, the root is followed from early times.
+    plain iteration contracts towards it (Earle, Hamilton 1970). Where Newton's method fails, at a
+    peak of few draws or without noise, the root is followed down from a floor under all modes.
     """
-    times = [time]
-    if inv_draws > 0:
-        times = [*10 ** np.arange(1, max(math.log10(time), 1), 0.5), time]
-    state = np.ones((2, points.size), dtype=np.complex128)
-    for now in times:
-        state, theta, residual = _follow(modes, ridge + points / now, state, k, inv_draws)
-    return state, theta, residual
+    state = np.ones((2, penalty.size), dtype=np.complex128)
+    found = _follow(modes, penalty, state, k, inv_draws, 0.0)
+    if not found[-1] <= _PRECISE:
+        for floor in [*_FLOORS, 0.0]:
+            found = _follow(modes, penalty, state, k, inv_draws, floor)
+            state = found[0]
+    return found
+
+
+_PRECISE = 1e-12
+_FLOORS = 10.0 ** np.arange(0, -16.5, -0.5)
 
 
 def _follow(
-    modes: _Modes, penalty: Complex, state: Complex, k: float, inv_draws: float
+    modes: _Modes, penalty: Complex, state: Complex, k: float, inv_draws: float, floor: float
 ) -> tuple[Complex, Complex, float]:
     """Newton steps in the logarithms where they stay above the real axis, plain ones elsewhere."""
     s, r, m, fresh = modes.mean, modes.noise, modes.weight / k, 1 - inv_draws
-    for _ in range(200):
+    for _ in range(60):
         mu = state[0] * inv_draws + state[1] * fresh
-        theta = state[0][:, None] * s + mu[:, None] * r + penalty[:, None] * modes.slow
+        theta = state[0][:, None] * s + mu[:, None] * r + penalty[:, None] * modes.slow + floor
         g = 1 / theta
         of_s, of_r = g @ (m * s), g @ (m * r) * inv_draws
         kappa = 1 + np.array([of_s + of_r, of_r])
@@ -139,8 +143,10 @@ def _follow(
         by_second = state[1] / kappa * -np.array([low * fresh, rr * inv_draws * fresh])
         (a, c), (b, d) = by_first, by_second
         det = (1 + a) * (1 + d) - b * c
-        step = np.array([(1 + d) * off[0] - b * off[1], (1 + a) * off[1] - c * off[0]]) / det
-        newton = state * np.exp(-np.clip(step.real, -3, 3) - 1j * step.imag)
+        step = np.array([(1 + d) * off[0] - b * off[1], (1 + a) * off[1] - c * off[0]])
+        with np.errstate(divide="ignore", invalid="ignore"):
+            step = step / det
+        newton = state * np.exp(-step * np.minimum(1, 3 / np.maximum(np.abs(step), 1e-300)))
         good = (newton.imag >= -1e-15) & (np.abs(newton) <= 1.5) & (newton.real > -0.5)
         state = np.where(np.all(good, axis=0), newton, 1 / kappa)
     return state, theta, residual
@@ -158,7 +164,7 @@ def flow(problem: Problem, k: float, time: float, nodes: int = 32) -> FlowState 
     a, time, inv_draws = problem.alpha, max(time, 1e-30), 1 / problem.draws
     modes = _modes(problem, time)
     points, upper = contour(nodes)
-    state, theta, residual = _kappas(modes, problem.ridge, time, points, k, inv_draws)
+    state, theta, residual = _kappas(modes, problem.ridge + points / time, k, inv_draws)
     # The first of a pair is taken from the upper half of the contour, the second from both.
     both, first, second = (np.append(v, v.conj(), axis=-1) for v in (upper, *state))
     g = 1 / np.append(theta, theta.conj(), axis=0)
