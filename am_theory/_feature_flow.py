@@ -113,7 +113,7 @@ def training_errors(
     source the linear modes learn at a rate of about a_1^2 p / d and the memory at v_d^2 + v_s^2
     p / K (`time_scales`), so that the held-out error first falls and then rises. Ridge at 1 / tau
     is no substitute: K* is then a factor of 2 off. Contour of Weideman and Trefethen, 32 nodes, to
-    1e-10; Gauss-Legendre in the angle of the spectrum. Cost 3 ms an element, 20 ms with few draws.
+    1e-10; Gauss-Legendre in the angle of the spectrum. Cost 3 to 7 ms an element.
 
     Unit: dimensionless
 

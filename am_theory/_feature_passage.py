@@ -15,7 +15,7 @@ from am_theory._feature_contour import flow
 from am_theory._feature_flow import time_iv
 from am_theory._feature_inputs import grid_iv, resolved_iv
 from am_theory._feature_moments import Activation
-from am_theory._feature_recovery import Outputs, recovery
+from am_theory._feature_recovery import outputs_of, recovery
 from am_theory._feature_ridge import Problem
 from am_theory._inputs import bare, broadcast_iv
 from am_theory._roots import brentq
@@ -66,7 +66,7 @@ def half_gap_size(
     sizes of MLPs measured in `simulations/scaling/` at L = 16, V = 8, alpha = 0.75 (three widths,
     1,000 to 8,000 steps), up to a common factor, with an rms of 0.029 in the logarithm and 0.055 at
     worst. v_s^2 from 0.1 to 1.6 fits as well, with constants of its own. Brent's method in log K;
-    20 ms an element with a full skip, 0.1 s without.
+    30 ms an element.
 
     Unit: training sequences
 
@@ -94,9 +94,7 @@ def half_gap_size(
     problems = np.broadcast_to(grid.problems, times.shape)
 
     def gap(problem: Problem, k: float, tau: float) -> float:
-        state = flow(problem, k, tau)
-        widths = np.sqrt(state.train_spread), np.sqrt(state.heldout_spread)
-        outputs = Outputs(np.array(state.memory), np.array(state.gain), *widths)
+        outputs = outputs_of(flow(problem, k, tau))
         train, test = (
             recovery(outputs, np.array(problem.alpha), grid.vocab, "corrupted", split)
             for split in ("train", "test")
