@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import erf
 
+from am_theory.random_feature_denoiser import calibrated_entropy
 from models.errors import TokenRangeError
 from models.networks import random_features
 from models.networks.feature_map import ACTIVATIONS, FeatureMap
@@ -261,6 +262,37 @@ def test_the_law_is_calibrated_on_training_sequences_and_over_sure_on_others():
     # The scores are normal up to corrections of order 1 / d, which the law does not know of.
     assert abs(gaps[0].mean()) < 4 * error + 1 / L
     assert gaps[1].mean() > 0.3
+
+
+@pytest.mark.slow
+def test_the_law_has_the_entropies_of_theory():
+    """Means over training sets; corrections of order 1 / d beside their errors."""
+    V, L, alpha, size = 2, 96, 0.8, 96
+    drawn = []
+    for seed in range(5):
+        rng = stream(seed, "entropy")
+        x_0, unseen = rng.integers(V, size=(2, size, L))
+        denoiser = RandomFeatureDenoiser(
+            *(x_0, V, 384), activation="relu", ridge=1e-3, draws=40, seed=seed
+        )
+        t = (1 - alpha) / (1 - denoiser.schedule.eps)
+        assert abs(denoiser.schedule.alpha(t) - alpha) < 1e-9
+        row = []
+        for clean in (np.tile(x_0, (3, 1)), np.tile(unseen, (3, 1))):
+            log_law = denoiser.log_loo(noise(rng, clean, alpha, V), t)
+            row.append(-(np.exp(log_law) * log_law).sum(-1).mean())
+            row.append(-np.take_along_axis(log_law, clean[..., None], -1).mean())
+        drawn.append(row)
+    options = {"activation": "relu", "ridge": 1e-3, "draws": 40}
+    exact = [
+        value
+        for split in ("train", "test")
+        for found in [calibrated_entropy(size, 384, L, V, alpha, split=split, **options)]
+        for value in (found.entropy, found.cross_entropy)
+    ]
+    error = np.std(drawn, axis=0, ddof=1) / np.sqrt(len(drawn))
+    gap = np.abs(np.mean(drawn, axis=0) - exact)
+    np.testing.assert_array_less(gap, 3.5 * error + np.array([0.005, 0.015, 0.005, 0.03]))
 
 
 def test_noise_levels_of_a_batch_seeds_and_the_kept_maps(monkeypatch):
