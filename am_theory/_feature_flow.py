@@ -113,7 +113,9 @@ def training_errors(
     source the linear modes learn at a rate of about a_1^2 p / d and the memory at v_d^2 + v_s^2
     p / K (`time_scales`), so that the held-out error first falls and then rises. Ridge at 1 / tau
     is no substitute: K* is then a factor of 2 off. Contour of Weideman and Trefethen, 32 nodes, to
-    1e-10; Gauss-Legendre in the angle of the spectrum. Cost 3 to 7 ms an element.
+    1e-10; Gauss-Legendre in the angle of the spectrum. Cost 3 to 7 ms an element. Deviations from
+    simulation fall as 1 / d: 0.2 / d to 0.7 / d at K = 1.25 d, p = 2.5 d, relu, alpha = 0.75, up to
+    0.9 / d for a chain.
 
     Unit: dimensionless
 
