@@ -22,7 +22,6 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from am_theory import random_feature_denoiser as theory
-from am_theory._feature_flow import training_errors
 from am_theory.linear import circulant_chain_spectrum
 from models.streams import stream
 from simulations.measure.bootstrap import bootstrap_ratio, interval, standard_error
@@ -128,14 +127,15 @@ def predicted(point: Point) -> tuple[float, ...]:
     if point.redraw:
         spectrum = circulant_chain_spectrum(point.seq_len, point.vocab_size, point.redraw)
         common["spectrum"] = spectrum
+    errors: Any
     if point.time < math.inf:
-        at_time = training_errors(*(*place, point.time), **common)
-        return (at_time.train, at_time.heldout, at_time.seen, *[math.nan] * 4)
-    common["ridge"] = point.ridge
-    errors = theory.errors(*place, **common)
+        errors = theory.training_errors(*(*place, point.time), **common)
+    else:
+        errors = theory.errors(*place, ridge=point.ridge, **common)
     found = [errors.train, errors.heldout, errors.seen]
     if point.redraw:
         return (*found, *[math.nan] * 4)
+    common |= {"ridge": point.ridge, "time": point.time}
     which: Any = ("all", "train"), ("all", "test"), ("corrupted", "train"), ("corrupted", "test")
     for tokens, split in which:
         found.append(theory.token_recovery(*place, tokens=tokens, split=split, **common))

@@ -81,7 +81,7 @@ class FeatureConfig(Settings):
     vocab_size: int = 4
     seq_len: int = 32
     ridge: float = 1e-3
-    pairs: int = 40
+    pairs: int = 25
     cases: tuple[Case, ...] = (
         ("relu", "full", 0.75, 0.5),
         ("relu", "full", 0.75, 2.0),
@@ -104,8 +104,8 @@ class FeatureConfig(Settings):
     size_cases: tuple[Case, ...] = (("erf", "0", 0.8, 4.0), ("relu", "full", 0.75, 2.0))
     lengths: tuple[int, ...] = (8, 16, 32, 64)
     seeds: int = 8
-    size_seeds: int = 40
-    queries: int = 512
+    size_seeds: int = 24
+    queries: int = 4096
     root_seed: int = 2604
     replicates: int = 1000
 

@@ -181,7 +181,7 @@ def _definitions(config: FeatureConfig) -> list[str]:
         "Train and test: fresh noise of stored and of unseen sequences, "
         f"{config.queries} of each for a training set; seen: the noise of the fit. Recovery: share "
         "of all tokens, or of the corrupted ones, whose largest entry is right; theory has it for "
-        "independent tokens and finished training.",
+        "independent tokens.",
         f"Every point has {config.seeds} independent training sets with weights W of their own "
         f"(finite sizes {config.size_seeds} at the largest L, more at smaller ones); they alone "
         f"are resampled ({config.replicates} bootstrap replicates, 95 % intervals).",

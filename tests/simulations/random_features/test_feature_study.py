@@ -43,7 +43,7 @@ def test_points_are_what_the_settings_say():
             wanted = config.pairs * max(point.n_features, d)
             assert (point.draws - 1) * point.train_size < wanted <= point.draws * point.train_size
         if point.panel == "sizes":
-            assert point.train_size == d and sets(config, point) * point.seq_len == 40 * 64
+            assert point.train_size == d and sets(config, point) * point.seq_len == 24 * 64
     for draws in config.draws:
         mine = [p for p in by_panel["draws"] if p.draws == draws]
         at = [p.train_size * draws / p.n_features for p in mine]
@@ -64,7 +64,7 @@ def test_the_answer_comes_first_and_every_check_is_reported(tiny):
     curves, flow = 2 * 4, 2 + 1 + 2  # draws and finite sizes as curves, the chain without tokens
     assert len(summary["exact_checks"]) == curves + 2 * 4 + flow + 2 + 4 * 4
     assert len(summary["decreases"]) == 4 and len(summary["crossings"]) == 2
-    numbers = (4 + 6 + 1 + 4) * 7 + (2 + 2) * 3  # of points with all quantities, and with errors
+    numbers = (4 + 6 + 3 + 4) * 7 + 2 * 3  # of points with all quantities, of the chain
     assert len(summary["theory_against_simulation"]) == numbers
 
 
@@ -104,7 +104,14 @@ def test_deviations_are_those_of_the_saved_numbers(tiny, config):
     assert found.quantity == "train error" and found.dimensions == [4, 6, 8, 10]
     np.testing.assert_allclose(found.deviation[0], shares["train error"] - exact["train error"])
     row = {row.what: row for row in rows(analysis)}
-    assert any("tau=5: test error" in what for what in row)
+    slow = next(point for point in analysis.points if point.time == 5)
+    place = (slow.train_size, slow.n_features, 4, 3, 0.75)
+    options = {"activation": "relu", "skip": "full", "draws": slow.draws}
+    (name,) = (what for what in row if what.endswith("tau=5: test error"))
+    assert row[name].predicted == theory.training_errors(*place, 5.0, **options).heldout
+    (name,) = (what for what in row if what.endswith("tau=5: test recovery"))
+    share = theory.token_recovery(*place, split="test", time=5.0, **options)
+    assert row[name].predicted == share
 
 
 @pytest.mark.slow
