@@ -69,7 +69,8 @@ class Measured:
 
 @dataclass(frozen=True)
 class Decrease:
-    """Deviations of one quantity of a case over d, and s of the law c / d^s that fits them best."""
+    """Deviations of one quantity of a case over d; s of the power 1 / d^s that is closest, and the
+    expansion c / d + e / d^2, with its weighted sum of squares left over."""
 
     case: int
     quantity: str
@@ -79,9 +80,11 @@ class Decrease:
     slope: float
     low: float
     high: float
-    coefficient: float  # c of c / d, the same with s = 1
-    coefficient_low: float
-    coefficient_high: float
+    first: float  # c
+    first_low: float
+    first_high: float
+    second: float  # e
+    misfit: float
 
 
 @dataclass(frozen=True)
@@ -185,12 +188,14 @@ def _decreases(config: FeatureConfig, here: list[Point], found: Measured) -> Ite
         gaps = found.replicates[:, rows, k] - found.predicted[rows, k]
         own, error = found.deviation[rows, k], found.error[rows, k]
         slope, spread = power(d, own[None], error)[0], power(d, gaps, error)
-        weights = (1 / d / error**2) / ((1 / d / error) ** 2).sum()
-        yield Decrease(
-            *(case, quantity, d.tolist(), own.tolist(), error.tolist()),
-            *(float(slope), *(float(end) for end in interval(spread))),
-            *(float(own @ weights), *(float(end) for end in interval(gaps @ weights))),
-        )
+        orders = np.stack([1 / d, 1 / d**2], axis=1) / error[:, None]
+        inverse = np.linalg.pinv(orders)
+        first, second = inverse @ (own / error)
+        left = own / error - orders @ [first, second]
+        low, high = interval(np.stack([spread, (gaps / error) @ inverse[0]], axis=1))
+        ends = (slope, low[0], high[0], first, low[1], high[1], second, left @ left)
+        numbers = (float(value) for value in ends)
+        yield Decrease(case, quantity, d.tolist(), own.tolist(), error.tolist(), *numbers)
 
 
 def power(d: Any, deviation: Floats, error: Floats) -> Floats:

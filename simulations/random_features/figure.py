@@ -32,7 +32,8 @@ def draw(axes: Any, analysis: FeatureAnalysis) -> tuple[str, str]:
         f"V = {config.vocab_size}; d = L (V - 1) = {analysis.points[0].dimension} but in (f). "
         "Lines: theory at the same number of noise draws, no free parameter. Markers: means over "
         "training sets with 95 % intervals (bootstrap over training sets), mostly smaller than the "
-        f"marker; small pale ones: p / (K d) above {IN_RANGE:g}, where theory claims nothing.",
+        f"marker; small pale ones: p / (K d) above {IN_RANGE:g}, where theory claims nothing. "
+        "(f) has what is seen at the smallest d.",
     )
 
 
@@ -101,7 +102,7 @@ def _over_size(
 
 def _errors(axis: Any, analysis: FeatureAnalysis) -> None:
     handles = _over_size(axis, analysis, "curves", ("train error", "test error"))
-    axis.set_ylim(0, 1.5)
+    axis.set_ylim(0, 1.2)
     _finish(axis, SIZE_LABEL, ERROR_LABEL, "(a) Train and test error meet", handles)
 
 
@@ -173,7 +174,9 @@ def _sizes(axis: Any, analysis: FeatureAnalysis) -> None:
         }
         floor = np.maximum(gap - error, gap / 1e3)
         intervals(axis, d, gap, floor, gap + error, **style)
-        axis.plot(d, abs(found.coefficient) / d, color=style["color"], lw=0.9)
+        fine = np.geomspace(d[0], d[-1], FINE)
+        law = np.abs(found.first / fine + found.second / fine**2)
+        axis.plot(fine, law, color=style["color"], lw=0.9)
         top = max(top, *(gap + error))
     case = analysis.config.size_cases
     handles = [
@@ -191,5 +194,5 @@ def _sizes(axis: Any, analysis: FeatureAnalysis) -> None:
     axis.set_xticks(dimensions, [str(d) for d in dimensions])
     axis.set_xticks([], minor=True)
     axis.set(xlabel="effective dimensions d = L (V - 1)", ylabel="|simulation - theory| at K = d")
-    axis.set_title("(f) What theory leaves out falls as 1 / d (lines)", loc="left")
+    axis.set_title("(f) What theory leaves out falls with d: lines c / d + e / d²", loc="left")
     legend_below(axis, handles, 2)

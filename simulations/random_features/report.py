@@ -42,9 +42,11 @@ def answer(analysis: FeatureAnalysis) -> str:
             continue
         words.append(
             f"{found.deviation[0]:+.4f} at d = {found.dimensions[0]} to {found.deviation[-1]:+.4f} "
-            f"at d = {found.dimensions[-1]}, as 1 / d^s with s = "
+            f"at d = {found.dimensions[-1]} ({case_label(analysis.config.size_cases[found.case])}),"
+            " falling as 1 / d^s with s = "
             + with_spread(found.slope, found.low, found.high, 2)
-            + f" ({case_label(analysis.config.size_cases[found.case])})"
+            + " over these sizes, as c / d + e / d^2 with c = "
+            + with_spread(found.first, found.first_low, found.first_high, 2)
         )
     inside, outside = (largest(analysis, crowded) for crowded in (False, True))
     return (
@@ -82,16 +84,26 @@ def _size_lines(analysis: FeatureAnalysis) -> list[str]:
         slope = (
             with_spread(found.slope, found.low, found.high, 2) if resolved(found) else "not seen"
         )
-        scale = with_spread(found.coefficient, found.coefficient_low, found.coefficient_high, 2)
+        first = with_spread(found.first, found.first_low, found.first_high, 2)
         table.append(
-            [case_label(config.size_cases[found.case]), found.quantity, *gaps, slope, scale]
+            [
+                case_label(config.size_cases[found.case]),
+                found.quantity,
+                *gaps,
+                slope,
+                first,
+                number(found.second, 1),
+                number(found.misfit, 1),
+            ]
         )
     dimensions = [f"d = {length * (config.vocab_size - 1)}" for length in config.lengths]
-    header = ["case, K = d", "quantity", *dimensions, "s of 1 / d^s", "c of c / d"]
+    header = ["case, K = d", "quantity", *dimensions, "s of 1 / d^s", "c of c / d + e / d²"]
+    header += ["e", "χ² left"]
     text = (
         "Simulation - theory at the same number of draws, ± one standard error over training sets. "
-        "s and c: weighted least squares, with 95 % intervals by resampling training sets; s is "
-        f'"not seen" where the deviation at the smallest d is below {SEEN:g} standard errors.'
+        "s, c and e: weighted least squares, with 95 % intervals by resampling training sets; s is "
+        f'"not seen" where the deviation at the smallest d is below {SEEN:g} standard errors. The '
+        f"χ² of the expansion has {len(config.lengths) - 2} degrees of freedom."
     )
     return section("How deviations fall with d", text) + markdown(header, table)
 

@@ -34,6 +34,6 @@ STUDY = Study.of(
     config,
     title="The random-feature denoiser against its theory",
     about=__doc__,
-    presets={"smoke": "less than a minute", "small": "ten minutes on a core"},
+    presets={"smoke": "less than a minute", "small": "five minutes on a core"},
     merge=merge,
 )

@@ -104,6 +104,13 @@ def test_deviations_are_those_of_the_saved_numbers(tiny, config):
     assert found.quantity == "train error" and found.dimensions == [4, 6, 8, 10]
     np.testing.assert_allclose(found.deviation[0], shares["train error"] - exact["train error"])
     row = {row.what: row for row in rows(analysis)}
+    d, own, error = (np.array(x) for x in (found.dimensions, found.deviation, found.error))
+    orders = np.stack([1 / d, 1 / d**2], axis=1)
+    (first, second), left, *_ = np.linalg.lstsq(orders / error[:, None], own / error)
+    np.testing.assert_allclose(
+        [found.first, found.second, found.misfit], [first, second, left[0]], rtol=1e-6
+    )
+    assert found.first_low < found.first < found.first_high
     slow = next(point for point in analysis.points if point.time == 5)
     place = (slow.train_size, slow.n_features, 4, 3, 0.75)
     options = {"activation": "relu", "skip": "full", "draws": slow.draws}
