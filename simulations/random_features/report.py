@@ -40,14 +40,21 @@ def answer(analysis: FeatureAnalysis) -> str:
     for found in analysis.decreases:
         if found.quantity != "train error":
             continue
-        words.append(
+        case = case_label(analysis.config.size_cases[found.case])
+        said = (
             f"{found.deviation[0]:+.4f} at d = {found.dimensions[0]} to {found.deviation[-1]:+.4f} "
-            f"at d = {found.dimensions[-1]} ({case_label(analysis.config.size_cases[found.case])}),"
-            " falling as 1 / d^s with s = "
-            + with_spread(found.slope, found.low, found.high, 2)
-            + " over these sizes, as c / d + e / d^2 with c = "
-            + with_spread(found.first, found.first_low, found.first_high, 2)
+            f"at d = {found.dimensions[-1]} ({case}), "
         )
+        if resolved(found):
+            said += (
+                "falling as 1 / d^s with s = "
+                + with_spread(found.slope, found.low, found.high, 2)
+                + " over these sizes, as c / d + e / d^2 with c = "
+                + with_spread(found.first, found.first_low, found.first_high, 2)
+            )
+        else:
+            said += "too little beside its errors for a slope"
+        words.append(said)
     inside, outside = (largest(analysis, crowded) for crowded in (False, True))
     return (
         "The theory of the random-feature denoiser holds up to corrections of finite size: its "
