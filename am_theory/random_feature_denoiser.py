@@ -14,7 +14,7 @@ the ends stand for the limits) and `ridge` broadcast. Numbers in give Python flo
 
 Range. Leading order for L to infinity at fixed K / d and p / d, by deterministic and Gaussian
 equivalents that are not proved, for sources of uniform marginals. Held to simulations with one-hot
-tokens: errors are off by about 0.3 / d; within 0.009 at L >= 32 and 0.016 at L = 16, V = 8, as long
+tokens: errors are off by about 0.5 / d; within 0.011 at L >= 32 and 0.016 at L = 16, V = 8, as long
 as p / (K d) <= 0.05. Beyond, memory is over-estimated, since the noise of one sequence has no more
 than d directions: at d = 96, p / (K d) = 0.17 the train error is .124 instead of .150.
 """
