@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from am_theory import _potts_rows
 from am_theory._inputs import (
     NOT_NEGATIVE,
     POSITIVE,
@@ -97,12 +98,13 @@ def critical_load(vocab_size: int) -> float:
     return float((vocab - 1) / (law @ np.arange(len(law))))
 
 
-def rows(load: ArrayLike, alpha: ArrayLike, ridge: ArrayLike = 0.0) -> Rows:
-    """Return what rows of two tokens trained on conditional likelihood with fresh noise end in.
+def rows(load: ArrayLike, alpha: ArrayLike, ridge: ArrayLike = 0.0, *, vocab_size: int = 2) -> Rows:
+    """Return what rows trained on conditional likelihood with fresh noise end in.
 
-    Minimized: sum_mu E log(1 + e^-u) + (lambda / 2) |w|^2, u = y w.x_t / sqrt(L - 1), y = +-1 the
-    clean token of the site and x_t the noisy others. With v = alpha x + sqrt((1 - alpha^2) q) g,
-    l(x) = E_g log(1 + e^-v), x = sqrt(q) z - chi l'(x) and g, z standard normal,
+    Minimized, of two tokens: sum_mu E log(1 + e^-u) + (lambda / 2) |w|^2,
+    u = y w.x_t / sqrt(L - 1), y = +-1 the clean token of the site and x_t the noisy others. With
+    v = alpha x + sqrt((1 - alpha^2) q) g, l(x) = E_g log(1 + e^-v), x = sqrt(q) z - chi l'(x) and
+    g, z standard normal,
 
         1 / chi = lambda + load (1 - alpha^2) E[sigma(v) sigma(-v)] + load E[l'' / (1 + chi l'')],
         q = chi^2 load E l'^2,
@@ -110,17 +112,23 @@ def rows(load: ArrayLike, alpha: ArrayLike, ridge: ArrayLike = 0.0) -> Rows:
     q the squared norm |w|^2 / (L - 1), the second term of 1 / chi the ridge that noise amounts to;
     train loss E l(x), held-out loss E log(1 + e^(sqrt(q) z)), entropy train + lambda q / load.
 
+    Of V tokens the logits are Q W.x_t / sqrt(2 d), with d = (L - 1) (V - 1) coordinates x_t of unit
+    variance and orthonormal columns Q of sum 0; W has V - 1 rows and the squared norm q (V - 1) d.
+    x is a vector, and the averages are traces over its V - 1 directions, divided by their number.
+
     Parameters
     ----------
-    load : number or array, K / (L - 1) > 0.
+    load : number or array, K / ((L - 1) (V - 1)) > 0.
     alpha : number or array in [0, 1]; probability that a token is kept.
     ridge : number or array, lambda >= 0, the weight of the L2 term in nats of one sequence.
+    vocab_size : int, V >= 2.
 
     Returns
     -------
-    Rows with fields of the broadcast shape. Without noise or ridge there is no row up to load 2:
-    `exists` is False there, and numbers are NaN. `residual` is the larger of the two equations'
-    relative differences; `converged` says that it is below 1e-9.
+    Rows with fields of the broadcast shape. Without noise or ridge there is no row up to
+    `critical_load`: `exists` is False there, and numbers are NaN. `residual` is the larger of the
+    two equations' relative differences; `converged` says that it is below 1e-9, of more than two
+    tokens below 1e-6.
 
     Raises
     ------
@@ -129,11 +137,13 @@ def rows(load: ArrayLike, alpha: ArrayLike, ridge: ArrayLike = 0.0) -> Rows:
     Notes
     -----
     Independent uniform tokens, no biases, infinitely many noise draws; exact for large L
-    (replica-symmetric, convex). load * gap tends to alpha^2 for large loads. Just above
-    `critical_load`, at alpha = 1 and no ridge, the loss falls to 0 as 1 / sqrt(log 1 / (load - 2)):
-    it is still 0.24 nats at load 2.002. Losses below about e^-90 are not solved for: `converged` is
-    False and numbers are NaN, as at load 0.01, alpha 0.9, without a ridge. About 0.1 s a point,
-    seconds where the norm is large.
+    (replica-symmetric, convex). load * gap tends to alpha^2 (V - 1) for large loads. Just above
+    `critical_load`, at alpha = 1 and no ridge, the loss falls to 0 so slowly, about as
+    1 / sqrt(log 1 / (load - 2)), that it looks like a jump: it is still 0.24 nats at load 2.002,
+    0.50 of log 4 = 1.39 at V = 4, load 2.77. Losses below about e^-90 are not solved for:
+    `converged` is False and numbers are NaN, as at load 0.01, alpha 0.9, without a ridge. About
+    0.1 s a point, seconds where the norm is large. From V = 3 on the average over z is one over a
+    fixed net, good for a relative error of 1e-3 in losses; up to 10 s a point with noise.
 
     Unit: nats per token (train, heldout, gap, entropy); dimensionless (q, chi, noise_ridge)
 
@@ -150,22 +160,34 @@ def rows(load: ArrayLike, alpha: ArrayLike, ridge: ArrayLike = 0.0) -> Rows:
         alpha=real_iv("alpha", alpha, PROBABILITY),
         ridge=real_iv("ridge", ridge, NOT_NEGATIVE),
     )
-    found = [_row(*values) for values in zip(x.flat, kept.flat, penalty.flat, strict=True)]
+    vocab = whole_iv("vocab_size", vocab_size, 2)
+    found = [_row(*values, vocab) for values in zip(x.flat, kept.flat, penalty.flat, strict=True)]
     fields = np.moveaxis(np.reshape(found, (*x.shape, 6)), -1, 0)
     q, chi, own, train, heldout, residual = fields
-    exists = (x > 2) | (kept < 1) | (penalty > 0)
-    entropy = train + penalty * q / x
+    exists = (x > _critical(vocab)) | (kept < 1) | (penalty > 0)
+    entropy = train + penalty * q * (vocab - 1) / x
     numbers = (q, chi, own, train, heldout, heldout - train, entropy)
-    return Rows(*map(bare, (*numbers, exists, residual < 1e-9, residual)))
+    settled = residual < (1e-9 if vocab == 2 else 1e-6)
+    return Rows(*map(bare, (*numbers, exists, settled, residual)))
 
 
-def _row(load: float, alpha: float, ridge: float) -> tuple[float, ...]:
+def _critical(vocab: int) -> float:
+    return 2.0 if vocab == 2 else critical_load(vocab)
+
+
+def _row(load: float, alpha: float, ridge: float, vocab: int) -> tuple[float, ...]:
     """q, chi, noise ridge, train and held-out loss, residual; NaN where there is no solution."""
     if alpha == 0:  # noise alone: the row is 0
-        return 0.0, 1 / (ridge + load / 4), load / 4, np.log(2), np.log(2), 0.0
-    if alpha == 1 and ridge == 0 and load <= 2:
+        own = load / (2 * vocab)
+        return 0.0, 1 / (ridge + own), own, np.log(vocab), np.log(vocab), 0.0
+    if alpha == 1 and ridge == 0 and load <= _critical(vocab):
         return (np.nan,) * 6
     try:
+        if vocab > 2:
+            fewer = 2 / _critical(vocab)
+            like = solve(fewer * load, alpha, fewer * ridge)[:2]
+            q, chi, train, own, residual = _potts_rows.solve(load, alpha, ridge, vocab, like)
+            return q, chi, own, train, _potts_rows.unseen_loss(q, vocab), residual
         q, chi, train, own, residual = solve(load, alpha, ridge)
     except ArithmeticError:
         return (np.nan,) * 6

@@ -7,12 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linprog, minimize
-from scipy.special import erf, expit, roots_hermitenorm
+from scipy.special import erf, expit, log_softmax, roots_hermitenorm
 
-from am_theory import _noisy_rows, linear
+from am_theory import _noisy_rows, _potts_rows, linear
 from am_theory._separable_rows import log_excess, wall_law
 from am_theory.conditional_likelihood import critical_load, rows
 from am_theory.pseudolikelihood import replica
+from models.memories.pseudolikelihood import store
 from tests.helpers import assert_close, assert_digits, within_standard_errors
 
 # --- reference values: load, then train and held-out loss at alpha = .6 (theory, simulation)
@@ -334,6 +335,77 @@ def check_training(load, alpha, size, count, ridge=0.0):
 @pytest.mark.parametrize("load, alpha, ridge", [(1.0, 0.6, 0.0), (4.0, 0.9, 0.0), (1.0, 0.8, 0.5)])
 def test_rows_against_training(load, alpha, ridge):
     check_training(load, alpha, 80, 12, ridge)
+
+
+# --- more tokens
+
+
+@pytest.mark.parametrize("spread", [0.0, 0.3, 1.0, 4.0])
+def test_softmax_under_noise_by_drawing(spread):
+    rng = np.random.default_rng(3)
+    mean = 2 * rng.normal(size=(3, 4))
+    found = _potts_rows._averages(mean, spread)
+    drawn = mean + spread * rng.normal(size=(40_000, 1, 4))
+    law = np.exp(log_softmax(drawn, axis=2))
+    assert_close(found.law.sum(axis=1), np.ones(3), rtol=1e-7)
+    assert_close(found.bend.sum(axis=2), np.zeros((3, 4)), atol=1e-7)
+    close = {"rtol": 0, "atol": 1e-9 if spread == 0 else 0.015}
+    assert_close(found.law, law.mean(axis=0), **close)
+    assert_close(found.loss / 4, -log_softmax(drawn, axis=2)[..., 0].mean(axis=0) / 4, **close)
+    outer = np.einsum("nbv,nbw->bvw", law, law) / len(law)
+    both = np.eye(4) * law.mean(axis=0)[:, None, :] - outer
+    assert_close(found.bend, both, **close)
+
+
+@pytest.mark.parametrize("load, alpha, ridge", [(1.0, 0.6, 0.0), (2.0, 1.0, 0.1), (2.5, 1.0, 0.0)])
+def test_two_of_many_tokens(load, alpha, ridge):
+    """The equations of V tokens, on a net, at V = 2: to the net's precision."""
+    row = rows(load, alpha, ridge)
+    near = (row.q * 1.1, row.chi * 0.9)
+    q, chi, train, noise, residual = _potts_rows.solve(load, alpha, ridge, 2, near)
+    assert residual < 1e-6
+    expected = [row.q, row.chi, row.train, row.noise_ridge]
+    assert_close([q, chi, train, noise], expected, rtol=2e-3)
+    assert_close(_potts_rows.unseen_loss(row.q, 2), row.heldout, rtol=1e-6)
+
+
+@pytest.mark.parametrize("vocab, load", [(3, 1.5), (4, 3.0)])
+def test_rows_of_more_tokens_against_pseudo_likelihood_memories(vocab, load):
+    """No noise. A memory's inputs have variance 1 / (V L): a row's W is w (2 d / (V L))^(1/2)."""
+    length, penalty = 48, 0.03
+    size = (length - 1) * (vocab - 1)
+    row = rows(load, 1.0, penalty * vocab * length / (2 * size), vocab_size=vocab)
+    drawn = []
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        x = rng.integers(vocab, size=(round(load * size), length))
+        memory = store(x, vocab, penalty=penalty)
+        law = log_softmax(memory.fields(x), axis=2)
+        unseen = rng.integers(vocab, size=(500, length))
+        there = log_softmax(memory.fields(unseen), axis=2)
+        drawn.append(
+            [
+                -np.take_along_axis(law, x[..., None], 2).mean(),
+                -(np.exp(law) * law).sum(axis=2).mean(),
+                -np.take_along_axis(there, unseen[..., None], 2).mean(),
+            ]
+        )
+    assert row.converged
+    expected = np.array([row.train, row.entropy, row.heldout])
+    error = np.std(drawn, axis=0, ddof=1) / 2
+    # corrections of relative order 1 / L
+    assert np.all(np.abs(np.mean(drawn, axis=0) - expected) < 5 * error + expected / length)
+
+
+@pytest.mark.slow
+def test_many_sequences_of_four_tokens():
+    row = rows(300.0, 0.6, vocab_size=4)
+    assert_close(300 * row.gap / (0.6**2 * 3), 1.0, rtol=0.01)
+    assert rows(2.7, 1.0, vocab_size=4).exists is False
+    assert rows(2.8, 1.0, vocab_size=4).converged
+    nothing = rows(1.0, 0.0, vocab_size=4)
+    near = rows(1.0, 1e-3, vocab_size=4)
+    assert_close([near.chi, near.train], [nothing.chi, nothing.train], rtol=1e-4)
 
 
 # --- shapes, bad input
