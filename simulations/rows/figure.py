@@ -87,7 +87,8 @@ def _entropy(axis: Any, analysis: RowsAnalysis, vocab_size: int, letter: str) ->
     handles = []
     for k, ridge in enumerate(config.theory_ridges):
         line = "-" if ridge in config.ridges else ":"
-        axis.plot(loads, exact[:, k], color=COLOURS[k], lw=1.3, ls=line)
+        known = np.isfinite(exact[:, k])
+        axis.plot(loads[known], exact[known, k], color=COLOURS[k], lw=1.3, ls=line)
         words = f"ridge {ridge:g}"
         handles.append(Line2D([], [], color=COLOURS[k], lw=2.5, ls=line, label=words))
     for j, case in enumerate(c for c in config.memories if c[0] == vocab_size):

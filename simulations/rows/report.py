@@ -18,7 +18,7 @@ def told(mean: Mean, digits: int = 3) -> str:
 
 def verdict(analysis: RowsAnalysis) -> str:
     """The first line: whether the entropy drops where rows stop being separable."""
-    drops = "; ".join(f"V = {d.case[0]}, L = {d.case[1]}: {told(d.ratio)}" for d in analysis.final)
+    drops = "; ".join(f"V = {v}: {told(ratio)}" for v, ratio in analysis.carried.items())
     limits = "; ".join(
         f"V = {f.vocab_size}: {told(f.pooled, 2)} against {f.theory:.3f}" for f in analysis.limits
     )
@@ -29,10 +29,10 @@ def verdict(analysis: RowsAnalysis) -> str:
     return (
         "**That the entropy transition of a conditional-likelihood memory is where its rows stop "
         f"being separable is {analysis.verdict}.** Load at which the entropy of training sequences "
-        f"drops at ridge {min(config.ridges):g}, over that of theory: {drops}. In theory the drop "
-        f"goes to the critical load as the ridge vanishes (at ridge {config.theory_ridges[-1]:g}, "
-        f"over the critical load: {ends}). Largest separable K over (L - 1) (V - 1), against the "
-        f"critical load of theory: {limits}."
+        f"drops at ridge {min(config.ridges):g}, over that of theory, carried to infinite L: "
+        f"{drops}. In theory the drop goes to the critical load as the ridge vanishes (at ridge "
+        f"{config.theory_ridges[-1]:g}, over the critical load: {ends}). Largest separable K over "
+        f"(L - 1) (V - 1), against the critical load of theory: {limits}."
     )
 
 

@@ -151,8 +151,17 @@ def test_verdicts():
     assert made_up(good, near).verdict == SUPPORTED
     assert made_up(Mean(2.3, 2.2, 2.4), near).verdict == NOT_SUPPORTED
     assert made_up(good, Mean(0.9, 0.85, 0.95)).verdict == NOT_SUPPORTED
+    assert made_up(Mean(2.11, 2.01, 2.21), near).verdict == SUPPORTED  # two intervals together
     assert made_up(good, Mean(1.0, 0.8, 1.2)).verdict == NOT_DECIDABLE
     assert made_up(good, Mean(*(np.nan,) * 3)).verdict == NOT_DECIDABLE
+
+
+def test_drops_are_carried_to_infinite_length():
+    ratio = {length: Mean(1 - 2 / (length - 1), 0.0, 0.0) for length in (17, 33)}
+    drops = [Drop((4, n), 1e-3, value, 1.0, 0.9) for n, value in ratio.items()]
+    config = RowsConfig(ridges=(1e-3,), theory_ridges=(1e-3,))
+    found = RowsAnalysis(config, None, [], [], drops, {}, []).carried
+    assert_close(found[4].value, 1.0, rtol=1e-9)
 
 
 @pytest.mark.slow
