@@ -133,6 +133,8 @@ def solve(load: float, alpha: float, ridge: float) -> tuple[float, float, float,
 
     high = 2 * float(np.log(alpha)) + float(np.log(load / 4)) + 2 * least  # q at the least chi
     low = high - 4.0
+    while growth(low) < 0:
+        low, high = low - 4.0, low
     while growth(high) > 0:
         low, high = high, high + 2.0
     rough = float(np.exp(brentq(growth, low, high, xtol=0.2)))

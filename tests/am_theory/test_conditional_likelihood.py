@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linprog, minimize
 from scipy.special import erf, expit, log_softmax, roots_hermitenorm
@@ -118,6 +118,7 @@ def test_of_quadratic_loss_the_ridge_is_that_of_the_linear_denoiser(load, alpha)
 
 @settings(max_examples=8)
 @given(st.floats(-2, 2), st.floats(-3, 2))
+@example(-2.0, -2.0)
 def test_no_noise_is_the_pseudo_likelihood(log_load, log_ridge):
     load, ridge = 10.0**log_load, 10.0**log_ridge
     row, bare = rows(load, 1.0, ridge), replica(load, ridge)
