@@ -17,6 +17,7 @@ from am_theory._inputs import Floats
 from am_theory._roots import root
 
 _DRAWS, _NOISY_DRAWS = 13, 10  # log2 of the points of the net, without and with noise
+_EXACT, _NOISY = 1e-11, 1e-7  # accuracy of slopes: that of the averages, without and with noise
 _STEP = 0.4  # of the largest value, in units of the wider of noise and Gumbel law
 _REACH = 8.5
 
@@ -102,6 +103,7 @@ class _Problem(NamedTuple):
         """Logits m = sqrt(q / 2) z - (chi / 2) grad l(m), by Newton's method with halved steps."""
         v, c = np.sqrt(q / 2) * self.net, chi / 2
         own, eye = np.eye(self.vocab_size)[0], np.eye(self.vocab_size)
+        accuracy = _NOISY if self.alpha < 1 else _EXACT
 
         def value(m: Floats, found: _Averages) -> Floats:
             return np.asarray(((m - v) ** 2).sum(axis=1) / (2 * c) + found.loss)
@@ -111,7 +113,7 @@ class _Problem(NamedTuple):
         now = value(m, found)
         for _ in range(100):
             slope = (m - v) / c + self.alpha * (found.law - own)
-            if np.abs(slope).max() < 1e-7:
+            if np.abs(slope).max() < accuracy:
                 break
             bend = eye / c + self.alpha**2 * found.bend
             move = np.linalg.solve(bend, slope[..., None])[..., 0]
@@ -120,7 +122,7 @@ class _Problem(NamedTuple):
                 tried = m - size[:, None] * move
                 there = self.averages(tried, q)
                 new = value(tried, there)
-                worse = new > now + 1e-7 * (1 + np.abs(now))
+                worse = new > now + accuracy * (1 + np.abs(now))
                 if not worse.any():
                     break
                 size[worse] /= 2
