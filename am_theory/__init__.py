@@ -8,6 +8,7 @@ Formulas only: numbers in, numbers out, with no sampling, no training and no plo
 - `erasures`: the same where the channel masks tokens instead of redrawing them.
 - `compare`: kept fractions of the absorbing and the uniform channel that correspond.
 - `hopfield`, `neurodynamics`, `potts`, `dense`, `pseudolikelihood`, `random_features`: memories.
+- `conditional_likelihood`: rows trained under fresh noise, and how many patterns they separate.
 - `linear`: a learned denoiser solved in closed form. `random_feature_denoiser`: one with a
   nonlinear layer, trained for a while. `scaling`: laws for a network's transition.
 - `membership`: what tells a stored sequence from another one, and how well it can be told.
@@ -25,6 +26,7 @@ from types import ModuleType
 __all__ = [
     "channel",
     "compare",
+    "conditional_likelihood",
     "dense",
     "empirical",
     "erasures",

@@ -13,6 +13,7 @@ import pytest
 
 from am_theory import (
     channel,
+    conditional_likelihood,
     dense,
     empirical,
     erasures,
@@ -142,6 +143,10 @@ def memory_calls() -> Iterator[Call]:
             yield pl.one_step_overlap, (0.5, load, rule)
         for regularisation in (1e-3, 0.1, 10.0):
             yield pl.replica, (load, regularisation)
+    for vocab in VOCABULARIES:
+        yield conditional_likelihood.critical_load, (vocab,)
+    for load, kept, ridge in itertools.product((1e-3, 1.0, 1e4), KEPT, (1e-3, 10.0)):
+        yield conditional_likelihood.rows, (load, kept, ridge)
     for load, features in itertools.product((1e-6, 0.1, 10.0), (1e-6, 0.1, 1.0)):
         yield rf.feature_overlap, (load, features)
         yield rf.unseen_overlap, (load, features)

@@ -18,6 +18,7 @@ from simulations.phase.study import STUDY as PHASE
 from simulations.probe.calibration.study import STUDY as CALIBRATION
 from simulations.random_features.study import STUDY as FEATURES
 from simulations.released.study import STUDY as RELEASED
+from simulations.rows.study import STUDY as ROWS
 from simulations.scaling.study import STUDY as SCALING
 from simulations.study import Study
 
@@ -152,6 +153,19 @@ STUDIES = {
                 ("--levels 0.5 0.25", "`levels` must be increasing noise levels in (1e-5, 1)"),
                 ("--widths 6", "`widths` must be multiples of 4"),
                 ("--queries 4", "`queries` must be at least 8"),
+            ),
+        ),
+        Case(
+            ROWS,
+            "--sizes 20 --alphas 0.6 --loads 1.0 3.0 --rows 3 --separable 2 9 3 7 --programs 3 "
+            "--memories 2 10 3 8 --relative-loads 0.5 0.8 1.2 --ridges 0.01 0.001 "
+            "--theory-ridges 0.01 0.001 --sets 3",
+            (
+                ("--sets 2", "`sets` must be at least 3; got 2"),
+                ("--alphas 1.0", "`alphas` must lie in (0, 1); got 1.0"),
+                ("--ridges 0.001 0.01", "`ridges` must be positive and decreasing"),
+                ("--ridges 0.1", "`theory_ridges` must hold all `ridges`"),
+                ("--memories 2 3", "`memories` holds V at least 2 and L at least 4"),
             ),
         ),
         Case(
