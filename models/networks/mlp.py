@@ -130,6 +130,19 @@ class MLPDenoiser(eqx.Module):
         return jnp.where(site[:, None] == site, 0.0, PAIR_SCALE * self.pair)
 
 
+class PlainMLP(MLPDenoiser):
+    """The MLP without its pairwise field: all that it knows goes through its hidden layer."""
+
+    def __init__(
+        self, key: Array, vocab_size: int, seq_len: int, width: int, n_blocks: int = 1
+    ) -> None:
+        super().__init__(key, vocab_size, seq_len, width, n_blocks)
+        self.pair, self.pair_gain = jnp.zeros((0, 0)), jnp.zeros((0, 0))
+
+    def _pairwise(self, onehot: Array, features: Array) -> Array:
+        return jnp.zeros(())
+
+
 def _normalize(hidden: Array) -> Array:
     """Root-mean-square normalization over the width."""
     return hidden * jax.lax.rsqrt(jnp.mean(hidden**2, axis=-1, keepdims=True) + 1e-6)

@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
 from am_theory.channel import Absorbing, Channel, Hybrid, Uniform
 from models.memories import pseudolikelihood
 from models.networks.linear import LinearDenoiser
-from models.networks.mlp import MLPDenoiser
+from models.networks.mlp import PlainMLP
 from models.released.converted import Converted, Reading
 from models.tempered import tempered
 from models.tokens import Tokens
@@ -23,19 +22,6 @@ from simulations.trained import Network, train_network
 P_UNIFORM = 0.2  # of hybrid noise
 PENALTY, MOST_STEPS = 0.1, 300  # of rows fitted by pseudo-likelihood
 RIDGE = 1e-3  # of the linear regression
-
-
-class PlainMLP(MLPDenoiser):
-    """The MLP without its pairwise field: all that it knows goes through its hidden layer."""
-
-    def __init__(
-        self, key: Array, vocab_size: int, seq_len: int, width: int, n_blocks: int
-    ) -> None:
-        super().__init__(key, vocab_size, seq_len, width, n_blocks)
-        self.pair, self.pair_gain = jnp.zeros((0, 0)), jnp.zeros((0, 0))
-
-    def _pairwise(self, onehot: Array, features: Array) -> Array:
-        return jnp.zeros(())
 
 
 @dataclass(frozen=True)
