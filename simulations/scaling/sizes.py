@@ -97,7 +97,7 @@ def measured(condition: Condition, cells: list[xr.Dataset], root_seed: int) -> M
     counts = data[["corrupted", "recovered", "population"]].astype(np.int64).sum("sample")
     ours, exact = (counts[name] / counts["corrupted"] for name in ("recovered", "population"))
     gap = ours.sel(split="train") - ours.sel(split="heldout")
-    memory, generalization = (_fraction(data, split, root_seed) for split in SPLITS)
+    memory, generalization = (order_curve(data, split, root_seed) for split in SPLITS)
     codes = data["code_length"].mean("nelbo_sample")
     place = {"split": "heldout", "decoder": "best_change"}
     return Measured(
@@ -115,8 +115,9 @@ def measured(condition: Condition, cells: list[xr.Dataset], root_seed: int) -> M
     )
 
 
-def _fraction(data: xr.Dataset, split: str, root_seed: int) -> Curve:
-    """The order parameter of a split, M of `train` and G of `heldout`, over K."""
+def order_curve(data: xr.Dataset, split: str, root_seed: int) -> Curve:
+    """The order parameter of a split, M of `train` and G of `heldout`, over K: counts by seed,
+    train_size and sample as `simulations.scaling.cells` has them, of the reverse process alone."""
     names = ("recovered", "memorizer", "population")
     order = ("seed", "train_size", "sample")
     table = data.sel(split=split)
