@@ -26,6 +26,7 @@ FLOORS = ("console", "measure data", "results", "sweep", "plots", "trained study
 # a study may stand on another one where that is what it measures
 ON = {
     ("scaling", "linear_curves"),
+    ("features_law", "scaling"),
     ("engine_scale", "phase"),
     ("basins", "theory"),
     ("channels", "phase"),

@@ -12,6 +12,7 @@ from simulations.basins.study import STUDY as BASINS
 from simulations.capacity.study import STUDY as CAPACITY
 from simulations.channels.study import STUDY as CHANNELS
 from simulations.entropy.study import STUDY as ENTROPY
+from simulations.features_law.study import STUDY as FEATURES_LAW
 from simulations.linear_curves.study import STUDY as LINEAR
 from simulations.novelty.study import STUDY as NOVELTY
 from simulations.phase.study import STUDY as PHASE
@@ -111,6 +112,20 @@ STUDIES = {
             "--hierarchies 3 2 3 --hierarchy-sizes 4 64 --hierarchy-width 4 --hierarchy-steps 20 "
             "--draws 2 0 --draws-sizes 4 16 64 --draws-width 4 --draws-steps 20 --queries 16 "
             "--n-steps 4 --nelbo-queries 8 --nelbo-draws 2 --batch 8 --warmup 2",
+        ),
+        Case(
+            FEATURES_LAW,
+            "--vocab-size 2 --seq-len 8 --fitted iid 4 10 True 1 2 iid 4 20 True 1 2 "
+            "iid 8 10 True 1 2 iid 8 20 True 1 2 --held-back iid 8 20 False 1 2 "
+            "--rates 4 0.003 8 0.003 --search-rates 0.003 0.006 --search-steps 10 --queries 16 "
+            "--n-steps 4 --replicates 100 --batch 8 --warmup 2",
+            (
+                ("--held-back text 32 400 True 1 2", "iid or markov"),
+                ("--held-back iid 33 400 True 1 2", "no learning rate of width 33"),
+                ("--held-back iid 32 100 True 1 2", "given once"),
+                ("--seeds 1", "`seeds` must be at least 2"),
+                ("--search-rates 0.006 0.003", "`search_rates`"),
+            ),
         ),
         Case(
             ENTROPY,

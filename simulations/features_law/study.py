@@ -1,0 +1,94 @@
+"""Does a theory of random features say where the transition of trained networks is?
+
+    python -m simulations.features_law --preset small --predict-only True
+    python -m simulations.features_law --preset small
+
+The first command measures the fitted part of a grid over width and training steps, fits the
+theory's two constants and the rival laws to it, and writes the predictions for the part held back;
+the second measures that part and holds it against the predictions. Writes data, a table of
+predictions, a report and a figure to results/features_law/<preset>/. Interrupted runs resume, and
+a run of more points goes on from the cells of one of fewer in the same folder.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from simulations.features_law import config
+from simulations.features_law.config import (
+    FeaturesConfig,
+    Point,
+    network_cells,
+    preset,
+    search_cells,
+)
+from simulations.study import Study
+from simulations.sweep.run import load_cells
+
+
+def load(
+    out: Path, config: FeaturesConfig
+) -> tuple[dict[Point, xr.Dataset], dict[tuple[int, float], float]]:
+    """The data of every point, dimensions seed, train_size, split, sample, and the loss of every
+    width and rate of the search."""
+    networks = {
+        point: xr.concat([_over_sizes(load_cells(out, row), point) for row in seeds], "seed")
+        for point, seeds in network_cells(config).items()
+    }
+    wanted = search_cells(config)
+    losses = load_cells(out, wanted.values())
+    return networks, {at: float(cell["loss"]) for at, cell in zip(wanted, losses, strict=True)}
+
+
+def _over_sizes(cells: list[xr.Dataset], point: Point) -> xr.Dataset:
+    sizes = xr.Variable("train_size", list(point.train_sizes), {"units": "sequences"})
+    kept = {"loo_entropy": cells[0].attrs["loo_entropy"]}
+    return xr.concat([cell.drop_attrs(deep=False) for cell in cells], sizes).assign_attrs(kept)
+
+
+def merge(out: Path, config: FeaturesConfig) -> xr.Dataset:
+    """All cells as one dataset: points along a dimension, K as a numbered rung (grids differ in
+    length: -1 and NaN fill the shorter ones), the losses of the search beside them."""
+    networks, losses = load(out, config)
+    parts = [
+        data.drop_attrs(deep=False)
+        .assign(sizes=("train_size", data["train_size"].values.astype(np.int32)))
+        .drop_vars("train_size")
+        .rename_dims(train_size="rung")
+        .assign_coords(rung=range(data.sizes["train_size"]))
+        for data in networks.values()
+    ]
+    fill: Any = {v: -1 for v in parts[0].data_vars if parts[0][v].dtype.kind == "i"}
+    names = xr.Variable("point", [point.name for point in networks])
+    merged = xr.concat(parts, names, join="outer", fill_value=fill)
+    rates = {
+        "search_width": np.array([width for width, _ in losses], np.int32),
+        "search_rate": np.array([rate for _, rate in losses]),
+        "search_loss": np.array(list(losses.values())),
+    }
+    units = {"search_width": "1", "search_rate": "1", "search_loss": "nats per token"}
+    return merged.assign({k: ("search", v, {"units": units[k]}) for k, v in rates.items()})
+
+
+def analyse(config: FeaturesConfig, data: xr.Dataset, out: Path) -> Any:
+    """The analysis, from the cells in the folder `out`."""
+    from simulations.features_law.analysis import analyse
+
+    return analyse(config, *load(out, config))
+
+
+STUDY = Study.of(
+    config,
+    title="Transition sizes of trained networks against the theory of random features",
+    about=__doc__,
+    presets={"smoke": "a minute", "small": "an hour", "paper": "a day"},
+    preset=preset,
+    identity=FeaturesConfig.identity,
+    merge=merge,
+    analyse=analyse,
+    checked=False,
+)
