@@ -82,7 +82,7 @@ def draw(axes: Any, analysis: FeaturesAnalysis) -> tuple[str, str]:
         "The transition of trained networks and the theory of random features",
         f"MLP denoisers on sequences without structure, V = {config.vocab_size}, L = "
         f"{config.seq_len}; {config.seeds} seeds, bars Student's 95 % with pooled scatter. Full "
-        "marks: the laws are fitted to them; open: held back; triangles: without the pairwise "
-        "field.\nLines: theory with its band (constants), two constants in all; dashed: the power "
+        "marks: the laws are fitted to them; open: held back; triangles: no pairwise field.\n"
+        "Lines: theory with its band, two constants and a common factor in all; dashed: the power "
         "law of width and steps.",
     )

@@ -4,7 +4,8 @@ Each is fitted in ln K by least squares, by its own constants alone: all are pos
 searched in their logarithms from the same start.
 
 theory            K(p, tau) of `simulations.features_law.theory`, p = m w, tau = T / T_1
-theory, scaled    the same times a factor s: the decoder of the network is not the theory's
+theory, scaled    the same times a factor s, as networks learn their features and decode by steps:
+                  what is held against the rivals, which have as many constants
 closed form       s [c_1 d + c_2 m w (1 - exp(-T / T_0))]
 power of N, T     s N^a T^b, N the number of parameters
 power of w, T     s w^a T^b
@@ -26,7 +27,7 @@ from simulations.features_law.config import LEVEL, FeaturesConfig, Point
 from simulations.features_law.theory import moments, table
 
 Floats = NDArray[np.float64]
-HEADLINE = "theory"
+UNSCALED, HEADLINE, CLOSED = "theory", "theory, scaled", "closed form"
 
 
 @dataclass(frozen=True)
@@ -122,9 +123,9 @@ def _least(logs: Floats, grid: Grid) -> Floats:
 LAWS: dict[str, LawOfSize] = {
     law.name: law
     for law in (
-        LawOfSize(HEADLINE, ("m", "T_1"), (10.0, 1e4), _theory),
-        LawOfSize("theory, scaled", ("m", "T_1", "s"), (10.0, 1e4, 1.0), _scaled),
-        LawOfSize("closed form", ("s", "m", "T_0"), (1.0, 10.0, 1e4), _closed),
+        LawOfSize(UNSCALED, ("m", "T_1"), (10.0, 1e4), _theory),
+        LawOfSize(HEADLINE, ("m", "T_1", "s"), (10.0, 1e4, 1.0), _scaled),
+        LawOfSize(CLOSED, ("s", "m", "T_0"), (1.0, 10.0, 1e4), _closed),
         LawOfSize(
             "power of N, T",
             ("s", "a", "b"),

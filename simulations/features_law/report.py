@@ -8,7 +8,7 @@ import numpy as np
 
 from simulations.features_law.analysis import FeaturesAnalysis, Score
 from simulations.features_law.config import Point
-from simulations.features_law.laws import HEADLINE, LAWS
+from simulations.features_law.laws import CLOSED, HEADLINE, LAWS, UNSCALED
 from simulations.features_law.predictions import Prediction, to_csv
 from simulations.features_law.sizes import DEFINITIONS, NAMES
 from simulations.measure.tables import markdown, number, section, with_spread
@@ -43,8 +43,8 @@ def answer(analysis: FeaturesAnalysis) -> str:
         verdict = "Theory and best rival are not told apart by the points held back"
     return (
         f"**{verdict}**: on {len(analysis.judged)} points held back ln K_half is off by rms "
-        f"{_rms(ours)} by the theory's two constants, by {_rms(best)} by the best rival "
-        f"({best.law}); the difference is {_excess(best)}."
+        f"{_rms(ours)} by the theory (m, T_1, a common factor), by {_rms(best)} by the best "
+        f"rival ({best.law}); the difference is {_excess(best)}."
     )
 
 
@@ -102,7 +102,7 @@ def prediction_table(analysis: FeaturesAnalysis) -> list[str]:
         key=lambda score: score.rms,
         default=None,
     )
-    shown = [HEADLINE, "theory, scaled", rival.law if rival else RIVALS[0]]
+    shown = [HEADLINE, UNSCALED, CLOSED, rival.law if rival else RIVALS[0]]
     header = ["point", "measured K_half", *(w for name in shown for w in (name, "verdict"))]
     rows = []
     for point in analysis.held_back:

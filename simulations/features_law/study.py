@@ -1,6 +1,6 @@
 """Does a theory of random features say where the transition of trained networks is?
 
-    python -m simulations.features_law --preset small --predict-only True
+    python -m simulations.features_law --preset small --predict-only
     python -m simulations.features_law --preset small
 
 The first command measures the fitted part of a grid over width and training steps, fits the
@@ -85,7 +85,7 @@ STUDY = Study.of(
     config,
     title="Transition sizes of trained networks against the theory of random features",
     about=__doc__,
-    presets={"smoke": "a minute", "small": "an hour", "paper": "a day"},
+    presets={"smoke": "a minute", "small": "half an hour", "paper": "hours"},
     preset=preset,
     identity=FeaturesConfig.identity,
     merge=merge,

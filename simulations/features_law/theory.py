@@ -16,8 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.interpolate import RectBivariateSpline
 
 from am_theory.channel import LogLinear
-from am_theory._feature_passage import half_gap_size
-from am_theory.random_feature_denoiser import activation_moments
+from am_theory.random_feature_denoiser import activation_moments, half_gap_size
 from simulations.features_law.config import LEVEL, REFERENCE
 
 Floats = NDArray[np.float64]
