@@ -60,8 +60,8 @@ FITTED = (
 )
 HELD_BACK = (
     Point("iid", 512, 2000, True, 4),
-    Point("iid", 512, 8000, True, 7),
-    Point("iid", 64, 8000, False, 3),
+    Point("iid", 512, 8000, True, 6, 2),
+    Point("iid", 64, 8000, False, 3, 2),
     Point("iid", 256, 8000, False, 5),
     Point("iid", 256, 16_000, True, 6),
     Point("iid", 1024, 2000, True, 6),

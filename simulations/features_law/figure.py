@@ -53,6 +53,7 @@ def _marks(
 def draw(axes: Any, analysis: FeaturesAnalysis) -> tuple[str, str]:
     """K_half over width at each number of steps, and over steps at each width, iid source."""
     measured = [p for p in analysis.sizes if p.source == "iid"]
+    shown = [analysis.sizes[p] for p in measured]
     held = [p for p in analysis.held_back if p.source == "iid"]
     known = list(dict.fromkeys((*measured, *held)))
     for axis, along, across in zip(axes.flat, ("width", "steps"), ("steps", "width"), strict=True):
@@ -69,6 +70,10 @@ def draw(axes: Any, analysis: FeaturesAnalysis) -> tuple[str, str]:
             _marks(axis, analysis, mine, along, colour)
             label = f"T = {value:,}" if across == "steps" else f"width {value}"
             axis.plot([], [], "o", color=colour, label=label)
+        if not analysis.fits and not any(np.isfinite(one.log_half).all() for one in shown):
+            axis.set(xlim=(1, 10), ylim=(1, 10))
+            words = "no transition on these K\nin every seed"
+            axis.text(0.5, 0.5, words, ha="center", va="center", transform=axis.transAxes)
         axis.set(xscale="log", yscale="log", ylabel=SIZE_LABEL)
         axis.set_xlabel("width of the network" if along == "width" else "training steps T")
         letter = "a" if along == "width" else "b"
