@@ -15,6 +15,7 @@ from simulations.measure.tables import markdown, number, section, with_spread
 from simulations.results.report import Report
 
 RIVALS = ("power of w, T", "power of N, T", "least of N, T")
+LEAST = 5  # points that a bootstrap over points needs before it may choose
 OVERTURN = (
     "It would be overturned by a rival whose rms on points held back is smaller by more than its "
     "interval; by K_half that goes on growing with steps as a power law at 32,000 and more; or by "
@@ -33,18 +34,33 @@ def answer(analysis: FeaturesAnalysis) -> str:
             "**Predictions alone; the part held back is not measured.** On the fitted part the "
             f"theory is off by rms {fits[HEADLINE].rms:.3f} of ln K_half."
         )
-    best = min((scores[name] for name in RIVALS), key=lambda score: score.rms)
-    ours = scores[HEADLINE]
-    if best.excess_low > 0:
-        verdict = "The theory of random features predicts trained networks better than its rivals"
+    best, ours = min((scores[name] for name in RIVALS), key=lambda s: s.rms), scores[HEADLINE]
+    points = len(analysis.judged)
+    if points < LEAST:
+        said = f"{points} points held back are too few to choose between laws"
+    elif best.excess_low > 0:
+        said = "The theory of random features predicts trained networks better than its rivals"
     elif best.excess_high < 0:
-        verdict = "A rival predicts trained networks better than the theory of random features"
+        said = "A rival predicts trained networks better than the theory of random features"
     else:
-        verdict = "Theory and best rival are not told apart by the points held back"
+        said = "Theory and best rival are not told apart by the points held back"
     return (
-        f"**{verdict}**: on {len(analysis.judged)} points held back ln K_half is off by rms "
-        f"{_rms(ours)} by the theory (m, T_1, a common factor), by {_rms(best)} by the best "
-        f"rival ({best.law}); the difference is {_excess(best)}."
+        f"**{said}; the theory's intervals hold {_held(analysis, HEADLINE)} of {points}**: "
+        f"ln K_half is off by rms {_rms(ours)} by the theory (m, T_1, a common factor), by "
+        f"{_rms(best)} by the best rival ({best.law}, {_held(analysis, best.law)} of {points} "
+        f"held); the difference is {_excess(best)}."
+    )
+
+
+def _held(analysis: FeaturesAnalysis, law: str) -> int:
+    """How many measured points are within a law's intervals."""
+    return sum(
+        verdict(
+            analysis.table[law, point.name],
+            float(np.exp(analysis.sizes[point].log_half.mean())),
+        )
+        == "held"
+        for point in analysis.judged
     )
 
 

@@ -14,6 +14,7 @@ from simulations.features_law.cells import SPLITS, compute
 from simulations.features_law.config import (
     FITTED,
     HELD_BACK,
+    LATER,
     REFERENCE,
     FeaturesConfig,
     Point,
@@ -269,7 +270,8 @@ def test_predictions_come_back_from_the_file(tmp_path):
     assert committed(HELD_BACK, tmp_path / "none.csv") is None
 
 
-def analysis_of(measured, table=None, config=CONFIG):
+def analysis_of(measured, table=None):
+    config = dataclasses.replace(CONFIG, held_back=(*HELD_BACK, *LATER))
     sizes = {
         p: Sizes(
             p,
@@ -278,7 +280,7 @@ def analysis_of(measured, table=None, config=CONFIG):
         )
         for p, v in measured.items()
     }
-    held = {p: sizes[p].log_half for p in HELD_BACK if p in sizes}
+    held = {p: one.log_half for p, one in sizes.items()}
     held = {p: logs for p, logs in held.items() if np.isfinite(logs).all()}
     scores = scores_of(config, table or {}, held) if table else []
     scatter = Scatter.of([one.log_half for one in sizes.values()])
@@ -286,14 +288,18 @@ def analysis_of(measured, table=None, config=CONFIG):
 
 
 def test_the_first_line_says_which_law_is_nearer():
-    measured = dict.fromkeys(HELD_BACK, (100.0, 102.0))
+    where = (*HELD_BACK, *LATER[:3])
+    measured = dict.fromkeys(where, (100.0, 102.0))
     near, far = 101.0, 160.0
-    theory = a_table(HELD_BACK, lambda law: near if law.startswith("theory") else far)
-    rival = a_table(HELD_BACK, lambda law: near if law == "power of w, T" else far)
-    equal = a_table(HELD_BACK, lambda law: near)
+    theory = a_table(where, lambda law: near if law.startswith("theory") else far)
+    rival = a_table(where, lambda law: near if law == "power of w, T" else far)
+    equal = a_table(where, lambda law: near)
     assert "better than its rivals" in answer(analysis_of(measured, theory))
     assert "A rival predicts" in answer(analysis_of(measured, rival))
     assert "not told apart" in answer(analysis_of(measured, equal))
+    assert "intervals hold 6 of 6" in answer(analysis_of(measured, equal))
+    few = {point: measured[point] for point in where[:3]}
+    assert "3 points held back are too few" in answer(analysis_of(few, rival))
     assert "Nothing can be said" in answer(analysis_of({}))
 
 
@@ -310,7 +316,7 @@ def test_the_table_says_what_was_held_and_what_was_missed():
 
 def test_the_report_begins_with_the_answer():
     made = report(analysis_of(dict.fromkeys(HELD_BACK, (100.0, 102.0)), a_table(HELD_BACK)))
-    assert made.lines[0].startswith("**Theory and best rival")
+    assert made.lines[0].startswith("**3 points held back are too few")
     assert "overturned" in made.lines[2]
     assert set(made.files) == {"predictions.csv"}
 
