@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from matplotlib.ticker import LogLocator
 from numpy.typing import NDArray
 
 from simulations.features_law.analysis import FeaturesAnalysis
@@ -79,6 +80,7 @@ def draw(axes: Any, analysis: FeaturesAnalysis) -> tuple[str, str]:
         letter = "a" if along == "width" else "b"
         axis.set_title(f"({letter}) over {along}", loc="left")
         for part in (axis.xaxis, axis.yaxis):
+            part.set_major_locator(LogLocator(subs=(1, 2, 5)))
             part.set_major_formatter(lambda v, _: f"{v:,.0f}")
             part.set_minor_formatter(lambda v, _: "")
         legend_below(axis, ncol=4)

@@ -17,9 +17,9 @@ from simulations.results.report import Report
 RIVALS = ("power of w, T", "power of N, T", "least of N, T")
 LEAST = 5  # points that a bootstrap over points needs before it may choose
 OVERTURN = (
-    "It would be overturned by a rival whose rms on points held back is smaller by more than its "
-    "interval; by K_half that goes on growing with steps as a power law at 32,000 and more; or by "
-    "a slope of ln K_half on ln width that does not fall towards 1/2 and below at fewer steps."
+    "It would be overturned by the points that are predicted and not measured yet (width 1,024, "
+    "16,000 steps and more: preset `paper`), or by learning rates tuned at every number of steps: "
+    "here one rate a width is chosen, at few steps and one K."
 )
 
 
