@@ -6,7 +6,7 @@ effective dimensions at the uniform iid law, where it is known, stand beside the
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -32,6 +32,7 @@ class Inputs(NamedTuple):
     weights: Any
 
 
+@lru_cache(maxsize=8)
 def linear(vocab_size: int) -> Objective:
     """|u - W u_t|^2 / d, codes u of `models.networks.linear_filter`; theta is W (d, d), flat."""
     code = jnp.asarray(token_code(vocab_size), jnp.float32)
@@ -67,6 +68,7 @@ def cross_entropy(logits: Any, inputs: Inputs) -> Any:
     return -jnp.sum(inputs.weights * pick(jax.nn.log_softmax(logits), inputs.x_0), axis=1)
 
 
+@lru_cache(maxsize=8)
 def pairwise(vocab_size: int, seq_len: int) -> tuple[Objective, int]:
     """Conditional laws with fields and pair couplings, and the number of their parameters:
 
@@ -105,21 +107,27 @@ def pairwise_dimension(seq_len: int, vocab_size: int, alpha: Any, other: Any = N
     return np.asarray(alpha) * trained * (seq_len - 1) * (vocab_size - 1) ** 2 + (vocab_size - 1)
 
 
-def network(model: Any) -> tuple[Objective, Any, Callable[[Any], Any]]:
-    """The objective of a network's `log_loo`, its parameters (p,), and the way back to a network.
+def network(model: Any) -> tuple[Objective, Any]:
+    """The objective of a network's `log_loo` and its parameters (p,), flat.
 
-    As the common shift of a site's logits has no curvature, log_loo serves as logits.
+    As the common shift of a site's logits has no curvature, log_loo serves as logits. Networks of
+    one shape have one objective: what is compiled for one serves all.
     """
     params, static = eqx.partition(model, eqx.is_inexact_array)
-    theta, unravel = ravel_pytree(params)
+    leaves, tree = jax.tree.flatten(params)
+    shapes = tuple(leaf.shape for leaf in leaves)
+    return _network(static, tree, shapes), ravel_pytree(params)[0]
 
-    def back(at: Any) -> Any:
-        return eqx.combine(unravel(at), static)
 
-    def output(at: Any, inputs: Inputs) -> Any:
-        return back(at).log_loo(inputs.x_t, inputs.t)
+@lru_cache(maxsize=8)
+def _network(static: Any, tree: Any, shapes: tuple[tuple[int, ...], ...]) -> Objective:
+    zeros = jax.tree.unflatten(tree, [jnp.zeros(shape, jnp.float32) for shape in shapes])
+    unravel = ravel_pytree(zeros)[1]
 
-    return Objective(output, cross_entropy), theta, back
+    def output(theta: Any, inputs: Inputs) -> Any:
+        return eqx.combine(unravel(theta), static).log_loo(inputs.x_t, inputs.t)
+
+    return Objective(output, cross_entropy)
 
 
 def at_level(key: Any, x_0: Any, t: float, schedule: Any, channel: Channel) -> Inputs:

@@ -1,0 +1,206 @@
+"""Curvature against measurement: d_eff of both, the slope of the tail, the power of alpha."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from am_theory.channel import LogLinear
+from models.streams import stream
+from simulations.curvature.config import CurvatureConfig, System, system_name
+from simulations.curvature.objectives import linear_dimension, pairwise_dimension
+from simulations.measure.bootstrap import combine_seeds, stated_interval
+from simulations.measure.checks import Check, check_mean
+from simulations.measure.tail import Tail, fit_tail
+from simulations.measure.transition import Curve
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Value:
+    """A number with its 95 % interval."""
+
+    estimate: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, estimate: Any, replicates: Floats) -> Value:
+        return cls(float(estimate), *stated_interval(replicates, 0.95))
+
+    def holds(self, value: float) -> bool:
+        return self.low <= value <= self.high
+
+
+@dataclass(frozen=True)
+class Tested:
+    """One system at one noise level.
+
+    scaled : K x gap at every size. tail : of the measured gap. curvature : d_eff by FILTERS.
+    ratio : curvature over measured d_eff, by FILTERS. exact : closed form, NaN where there is none.
+    """
+
+    system: str
+    level: float
+    alpha: float
+    scaled: tuple[Value, ...]
+    tail: Tail
+    curvature: tuple[Value, ...]
+    ratio: tuple[Value, ...]
+    exact: float
+
+    @property
+    def verdict(self) -> str:
+        """Whether the curvature, through the filter of training, is what was measured."""
+        last = self.ratio[-1]
+        if np.isnan(last.low):
+            return "no interval"
+        return "agree" if last.holds(1.0) else "deviate"
+
+
+@dataclass(frozen=True)
+class Power:
+    """gamma of d_eff proportional to alpha^gamma over the levels: measured, of the curvature."""
+
+    system: str
+    measured: Value
+    curvature: Value
+
+
+@dataclass(frozen=True)
+class CurvatureAnalysis:
+    """All that is reported: a line for each system and level, systems outermost."""
+
+    config: CurvatureConfig
+    data: xr.Dataset
+    lines: list[Tested]
+    powers: list[Power]
+    checks: list[Check]
+
+    def of(self, system: System) -> list[Tested]:
+        return [line for line in self.lines if line.system == system_name(system)]
+
+
+def analyse(config: CurvatureConfig, data: xr.Dataset, _: Path | None = None) -> CurvatureAnalysis:
+    """Everything that is derived from the merged data."""
+    alphas = np.asarray(LogLinear().alpha(np.array(config.levels)), np.float64)
+    lines: list[Tested] = []
+    powers, checks = [], []
+    for index, system in enumerate(config.systems):
+        part = data.isel(system=index)
+        rng = stream(config.root_seed, "bootstrap", system_name(system))
+        dimensions = part["dimension"].transpose("level", "filter", "network", "block").values
+        drawn = _resampled_blocks(rng, dimensions, config.replicates)
+        measured, known = [], _exact(config, system, alphas)
+        for k, alpha in enumerate(alphas):
+            line, replicates = _tested(config, system, k, float(alpha), part, drawn[:, k], known[k])
+            lines.append(line)
+            measured.append(replicates)
+            if np.isfinite(known[k]):
+                name = f"{line.system}, t = {line.level:g}: d_eff of the curvature"
+                checks.append(check_mean(name, dimensions[k, -1].ravel(), known[k]))
+        mine = lines[-len(alphas) :]
+        powers.append(
+            Power(
+                system_name(system),
+                _power(alphas, [line.tail.effective_dimension for line in mine], measured),
+                _power(alphas, [line.curvature[-1].estimate for line in mine], drawn[..., -1].T),
+            )
+        )
+    return CurvatureAnalysis(config, data, lines, powers, checks)
+
+
+def _exact(config: CurvatureConfig, system: System, alphas: Floats) -> Floats:
+    closed = {"linear": linear_dimension, "pairwise": pairwise_dimension}
+    if system[0] not in closed or system[1] != "iid":
+        return np.full(len(alphas), np.nan)
+    return np.asarray(closed[system[0]](config.seq_len, config.vocab_size, alphas))
+
+
+def _resampled_blocks(rng: np.random.Generator, dimensions: Floats, replicates: int) -> Floats:
+    """Means over networks and resampled blocks, (replicate, level, filter).
+
+    Networks are held fixed, blocks of sequences, each with its signs, resampled in each; n - 1 of n
+    are drawn, so that the spread is not too small.
+    """
+    *_, networks, blocks = dimensions.shape
+    total = np.zeros((replicates, *dimensions.shape[:2]))
+    for network in range(networks):
+        chosen = rng.integers(blocks, size=(replicates, blocks - 1))
+        total += np.moveaxis(dimensions[..., network, :][..., chosen].mean(-1), -1, 0)
+    return total / networks
+
+
+def _tested(
+    config: CurvatureConfig,
+    system: System,
+    k: int,
+    alpha: float,
+    part: xr.Dataset,
+    drawn: Floats,
+    known: float,
+) -> tuple[Tested, Floats]:
+    """The line of level k, and the replicates of the measured d_eff."""
+    sizes = np.array(config.train_sizes, np.float64)
+    at = part.isel(level=k)
+    per_seed = at["gap"].transpose("seed", "train_size").values
+    replicates = at["gap_replicates"].transpose("seed", "replicate", "train_size").values
+    names = (config.root_seed, "seeds", system_name(system), config.levels[k])
+    mean, rows, method = combine_seeds(stream(*names), per_seed, replicates)
+    curve = Curve(sizes, mean, rows, per_seed, method)
+    tail = fit_tail(stream(*names, "tail"), curve)
+    spread = _dimension_replicates(curve, tail)
+    estimates = part["dimension"].isel(level=k).mean(("network", "block")).values
+    curvature = [Value.of(e, drawn[:, f]) for f, e in enumerate(estimates)]
+    ratio = [
+        Value.of(e / tail.effective_dimension, drawn[:, f] / spread)
+        for f, e in enumerate(estimates)
+    ]
+    scaled = tuple(Value.of(m * s, r * s) for m, r, s in zip(mean, rows.T, sizes, strict=True))
+    line = Tested(
+        system_name(system),
+        config.levels[k],
+        alpha,
+        scaled,
+        tail,
+        tuple(curvature),
+        tuple(ratio),
+        float(known),
+    )
+    return line, spread
+
+
+def _dimension_replicates(curve: Curve, tail: Tail) -> Floats:
+    """Replicates of the measured d_eff: one tail for each, all beginning where the estimate's does.
+
+    Weighted least squares of gap = d_eff / K, as `fit_tail` has it.
+    """
+    late = curve.train_sizes >= tail.from_size
+    error = curve.replicates[:, late].std(0, ddof=1)
+    shape = 1 / curve.train_sizes[late] / error
+    return np.asarray((curve.replicates[:, late] / error) @ shape / (shape @ shape))
+
+
+def _power(alphas: Floats, estimate: Any, replicates: Any) -> Value:
+    """Slope of log d_eff on log alpha by least squares; NaN where a d_eff is not positive."""
+    x = np.log(alphas) - np.log(alphas).mean()
+
+    def slope(values: Floats) -> Floats:
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return np.asarray(x @ np.log(values) / (x @ x))
+
+    rows = np.asarray(replicates, np.float64)
+    return Value.of(
+        slope(np.asarray(estimate, np.float64)), slope(np.where(rows > 0, rows, np.nan))
+    )
+
+
+def share_agreeing(lines: list[Tested], position: int) -> tuple[int, int]:
+    """How many of the lines hold ratio 1 inside the interval of the filter at `position`."""
+    return sum(line.ratio[position].holds(1.0) for line in lines), len(lines)
