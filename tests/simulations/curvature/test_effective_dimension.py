@@ -38,7 +38,7 @@ def problem(name):
     """An objective, with parameters that are no minimum and of no symmetry."""
     rng = np.random.default_rng(1)
     if name == "mlp":
-        objective, theta, _ = objectives.network(MLPDenoiser(jax.random.key(0), V, L, width=5))
+        objective, theta = objectives.network(MLPDenoiser(jax.random.key(0), V, L, width=5))
         return objective, theta + jnp.asarray(0.3 * rng.normal(size=len(theta)), jnp.float32)
     if name == "linear":
         objective, size = objectives.linear(V), (L * (V - 1)) ** 2
