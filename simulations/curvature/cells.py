@@ -20,15 +20,18 @@ from numpy.typing import NDArray
 
 from am_theory.channel import Uniform
 from models.networks.linear import LinearDenoiser
+from models.networks.random_features import RandomFeatureDenoiser
 from models.streams import stream
 from simulations.curvature import objectives
 from simulations.curvature.config import CurvatureConfig, measures_curvature, system_name
 from simulations.curvature.curvatures import at_its_level, minimum, of_training
-from simulations.curvature.gaps import drawn, excess, gap_of, law_of, noisy, resampled
+from simulations.curvature.gaps import drawn, error_excess, excess, gap_of, law_of, noisy, resampled
 from simulations.data.problem import Problem, make_problem
 from simulations.trained import train_network
 
 Floats = NDArray[np.float64]
+
+REFERENCE = 4  # times the largest K: sequences of the fit that the errors are compared with
 
 
 def compute(config: CurvatureConfig, coordinates: dict[str, Any]) -> xr.Dataset:
@@ -48,6 +51,8 @@ def compute(config: CurvatureConfig, coordinates: dict[str, Any]) -> xr.Dataset:
     curved = measures_curvature(config, coordinates)
     if model == "linear":
         return _linear(config, problem, size, curved, rng)
+    if model == "features":
+        return _features(config, problem, size, curved, rng)
     if model == "pairwise":
         return _pairwise(config, problem, size, curved, rng)
     return _network(config, problem, (model, steps), size, curved, rng)
@@ -85,6 +90,38 @@ def _linear(
         if curved:
             theta = jnp.asarray(filter_.matrix.ravel(), jnp.float32)
             found.append(at_its_level(config, objective, theta, problem, alpha, rng))
+    return _dataset(np.array(gaps), np.stack(replicates, 1), _levels_of(found), {})
+
+
+def _features(
+    config: CurvatureConfig, problem: Problem, size: int, curved: bool, rng: np.random.Generator
+) -> xr.Dataset:
+    vocab, seed = config.vocab_size, int(rng.integers(2**31))
+    many = law_of(problem).source.sample(rng, REFERENCE * max(config.train_sizes))
+    stored = problem.stored[:size]
+    denoiser, reference = (
+        RandomFeatureDenoiser(
+            x_0, vocab, config.n_features, ridge=config.ridge, draws=config.draws, seed=seed
+        )
+        for x_0 in (stored, many)
+    )
+    objective = objectives.random_features(vocab, denoiser.weights)
+    damping = 2 * config.ridge / denoiser.dimension
+    gaps, replicates, found = [], [], []
+    for t in config.levels:
+        alpha = float(denoiser.schedule.alpha(t))
+        map_ = denoiser.at(alpha)
+        other = reference.at(alpha)
+        both = [
+            error_excess(rng, map_, other, x_0, config.draws) for x_0 in (problem.held_out, stored)
+        ]
+        gap, rows_of_gap = gap_of(config.replicates, rng, *both)
+        gaps.append(gap)
+        replicates.append(rows_of_gap)
+        if curved:
+            theta = jnp.asarray(map_.readout.ravel(), jnp.float32)
+            parts = (config, objective, theta, problem, alpha, rng)
+            found.append(at_its_level(*parts, damping))
     return _dataset(np.array(gaps), np.stack(replicates, 1), _levels_of(found), {})
 
 

@@ -11,6 +11,7 @@ from simulations.console.settings import (
     Settings,
     at_least,
     different,
+    either,
     increasing,
     increasing_counts,
     inside,
@@ -21,7 +22,7 @@ from simulations.trained import WEIGHT_DECAY, ModelName, Network
 # Raised whenever numbers change at fixed configuration; a results folder of another is refused.
 NUMERICS = 1
 SOURCES = ("iid", "markov")
-EXACT = ("linear", "pairwise")  # fitted to their minimum, at each level apart
+EXACT = ("linear", "features", "pairwise")  # fitted to their minimum, at each level apart
 FILTERS = ("Takeuchi", "weight decay", "training time")  # 1 / h; 1 / (h + decay); the flow's
 
 System = tuple[str, str, int]
@@ -32,7 +33,8 @@ class CurvatureConfig(Settings):
     """Everything the numbers of a run depend on. A system is a model, a source and training steps.
 
     Args:
-        systems: linear, pairwise (both fitted exactly, 0 steps), mlp or dit; iid or markov; steps.
+        systems: linear, features or pairwise (fitted exactly, 0 steps), mlp or dit; iid or markov;
+            training steps.
         vocab_size: V, number of tokens.
         seq_len: L, tokens in a sequence.
         levels: noise levels t, increasing.
@@ -44,6 +46,8 @@ class CurvatureConfig(Settings):
         blocks: such blocks, the units of the curvature's interval.
         rows: further held-out sequences, of which the curvature is the mean.
         lanczos_steps: products with the curvature of one run.
+        n_features: random features of the system of that name.
+        ridge: on their readout.
         mlp_width: hidden width of the MLP.
         dit_width: of the transformer, one block of two heads.
         learning_rate: peak of AdamW's.
@@ -53,6 +57,7 @@ class CurvatureConfig(Settings):
 
     systems: tuple[System, ...] = (
         ("linear", "iid", 0),
+        ("features", "iid", 0),
         ("pairwise", "iid", 0),
         ("pairwise", "markov", 0),
         ("mlp", "iid", 1000),
@@ -72,6 +77,8 @@ class CurvatureConfig(Settings):
     blocks: int = 8
     rows: int = 4096
     lanczos_steps: int = 64
+    n_features: int = 96
+    ridge: float = 0.01
     mlp_width: int = 32
     dit_width: int = 16
     learning_rate: float = 3e-3
@@ -82,10 +89,12 @@ class CurvatureConfig(Settings):
         yield from at_least(
             self, vocab_size=2, seq_len=2, seeds=1, networks=1, draws=1, block=2, blocks=3
         )
-        yield from at_least(self, rows=1, lanczos_steps=1, replicates=100, mlp_width=1)
+        yield from at_least(
+            self, rows=1, lanczos_steps=1, replicates=100, mlp_width=1, n_features=1
+        )
         yield from increasing_counts(self, "train_sizes")
         yield from increasing(self, "levels")
-        yield from inside(self, "learning_rate")
+        yield from inside(self, "learning_rate", "ridge")
         yield from different(self, "systems")
         if len(self.train_sizes) < 3:
             yield f"`train_sizes` must hold at least three sizes; got {list(self.train_sizes)}."
@@ -113,13 +122,13 @@ class CurvatureConfig(Settings):
 def _system_problems(model: str, source: str, steps: int) -> Iterator[str]:
     named = f"got {model} {source} {steps}"
     if model not in (*EXACT, "mlp", "dit"):
-        yield f"a model of `systems` is linear, pairwise, mlp or dit; {named}."
+        yield f"a model of `systems` is {either((*EXACT, 'mlp', 'dit'))}; {named}."
     if source not in SOURCES:
         yield f"a source of `systems` is iid or markov; {named}."
     if (steps == 0) != (model in EXACT) or steps < 0:
-        yield f"`systems` have training steps, 0 for linear and pairwise; {named}."
-    if (model, source) == ("linear", "markov"):
-        yield f"the exact errors of linear need the source iid; {named}."
+        yield f"`systems` have training steps, 0 where they are fitted exactly; {named}."
+    if model in ("linear", "features") and source == "markov":
+        yield f"{model} is known on the source iid alone; {named}."
 
 
 def system_name(system: System) -> str:
@@ -172,7 +181,7 @@ def preset(name: str) -> CurvatureConfig:
     settings: dict[str, dict[str, Any]] = {
         "small": {},
         "smoke": {
-            "systems": (("linear", "iid", 0), ("pairwise", "iid", 0), ("mlp", "iid", 500)),
+            "systems": (("linear", "iid", 0), ("features", "iid", 0), ("mlp", "iid", 500)),
             "seq_len": 6,
             "vocab_size": 3,
             "levels": (0.25, 0.6),
@@ -181,6 +190,7 @@ def preset(name: str) -> CurvatureConfig:
             "block": 128,
             "blocks": 6,
             "rows": 1024,
+            "n_features": 24,
             "lanczos_steps": 32,
             "mlp_width": 16,
             "replicates": 300,

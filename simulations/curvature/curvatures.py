@@ -105,11 +105,12 @@ def at_its_level(
     problem: Problem,
     alpha: float,
     rng: np.random.Generator,
+    damping: float = 0.0,
 ) -> Floats:
-    """Takeuchi's tr(G H^-1) of one level, (filter, block): all filters are 1 / h, as the fit is at
-    its minimum."""
+    """Takeuchi's tr(G (H + damping)^-1) of one level, (filter, block): all filters are one, as the
+    fit is at its minimum. damping : what a ridge adds to H."""
     blocks, rest = _parts(config, problem)
-    rows = noisy(rng, rest, 1, alpha, config.vocab_size)
+    rows = noisy(rng, rest, config.draws, alpha, config.vocab_size)
     signs = balanced_signs(rng, config.blocks, config.block)
     starts, read = (
         _signed(
@@ -122,7 +123,7 @@ def at_its_level(
         for _ in range(2)
     )
     scale = jnp.ones(len(theta))
-    filters = [inverse() for _ in FILTERS]
+    filters = [inverse(damping) for _ in FILTERS]
     return _curvatures(config, objective, theta, rows, scale, starts, read[None], filters)[0]
 
 

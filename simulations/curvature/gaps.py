@@ -74,6 +74,16 @@ def excess(
     return np.asarray((losses + (weights * told).sum(1)).reshape(draws, -1).mean(0))
 
 
+def error_excess(rng: np.random.Generator, model: Any, other: Any, x_0: Any, draws: int) -> Floats:
+    """Squared error of each sequence less that of another model, which has not seen any, on the
+    same noise; mean over its noisy versions, (n,)."""
+    total = np.zeros(len(x_0))
+    for _ in range(draws):
+        x_t = noise(rng, x_0, model.alpha, model.vocab_size)
+        total += model.squared_errors(x_0, x_t) - other.squared_errors(x_0, x_t)
+    return total / draws
+
+
 def resampled(replicates: int, rng: np.random.Generator, values: Floats) -> tuple[float, Floats]:
     """Mean over sequences and its bootstrap replicates."""
     ones, own = np.ones(len(values)), np.arange(len(values))

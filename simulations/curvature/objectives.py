@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
+from am_theory import random_feature_denoiser
 from am_theory.channel import Channel
 from models.networks.linear_filter import token_code
 from models.networks.products import matmul
@@ -61,6 +62,33 @@ def linear_dimension(seq_len: int, vocab_size: int, alpha: Any) -> Any:
     """
     between = (1 - alpha**2) ** 2 * (seq_len - 1) * (vocab_size - 1)
     return 2 * alpha**2 * (between + (1 - alpha) ** 2 * (vocab_size - 2))
+
+
+def random_features(vocab_size: int, weights: Any) -> Objective:
+    """|u - A erf(W u_t / sqrt(d))|^2 / d of `models.networks.random_features`, without a skip;
+    weights : W / sqrt(d), (p, d). theta is A (d, p), flat. A ridge on |A|^2 adds 2 ridge / d to H.
+    """
+    code = jnp.asarray(token_code(vocab_size), jnp.float32)
+    first = jnp.asarray(weights, jnp.float32).T
+
+    def output(theta: Any, inputs: Inputs) -> Any:
+        u_t = code[inputs.x_t].reshape(len(inputs.x_t), -1)
+        hidden = jax.scipy.special.erf(matmul(u_t, first))
+        return matmul(hidden, theta.reshape(-1, hidden.shape[1]).T)
+
+    return Objective(output, linear(vocab_size).losses)
+
+
+def random_feature_dimension(
+    seq_len: int, vocab_size: int, alpha: Any, n_features: int, ridge: float
+) -> Any:
+    """d_eff of `random_features` on independent uniform tokens, by theory for L (V - 1) to
+    infinity: K times the gap c_m (1 - kappa^-2), at so large a K that it is the limit."""
+    size = 1e6 * n_features
+    found = random_feature_denoiser.errors(
+        size, n_features, seq_len, vocab_size, alpha, activation="erf", ridge=ridge
+    )
+    return size * (np.asarray(found.heldout) - found.train)
 
 
 def cross_entropy(logits: Any, inputs: Inputs) -> Any:
