@@ -31,6 +31,7 @@ from simulations.trained import train_network
 
 Floats = NDArray[np.float64]
 
+FITTED_DRAWS = 2  # of `pairwise`: the noise that a fit saw moves train and test alike, in 1 / K
 REFERENCE = 4  # times the largest K: sequences of the fit that the errors are compared with
 
 
@@ -135,7 +136,7 @@ def _pairwise(
     for t in config.levels:
         alpha = float(law.schedule.alpha(t))
         stored = problem.stored[:size]
-        fitted = noisy(rng, stored, config.draws, alpha, vocab)
+        fitted = noisy(rng, stored, FITTED_DRAWS, alpha, vocab)
         theta = minimum(objective, jnp.zeros(n_parameters), fitted)
 
         both = []

@@ -64,26 +64,26 @@ class CurvatureConfig(Settings):
         ("mlp", "iid", 8000),
         ("mlp", "markov", 1000),
         ("mlp", "markov", 8000),
-        ("dit", "markov", 2000),
+        ("dit", "markov", 1000),
     )
     vocab_size: int = 4
     seq_len: int = 8
     levels: tuple[float, ...] = (0.1, 0.25, 0.5, 0.75)
-    train_sizes: tuple[int, ...] = (1024, 2048, 4096, 8192, 16384)
+    train_sizes: tuple[int, ...] = (1024, 2048, 4096, 8192)
     seeds: int = 5
-    networks: int = 2
+    networks: int = 1
     draws: int = 4
     block: int = 512
-    blocks: int = 8
-    rows: int = 4096
-    lanczos_steps: int = 64
+    blocks: int = 6
+    rows: int = 3072
+    lanczos_steps: int = 40
     n_features: int = 96
     ridge: float = 0.01
     mlp_width: int = 32
     dit_width: int = 16
     learning_rate: float = 3e-3
     root_seed: int = 2604
-    replicates: int = 1000
+    replicates: int = 400
 
     def problems(self) -> Iterator[str]:
         yield from at_least(
@@ -186,14 +186,11 @@ def preset(name: str) -> CurvatureConfig:
             "vocab_size": 3,
             "levels": (0.25, 0.6),
             "train_sizes": (512, 1024, 2048),
-            "networks": 1,
-            "block": 128,
-            "blocks": 6,
+            "block": 256,
             "rows": 1024,
             "n_features": 24,
-            "lanczos_steps": 32,
+            "lanczos_steps": 24,
             "mlp_width": 16,
-            "replicates": 300,
         },
     }
     return CurvatureConfig(**settings[name])

@@ -30,7 +30,7 @@ from simulations.data.problem import Problem
 
 Floats = NDArray[np.float64]
 
-NEWTON_STEPS, NEWTON_PRODUCTS = 6, 24  # of a fit of `pairwise`; the last step is of order 1e-6
+NEWTON_STEPS, NEWTON_PRODUCTS = 6, 10  # of a fit of `pairwise`
 BATCHES = 16  # of training, for AdamW's mean of squared gradients
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from simulations.basins.study import STUDY as BASINS
 from simulations.capacity.study import STUDY as CAPACITY
 from simulations.channels.study import STUDY as CHANNELS
+from simulations.curvature.study import STUDY as CURVATURE
 from simulations.entropy.study import STUDY as ENTROPY
 from simulations.features_law.study import STUDY as FEATURES_LAW
 from simulations.linear_curves.study import STUDY as LINEAR
@@ -103,6 +104,24 @@ STUDIES = {
                 ("--flow-case erf fit 0.5 1.0", "whose training time has no theory"),
                 ("--ratios 0.5 0.5001", "K must differ between points"),
                 ("--ridge 0", "are positive"),
+            ),
+        ),
+        Case(
+            CURVATURE,
+            "--systems linear iid 0 pairwise markov 0 mlp iid 20 --vocab-size 3 --seq-len 4 "
+            "--train-sizes 32 64 128 --levels 0.25 0.5 --seeds 2 --draws 2 --block 16 --blocks 3 "
+            "--rows 64 --lanczos-steps 8 --mlp-width 4 --replicates 100",
+            (
+                ("--systems mlp iid 0", "`systems` have training steps, 0 where"),
+                ("--systems linear iid 5", "`systems` have training steps, 0 where"),
+                ("--systems linear markov 0", "linear is known on the source iid alone"),
+                ("--systems potts iid 0", "linear, features, pairwise, mlp or dit; got potts"),
+                ("--systems mlp text 5", "is iid or markov; got mlp text 5"),
+                ("--levels 0.5 1.0", "`levels` must be below 1; got 1.0"),
+                ("--train-sizes 8 16", "at least three sizes"),
+                ("--block 7", "`block` must be even, for balanced signs; got 7"),
+                ("--networks 9", "`networks` must be at most `seeds` = 5; got 9"),
+                ("--dit-width 6", "a multiple of 4, for two heads; got 6"),
             ),
         ),
         Case(
