@@ -69,9 +69,11 @@ class Objective:
         def slope(z: Any) -> Any:
             return jax.grad(lambda at: jnp.mean(self.losses(at, inputs)))(z)
 
-        z, moved = jax.jvp(lambda at: self.output(at, inputs), (theta,), (vector,))
+        z, pull = jax.vjp(lambda at: self.output(at, inputs), theta)
+        # J v as the transpose of J^T: forward mode knows no rules of gradients that a network has
+        (moved,) = jax.linear_transpose(pull, z)((vector,))
         _, bent = jax.jvp(slope, (z,), (moved,))
-        return jax.vjp(lambda at: self.output(at, inputs), theta)[1](bent)[0]
+        return pull(bent)[0]
 
 
 def balanced_signs(rng: np.random.Generator, blocks: int, size: int) -> Floats:

@@ -12,6 +12,7 @@ import pytest
 from jax.scipy.sparse.linalg import cg
 
 from am_theory import linear as theory
+from models.networks.dit import DiT, Shape
 from models.networks.mlp import MLPDenoiser
 from models.noise import noise
 from simulations.curvature import objectives
@@ -96,6 +97,21 @@ def test_the_mean_over_all_signs_is_the_trace_of_dense_matrices(name):
         weights = np.where(kept, function(np.where(kept, h, 1.0)), 0.0)
         exact = np.trace(covariance @ (modes * weights) @ modes.T)
         assert_close(traces(found, signs @ read, function, 4).mean(), exact, rtol=1e-2)
+
+
+@pytest.mark.slow
+def test_a_transformer_with_gradients_of_its_own_has_its_curvature():
+    rng = np.random.default_rng(6)
+    objective, theta = objectives.network(DiT(jax.random.key(0), V, Shape(4, 1, 1, 4), L))
+    theta = theta + jnp.asarray(0.3 * rng.normal(size=len(theta)), jnp.float32)
+    inputs = inputs_of(rng, 20)
+    v = jnp.asarray(rng.normal(size=len(theta)), jnp.float32)
+    output = jax.jit(lambda at: objective.output(at, inputs))
+    ahead, back = (np.asarray(output(theta + e * v), np.float64) for e in (1e-3, -1e-3))
+    slope, law = (ahead - back) / 2e-3, np.exp(np.asarray(output(theta), np.float64))
+    spread = (law * slope**2).sum(-1) - (law * slope).sum(-1) ** 2  # of J v under the law
+    form = v @ products(objective, theta, inputs, v[None])[0]
+    assert_close(form, np.float32(spread.mean()), rtol=1e-2)
 
 
 def test_lanczos_is_exact_and_agrees_with_conjugate_gradients():
