@@ -127,6 +127,15 @@ def test_lanczos_is_exact_and_agrees_with_conjugate_gradients():
     assert_close(np.asarray(solved), found.applied(inverse())[0].astype(np.float32), rtol=1e-4)
 
 
+def test_the_filter_of_a_flow_is_where_small_steps_lead():
+    h, decay, step = np.array([1e-9, 0.3, 2.0]), 0.1, 1e-4
+    theta = np.zeros(3)  # under a constant slope -1, curvature h and weight decay
+    for _ in range(10_000):
+        theta += step * (1 - (h + decay) * theta)
+    assert_close(flow(1.0, decay)(h), theta, rtol=2e-4)
+    assert_close(flow(1e6, decay)(h), inverse(decay)(h))
+
+
 def test_a_run_in_an_invariant_space_ends_early_and_is_exact():
     matrix = np.diag([4.0, 2.0, 1.0, 0.0])
     starts = np.array([[1.0, 0.0, 0.0, 0.0], [1.0, 1.0, 0.0, 0.0]])
