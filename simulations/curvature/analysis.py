@@ -47,7 +47,8 @@ class Tested:
     """One system at one noise level.
 
     scaled : K x gap at every size. tail : of the measured gap. curvature : d_eff by FILTERS.
-    ratio : curvature over measured d_eff, by FILTERS. exact : closed form, NaN where there is none.
+    ratio : curvature over K x gap at the largest K, that of the model, by FILTERS. exact : closed
+    form, NaN where there is none.
     """
 
     system: str
@@ -62,10 +63,14 @@ class Tested:
     @property
     def verdict(self) -> str:
         """Whether the curvature, through the filter of training, is what was measured."""
-        last = self.ratio[-1]
-        if np.isnan(last.low):
-            return "no interval"
-        return "agree" if last.holds(1.0) else "deviate"
+        if not self.resolved:
+            return "not resolved"
+        return "agree" if self.ratio[-1].holds(1.0) else "deviate"
+
+    @property
+    def resolved(self) -> bool:
+        """Whether the measured gap at the largest K is told from 0."""
+        return self.scaled[-1].low > 0
 
 
 @dataclass(frozen=True)
@@ -113,7 +118,7 @@ def analyse(config: CurvatureConfig, data: xr.Dataset, _: Path | None = None) ->
         powers.append(
             Power(
                 system_name(system),
-                _power(alphas, [line.tail.effective_dimension for line in mine], measured),
+                _power(alphas, [line.scaled[-1].estimate for line in mine], measured),
                 _power(alphas, [line.curvature[-1].estimate for line in mine], drawn[..., -1].T),
             )
         )
@@ -154,7 +159,7 @@ def _tested(
     drawn: Floats,
     known: float,
 ) -> tuple[Tested, Floats]:
-    """The line of level k, and the replicates of the measured d_eff."""
+    """The line of level k, and the replicates of K x gap at the largest K."""
     sizes = np.array(config.train_sizes, np.float64)
     at = part.isel(level=k)
     per_seed = at["gap"].transpose("seed", "train_size").values
@@ -163,13 +168,11 @@ def _tested(
     mean, rows, method = combine_seeds(stream(*names), per_seed, replicates)
     curve = Curve(sizes, mean, rows, per_seed, method)
     tail = fit_tail(stream(*names, "tail"), curve)
-    spread = _dimension_replicates(curve, tail)
     estimates = part["dimension"].isel(level=k).mean(("network", "block")).values
     curvature = [Value.of(e, drawn[:, f]) for f, e in enumerate(estimates)]
-    ratio = [
-        Value.of(e / tail.effective_dimension, drawn[:, f] / spread)
-        for f, e in enumerate(estimates)
-    ]
+    # of the very K of the model: a network may not have reached its tail at the smaller ones
+    spread, largest = np.asarray(rows[:, -1] * sizes[-1]), mean[-1] * sizes[-1]
+    ratio = [Value.of(e / largest, drawn[:, f] / spread) for f, e in enumerate(estimates)]
     scaled = tuple(Value.of(m * s, r * s) for m, r, s in zip(mean, rows.T, sizes, strict=True))
     line = Tested(
         system_name(system),
@@ -182,17 +185,6 @@ def _tested(
         float(known),
     )
     return line, spread
-
-
-def _dimension_replicates(curve: Curve, tail: Tail) -> Floats:
-    """Replicates of the measured d_eff: one tail for each, all beginning where the estimate's does.
-
-    Weighted least squares of gap = d_eff / K, as `fit_tail` has it.
-    """
-    late = curve.train_sizes >= tail.from_size
-    error = curve.replicates[:, late].std(0, ddof=1)
-    shape = 1 / curve.train_sizes[late] / error
-    return np.asarray((curve.replicates[:, late] / error) @ shape / (shape @ shape))
 
 
 def _power(alphas: Floats, estimate: Any, replicates: Any) -> Value:
@@ -210,5 +202,7 @@ def _power(alphas: Floats, estimate: Any, replicates: Any) -> Value:
 
 
 def share_agreeing(lines: list[Tested], position: int) -> tuple[int, int]:
-    """How many of the lines hold ratio 1 inside the interval of the filter at `position`."""
+    """How many of the lines whose gap is resolved hold ratio 1 inside the interval of the filter at
+    `position`."""
+    lines = [line for line in lines if line.resolved]
     return sum(line.ratio[position].holds(1.0) for line in lines), len(lines)

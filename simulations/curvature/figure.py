@@ -42,16 +42,17 @@ ENDS = ("estimate", "low", "high")
 
 
 def _measured(lines: list[Tested]) -> tuple[Any, Any, Any]:
-    tails = [line.tail for line in lines]
-    columns = [(t.effective_dimension, t.low, t.high) for t in tails]
-    value, low, high = np.array(columns).T
+    value, low, high = np.array([[getattr(x.scaled[-1], e) for e in ENDS] for x in lines]).T
     return value, low, high
 
 
 def _against(axis: Any, analysis: CurvatureAnalysis) -> None:
     values: list[float] = []
     for index, system in enumerate(analysis.config.systems):
-        lines, style = analysis.of(system), _style(analysis, index)
+        lines = [line for line in analysis.of(system) if line.resolved]
+        style = _style(analysis, index)
+        if not lines:
+            continue
         x, *ends = _measured(lines)
         y, low, high = _columns(lines, len(FILTERS) - 1)
         spread = np.clip([x - ends[0], ends[1] - x], 0, None)
@@ -65,7 +66,9 @@ def _against(axis: Any, analysis: CurvatureAnalysis) -> None:
     limits = (min(positive) * 0.7, max(positive) * 1.4)
     axis.plot(limits, limits, color="k", lw=0.8, ls=":")
     axis.set(xscale="log", yscale="log", xlim=limits, ylim=limits)
-    axis.set(xlabel="measured: K x gap of the loss", ylabel="tr(C H$^{-1}$) of one model")
+    axis.set(
+        xlabel="measured: K x gap of the loss, largest K", ylabel="tr(C H$^{-1}$) of one model"
+    )
     axis.set_title("(a) Curvature against measurement, all levels", loc="left")
     legend_below(axis, ncol=2)
 
@@ -76,6 +79,8 @@ def _sizes(axis: Any, analysis: CurvatureAnalysis) -> None:
     level = min(config.levels, key=lambda t: abs(t - 0.25))
     for index, system in enumerate(config.systems):
         line = next(x for x in analysis.of(system) if x.level == level)
+        if not line.resolved:
+            continue
         value, low, high = np.array([[getattr(v, e) for e in ENDS] for v in line.scaled]).T
         style = _style(analysis, index)
         shift = 1.04 ** (index - len(config.systems) / 2)
@@ -90,12 +95,15 @@ def _sizes(axis: Any, analysis: CurvatureAnalysis) -> None:
 def _levels(axis: Any, analysis: CurvatureAnalysis) -> None:
     """d_eff over alpha: markers measured, lines of the curvature."""
     for index, system in enumerate(analysis.config.systems):
-        lines, style = analysis.of(system), _style(analysis, index)
+        lines = [line for line in analysis.of(system) if line.resolved]
+        style = _style(analysis, index)
+        if not lines:
+            continue
         alphas = np.array([line.alpha for line in lines])
         intervals(axis, alphas, *_measured(lines), **style)
         axis.plot(alphas, _columns(lines, len(FILTERS) - 1)[0], color=style["color"], lw=1.2)
     x = np.array([min(line.alpha for line in analysis.lines), 1.0])
-    top = max(line.tail.effective_dimension for line in analysis.lines)
+    top = max(line.scaled[-1].estimate for line in analysis.lines)
     handles = []
     for power, dashes in ((1, "--"), (2, ":")):
         axis.plot(x, 1.5 * top * x**power, color="k", lw=0.9, ls=dashes)

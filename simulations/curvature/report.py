@@ -26,6 +26,11 @@ def _tail_value(line: Tested, scale: float = 1.0, digits: int = 2) -> str:
     )
 
 
+def _typical(lines: list[Tested], position: int) -> float:
+    """Median over lines of curvature over measurement."""
+    return float(np.median([line.ratio[position].estimate for line in lines] or [np.nan]))
+
+
 def answer(analysis: CurvatureAnalysis) -> str:
     """The first line: does the curvature of one model tell the tail?"""
     exact = [line for line in analysis.lines if "steps" not in line.system]
@@ -35,11 +40,12 @@ def answer(analysis: CurvatureAnalysis) -> str:
         if not lines:
             continue
         agreed, total = share_agreeing(lines, len(FILTERS) - 1)
-        typical = np.exp(np.mean([np.log(line.ratio[-1].estimate) for line in lines]))
+        lines = [line for line in lines if line.resolved]
+        typical = _typical(lines, len(FILTERS) - 1)
         text = f"{name}: d_eff of one model's curvature holds the measured K x gap in {agreed} of "
-        text += f"{total} cases (ratio {typical:.2f} in the mean)"
-        if lines is trained:
-            plain = np.exp(np.mean([np.log(line.ratio[0].estimate) for line in lines]))
+        text += f"{total} cases (median ratio {typical:.2f})"
+        if name == "trained networks":
+            plain = _typical(lines, 0)
             held = share_agreeing(lines, 0)[0]
             text += f", once the time of training is counted; without it in {held} ({plain:.2f})"
         words.append(text)
@@ -54,8 +60,8 @@ def _definitions(config: CurvatureConfig) -> list[str]:
         f"- Sequences of L = {length} tokens, V = {v}. Gap: loss of unseen less that of stored "
         "sequences on fresh noise of one level, nats a token (linear: squared error per "
         "dimension). Networks: cross-entropy of the `loo` law of resampled sites.\n"
-        "- Measured d_eff: of gap = d_eff / K over the sizes (`measure/tail.py`), "
-        f"{config.seeds} training sets of each size.\n"
+        f"- Measured: K x gap at the K of that model, {config.seeds} training sets; over all sizes "
+        "the tail gap = d_eff / K (`measure/tail.py`).\n"
         f"- Curvature: tr(C H^-1) of the model of K = {max(config.train_sizes)}, "
         f"{config.networks} of them, from {config.blocks} blocks of {config.block} held-out "
         "sequences, which its interval resamples. C: covariance over sequences of the gradient of "
@@ -70,21 +76,29 @@ def _definitions(config: CurvatureConfig) -> list[str]:
 
 
 def _main_table(analysis: CurvatureAnalysis) -> list[str]:
-    rows = []
+    rows, size = [], max(analysis.config.train_sizes)
     for line in analysis.lines:
         curvatures = [_value(value) for value in line.curvature]
         rows.append(
             [
                 line.system,
                 f"{line.level:g}",
-                _tail_value(line),
+                _value(line.scaled[-1]),
                 *(curvatures if "steps" in line.system else ["", "", curvatures[-1]]),
                 number(line.exact, 2),
-                _value(line.ratio[-1]),
+                _value(line.ratio[-1]) if line.resolved else "–",
                 line.verdict,
             ]
         )
-    header = ["system", "t", "K x gap", *FILTERS, "closed form", "last over K x gap", "verdict"]
+    header = [
+        "system",
+        "t",
+        f"K x gap, K = {size}",
+        *FILTERS,
+        "closed form",
+        "last over K x gap",
+        "verdict",
+    ]
     return section("Curvature against measurement") + markdown(header, rows)
 
 
@@ -126,13 +140,19 @@ def _tail_table(analysis: CurvatureAnalysis) -> list[str]:
     return section("The tail", text) + markdown(header, rows)
 
 
+def _holds(value: Value, wanted: float) -> str:
+    if np.isnan(value.low):
+        return "no interval"
+    return "yes" if value.holds(wanted) else "no"
+
+
 def _power_table(analysis: CurvatureAnalysis) -> list[str]:
     rows = [
         [
             power.system,
             _value(power.measured),
             _value(power.curvature),
-            "yes" if power.measured.holds(2.0) else "no",
+            _holds(power.measured, 2.0),
         ]
         for power in analysis.powers
     ]

@@ -178,6 +178,7 @@ def test_the_analysis_finds_dimension_ratio_and_power():
         assert_close(line.curvature[-1].estimate, wanted, rtol=0.02)
         assert line.curvature[0].low < line.curvature[0].estimate < line.curvature[0].high
         assert line.tail.verdict == "agree"
+        assert_close(line.scaled[-1].estimate, wanted, rtol=0.02)
     power = found.powers[0]
     assert power.measured.holds(2.0) and power.curvature.holds(2.0)
     assert not analyse(*fabricated(power=1.0)).powers[0].measured.holds(2.0)
