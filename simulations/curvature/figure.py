@@ -22,7 +22,7 @@ def draw(axes: Any, analysis: CurvatureAnalysis) -> tuple[str, str]:
     _sizes(axes[0, 1], analysis)
     _levels(axes[0, 2], analysis)
     return (
-        "The tail from one model: K times the gap is an effective dimension of its curvature",
+        "The tail from one model: K times the gap, measured and by its curvature",
         "Bars: 95 % intervals, over training sets and sequences (measured), blocks of held-out "
         "sequences (curvature). Empty markers: the curvature of networks without the time of "
         "training.",
