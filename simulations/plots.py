@@ -16,6 +16,7 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_pdf import FigureCanvasPdf
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from simulations.results.files import replacing
 
@@ -88,6 +89,31 @@ def legend_below(
     """A legend under the axis, `gap` of its height below it: of `handles`, or of what is drawn."""
     given = {} if handles is None else {"handles": handles}
     axis.legend(**given, ncol=ncol, loc="upper center", bbox_to_anchor=(0.5, -gap))
+
+
+def finish(
+    axis: Any, x_label: str, y_label: str, title: str, handles: Any = None, ncol: int = 3
+) -> None:
+    """A logarithmic x axis with plain numbers, three a decade; labels, title, legend."""
+    axis.set_xscale("log")
+    low, high = axis.get_xlim()
+    ticks = [m * 10.0**k for k in range(-4, 5) for m in (1, 2, 5)]
+    shown = [tick for tick in ticks if low <= tick <= high]
+    axis.set_xticks(shown, [f"{tick:g}" for tick in shown])
+    axis.set_xticks([], minor=True)
+    axis.set_xlim(low, high)
+    axis.set(xlabel=x_label, ylabel=y_label)
+    axis.set_title(title, loc="left")
+    legend_below(axis, handles, ncol)
+
+
+def split_handles() -> list[Any]:
+    """Handles of a legend: train with full marks and a line, test with open ones and dashes."""
+    grey: dict[str, Any] = {"color": "0.35"}
+    return [
+        Line2D([], [], marker="o", ls="-", label="train", **grey),
+        Line2D([], [], marker="o", mfc="white", ls="--", label="test", **grey),
+    ]
 
 
 def wrapped(*paragraphs: str, width: int = 290) -> str:

@@ -17,7 +17,7 @@ from simulations.linear_curves.analysis import (
 )
 from simulations.linear_curves.config import Case, dimension
 from simulations.linear_curves.report import families, finite_size, label
-from simulations.plots import intervals, legend_below, panels
+from simulations.plots import finish, intervals, legend_below, panels, split_handles
 
 COLOURS = ("#0b6e99", "#d1495b", "#6a994e", "#c0861d", "#6d4c9f", "#5c4033")
 MARKERS = "osD^vP"
@@ -61,30 +61,6 @@ def _theory(axis: Any, analysis: LinearAnalysis, case: Case, measure: str, colou
         axis.plot(x, curve, color=colour, ls=line, lw=1.3)
 
 
-def _finish(
-    axis: Any, x_label: str, y_label: str, title: str, handles: Any = None, ncol: int = 3
-) -> None:
-    """A logarithmic x axis with plain numbers, three a decade; labels, title, legend."""
-    axis.set_xscale("log")
-    low, high = axis.get_xlim()
-    ticks = [m * 10.0**k for k in range(-4, 5) for m in (1, 2, 5)]
-    shown = [tick for tick in ticks if low <= tick <= high]
-    axis.set_xticks(shown, [f"{tick:g}" for tick in shown])
-    axis.set_xticks([], minor=True)
-    axis.set_xlim(low, high)
-    axis.set(xlabel=x_label, ylabel=y_label)
-    axis.set_title(title, loc="left")
-    legend_below(axis, handles, ncol)
-
-
-def _split_handles() -> list[Any]:
-    grey: dict[str, Any] = {"color": "0.35"}
-    return [
-        Line2D([], [], marker="o", ls="-", label="train", **grey),
-        Line2D([], [], marker="o", mfc="white", ls="--", label="test", **grey),
-    ]
-
-
 def _collapse(axis: Any, analysis: LinearAnalysis, measure: str) -> None:
     """One V and alpha at several L: all fall on one curve."""
     (vocab_size, alpha), members = max(families(analysis.config), key=lambda f: len(f[1]))
@@ -103,7 +79,7 @@ def _collapse(axis: Any, analysis: LinearAnalysis, measure: str) -> None:
         ),
     }[measure]
     _theory(axis, analysis, analysis.config.cases[members[0]], measure, "0.35")
-    handles = _split_handles()
+    handles = split_handles()
     for k, index in enumerate(members):
         length = analysis.config.cases[index][1]
         style: dict[str, Any] = {"color": COLOURS[k % 6], "marker": MARKERS[k % 6]}
@@ -111,12 +87,12 @@ def _collapse(axis: Any, analysis: LinearAnalysis, measure: str) -> None:
         handles.append(Line2D([], [], lw=0, label=f"L = {length}", **style))
     handles.append(axis.axhline(limit, color="k", lw=0.8, ls=":", label=words))
     title += f": V = {vocab_size}, α = {alpha:g}"
-    _finish(axis, SIZE_LABEL, y_label, title, handles)
+    finish(axis, SIZE_LABEL, y_label, title, handles)
 
 
 def _problems(axis: Any, analysis: LinearAnalysis) -> None:
     """Corrupted tokens, for the longest sequences of each V and alpha."""
-    handles = _split_handles()
+    handles = split_handles()
     for k, ((vocab_size, alpha), members) in enumerate(families(analysis.config)):
         index = max(members, key=lambda i: analysis.config.cases[i][1])
         case, colour = analysis.config.cases[index], COLOURS[k % 6]
@@ -126,7 +102,7 @@ def _problems(axis: Any, analysis: LinearAnalysis) -> None:
         handles.append(Line2D([], [], color=colour, lw=4, label=words))
     handles.append(axis.axhline(0.5, color="0.6", lw=0.8, ls=":", label="one half"))
     title = "(c) Corrupted tokens are restored from memory alone"
-    _finish(axis, SIZE_LABEL, "share of corrupted tokens that are restored", title, handles, 2)
+    finish(axis, SIZE_LABEL, "share of corrupted tokens that are restored", title, handles, 2)
 
 
 def _finite_size(axis: Any, analysis: LinearAnalysis) -> None:
@@ -182,7 +158,7 @@ def _draws(axis: Any, analysis: LinearAnalysis) -> None:
     axis.set_yticks(ticks, [f"{v:g}" for v in ticks])
     axis.set_yticks([], minor=True)
     title = f"(e) Few noise draws: a peak at draws x K = d ({label(config.draws_case)})"
-    _finish(axis, SIZE_LABEL, f"test {ERROR_LABEL}", title, ncol=2)
+    finish(axis, SIZE_LABEL, f"test {ERROR_LABEL}", title, ncol=2)
 
 
 def _flow(axis: Any, analysis: LinearAnalysis) -> None:
@@ -190,7 +166,7 @@ def _flow(axis: Any, analysis: LinearAnalysis) -> None:
     config = analysis.config
     vocab_size, seq_len, alpha = config.flow_case
     tau = np.geomspace(config.times[0], config.times[-1], 200)
-    handles = _split_handles()
+    handles = split_handles()
     for k, size in enumerate(config.flow_sizes):
         colour = COLOURS[k % 6]
         exact = linear.training_errors(size, seq_len, vocab_size, alpha, tau)
@@ -201,4 +177,4 @@ def _flow(axis: Any, analysis: LinearAnalysis) -> None:
         handles.append(Line2D([], [], color=colour, lw=4, label=f"K = {size}"))
     title = f"(f) Stopping early helps at small K ({label(config.flow_case)})"
     x_label = "training time τ (learning rate times steps)"
-    _finish(axis, x_label, ERROR_LABEL, title, handles, 4)
+    finish(axis, x_label, ERROR_LABEL, title, handles, 4)

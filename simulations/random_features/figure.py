@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from matplotlib.lines import Line2D
 
-from simulations.plots import intervals, legend_below, panels
+from simulations.plots import finish, intervals, legend_below, panels, split_handles
 from simulations.random_features.analysis import IN_RANGE, NAMES, FeatureAnalysis, predicted
 from simulations.random_features.config import Point
 from simulations.random_features.report import case_label, resolved
@@ -49,30 +49,6 @@ def _points(
         intervals(axis, np.array(x)[where], *ends, **{**style, **extra})
 
 
-def _finish(
-    axis: Any, x_label: str, y_label: str, title: str, handles: Any = None, ncol: int = 2
-) -> None:
-    """A logarithmic x axis with plain numbers, three a decade; labels, title, legend."""
-    axis.set_xscale("log")
-    low, high = axis.get_xlim()
-    ticks = [m * 10.0**k for k in range(-4, 5) for m in (1, 2, 5)]
-    shown = [tick for tick in ticks if low <= tick <= high]
-    axis.set_xticks(shown, [f"{tick:g}" for tick in shown])
-    axis.set_xticks([], minor=True)
-    axis.set_xlim(low, high)
-    axis.set(xlabel=x_label, ylabel=y_label)
-    axis.set_title(title, loc="left")
-    legend_below(axis, handles, ncol)
-
-
-def _split_handles() -> list[Any]:
-    grey: dict[str, Any] = {"color": "0.35"}
-    return [
-        Line2D([], [], marker="o", ls="-", label="train", **grey),
-        Line2D([], [], marker="o", mfc="white", ls="--", label="test", **grey),
-    ]
-
-
 def _line(point: Point, x: float) -> tuple[float, ...]:
     """Theory at x = K / d, with the draws that a point of a run would have there, not rounded."""
     size = x * point.dimension
@@ -84,7 +60,7 @@ def _over_size(
     axis: Any, analysis: FeatureAnalysis, panel: str, names: tuple[str, str]
 ) -> list[Any]:
     """Curves of a panel over K / d, train and test, with their lines; returns handles."""
-    handles = _split_handles()
+    handles = split_handles()
     cases = {"curves": analysis.config.cases, "chain": (analysis.config.chain_case,)}[panel]
     for group, case in enumerate(cases):
         places = analysis.places(panel, group)
@@ -103,14 +79,14 @@ def _over_size(
 def _errors(axis: Any, analysis: FeatureAnalysis) -> None:
     handles = _over_size(axis, analysis, "curves", ("train error", "test error"))
     axis.set_ylim(0, 1.2)
-    _finish(axis, SIZE_LABEL, ERROR_LABEL, "(a) Train and test error meet", handles)
+    finish(axis, SIZE_LABEL, ERROR_LABEL, "(a) Train and test error meet", handles, 2)
 
 
 def _recovery(axis: Any, analysis: FeatureAnalysis) -> None:
     names = "corrupted train recovery", "corrupted test recovery"
     handles = _over_size(axis, analysis, "curves", names)
     title = "(b) Corrupted tokens are restored from memory alone"
-    _finish(axis, SIZE_LABEL, "share of corrupted tokens that are restored", title, handles)
+    finish(axis, SIZE_LABEL, "share of corrupted tokens that are restored", title, handles, 2)
 
 
 def _draws(axis: Any, analysis: FeatureAnalysis) -> None:
@@ -135,11 +111,11 @@ def _draws(axis: Any, analysis: FeatureAnalysis) -> None:
     axis.set_yticks([], minor=True)
     axis.axvline(1, color="0.6", lw=0.8, ls=":")
     title = "(c) Few noise draws: a peak at K n = p"
-    _finish(axis, "K n / p, noisy sequences per feature", f"test {ERROR_LABEL}", title, handles, 3)
+    finish(axis, "K n / p, noisy sequences per feature", f"test {ERROR_LABEL}", title, handles, 3)
 
 
 def _flow(axis: Any, analysis: FeatureAnalysis) -> None:
-    config, handles = analysis.config, _split_handles()
+    config, handles = analysis.config, split_handles()
     times = np.geomspace(config.times[0], config.times[-1], FINE)
     for group, ratio in enumerate(config.flow_ratios):
         places = analysis.places("flow", group)[:-1]  # the last one is of infinite time
@@ -151,13 +127,13 @@ def _flow(axis: Any, analysis: FeatureAnalysis) -> None:
             _points(axis, analysis, places, config.times, name, **style)
         handles.append(Line2D([], [], color=colour, lw=4, label=f"K = {ratio:g} d"))
     title = f"(d) Time switches features on: {case_label(config.flow_case)}"
-    _finish(axis, "training time τ (learning rate times steps)", ERROR_LABEL, title, handles, 4)
+    finish(axis, "training time τ (learning rate times steps)", ERROR_LABEL, title, handles, 4)
 
 
 def _chain(axis: Any, analysis: FeatureAnalysis) -> None:
     handles = _over_size(axis, analysis, "chain", ("train error", "test error"))
     title = f"(e) A chain that jumps with probability {analysis.config.redraw:g}"
-    _finish(axis, SIZE_LABEL, ERROR_LABEL, title, handles, 3)
+    finish(axis, SIZE_LABEL, ERROR_LABEL, title, handles, 3)
 
 
 def _sizes(axis: Any, analysis: FeatureAnalysis) -> None:
