@@ -66,15 +66,13 @@ HELD_BACK = (
     Point("iid", 256, 16_000, True, 6),
     Point("iid", 1024, 2000, True, 6),
     Point("iid", 256, 32_000, True, 7),
+    Point("iid", 1024, 8000, True, 7),
+    Point("iid", 512, 32_000, True, 7, 4),
+    Point("iid", 1024, 8000, False, 7),
+    Point("iid", 256, 64_000, True, 7),
 )
 # predicted with the others, and left to the preset `paper`
-LATER = (
-    Point("iid", 1024, 8000, True, 8, 5),
-    Point("iid", 512, 32_000, True, 7, 5),
-    Point("iid", 1024, 32_000, True, 8, 6),
-    Point("iid", 256, 64_000, True, 7, 5),
-    Point("iid", 1024, 8000, False, 8, 5),
-)
+LATER = (Point("iid", 1024, 32_000, True, 8, 6),)
 
 
 @dataclass(frozen=True)
