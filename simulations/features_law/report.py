@@ -17,9 +17,8 @@ from simulations.results.report import Report
 RIVALS = ("power of w, T", "power of N, T", "least of N, T")
 LEAST = 5  # points that a bootstrap over points needs before it may choose
 OVERTURN = (
-    "It would be overturned by the points that are predicted and not measured yet (width 1,024, "
-    "16,000 steps and more: preset `paper`), or by learning rates tuned at every number of steps: "
-    "here one rate a width is chosen, at few steps and one K."
+    "It would be overturned by more widths and seeds (preset `paper`), or by learning rates tuned "
+    "at every number of steps: here one rate a width is chosen, at few steps and one K."
 )
 
 
