@@ -119,6 +119,14 @@ def scores_of(config: FeaturesConfig, table: Table, logs: dict[Point, Floats]) -
     return found
 
 
+def is_the_predicted(config: FeaturesConfig) -> bool:
+    """Whether the committed predictions are of such networks and sequences."""
+    names = ("vocab_size", "seq_len", "rates", "training")
+    usual = FeaturesConfig()
+    same = all(getattr(config, name) == getattr(usual, name) for name in names)
+    return same and not config.predict_only
+
+
 def analyse(
     config: FeaturesConfig,
     networks: dict[Point, xr.Dataset],
@@ -137,7 +145,7 @@ def analyse(
         }
     # what the theory says of chains is another calculation: predictions are for the iid source
     wanted = [p for p in (Point(*words) for words in config.held_back) if p.source == "iid"]
-    before = None if config.predict_only else committed(wanted)
+    before = committed(wanted) if is_the_predicted(config) else None
     table = before or (predictions_of(config, fits, wanted) if fits else {})
     measured = [p for p in wanted if p in sizes and np.isfinite(sizes[p].log_half).all()]
     logs_held = {p: sizes[p].log_half for p in measured} if table else {}
