@@ -58,7 +58,7 @@ def linear_dimension(seq_len: int, vocab_size: int, alpha: Any) -> Any:
     one; H is 2/d on every entry.
 
     >>> round(linear_dimension(8, 4, 0.5), 6)
-    5.90625
+    6.15625
     """
     between = (1 - alpha**2) ** 2 * (seq_len - 1) * (vocab_size - 1)
     return 2 * alpha**2 * (between + (1 - alpha) ** 2 * (vocab_size - 2))
@@ -128,7 +128,7 @@ def pairwise_dimension(seq_len: int, vocab_size: int, alpha: Any, other: Any = N
     gap is read. other : a', the mean over the levels of training, by their weights in the loss; a
     itself by default.
 
-    >>> float(pairwise_dimension(8, 4, 0.5)), float(pairwise_dimension(8, 4, 0.5, 0.6))
+    >>> float(pairwise_dimension(8, 4, 0.5)), round(float(pairwise_dimension(8, 4, 0.5, 0.6)), 9)
     (18.75, 21.9)
     """
     trained = alpha if other is None else other
