@@ -15,8 +15,6 @@ from models.tokens import token_dtype
 from simulations.console.units import format_seconds
 from simulations.data.corpora import CorpusError
 from simulations.probe.config import LEAST, MOST, ProbeConfig, Sizes
-from simulations.probe.measure import temperature
-from simulations.probe.measure.attractors import SWEEPS, starts
 from simulations.probe.measure.law import Reader
 from simulations.probe.measure.paper import paper_block, paper_rows
 
@@ -75,7 +73,7 @@ def choose_sizes(config: ProbeConfig, costs: Costs, train: int | None, test: int
     train, test : sequences that there are, None for no such split. Raises BudgetError.
     """
     data = [n for n in (train, test) if n is not None]
-    left = 0.95 * config.budget_seconds - costs.start  # the rest: opening, report, figures
+    left = config.budget_seconds - costs.start
     one = costs.of_reading(config)
     runs = max(1, len(data) + (config.generate != 0))  # splits that are restored
     readings = (len(data) + 0.25) * one  # of them few are of random tokens
@@ -84,9 +82,6 @@ def choose_sizes(config: ProbeConfig, costs: Costs, train: int | None, test: int
         "recover": runs * costs.of_recover(config),
         "generate": costs.step * config.steps + one,
     }
-    # what is read of own sequences alone, outside of the shares
-    own = starts(int(max(SHARES["generate"] * left / seconds["generate"], 0)))
-    read_alone = min(costs.read * (own * SWEEPS + temperature.MOST), 0.1 * max(left, 0.0))
     chosen: dict[str, int] = {}
     for name, each in seconds.items():
         asked = getattr(config, name)
@@ -95,15 +90,13 @@ def choose_sizes(config: ProbeConfig, costs: Costs, train: int | None, test: int
             most = min(most, max(data))
         size = most
         if asked is None:
-            there = left if name == "generate" else left - read_alone
-            size = min(int(max(SHARES[name] * there / each, 0)), most)
+            size = min(int(max(SHARES[name] * left / each, 0)), most)
             if size < min(LEAST[name], most):
                 size = 0
         chosen[name] = size
     chosen["recover"] = min(chosen["recover"], chosen["sequences"])
     if not chosen["sequences"]:
-        enough = costs.start + LEAST["sequences"] * readings / (0.9 * SHARES["sequences"])
-        enough /= 0.95
+        enough = costs.start + LEAST["sequences"] * readings / SHARES["sequences"]
         raise BudgetError(
             f"a budget of {format_seconds(config.budget_seconds)} is too small to measure "
             f"anything: the first batches took {format_seconds(costs.start)} and a sequence takes "

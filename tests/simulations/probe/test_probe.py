@@ -618,7 +618,7 @@ def test_a_law_that_is_loo_in_part_is_noted_in_the_report():
 
 
 def test_a_budget_that_leaves_nothing_to_write_is_in_the_first_sentence(monkeypatch):
-    short = Costs(0.003, 0.01, 0.0, 0.0)
+    short = Costs(0.004, 0.01, 0.0, 0.0)
     monkeypatch.setattr("simulations.probe.measure.budget.time_costs", lambda *_: short)
     found = probe(network(), tokens(40), tokens(40, 1), budget="2s", recover=0)
     assert not (found.data["split"] == "generated").any()
