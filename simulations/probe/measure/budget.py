@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from bisect import bisect_right
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -15,11 +16,17 @@ from models.tokens import token_dtype
 from simulations.console.units import format_seconds
 from simulations.data.corpora import CorpusError
 from simulations.probe.config import LEAST, MOST, ProbeConfig, Sizes
+from simulations.probe.measure import attractors, temperature
 from simulations.probe.measure.law import Reader
 from simulations.probe.measure.paper import paper_block, paper_rows
 
 SHORT = "The budget was too small for the sizes that are 0."
-SHARES = {"sequences": 0.35, "recover": 0.4, "generate": 0.25}  # of the budget
+SHARES = {
+    "sequences": 0.33,
+    "recover": 0.36,
+    "generate": 0.24,
+}  # of the budget; the rest: intervals
+MOST_RANDOM = 128  # sequences of random tokens
 
 
 class BudgetError(CorpusError):
@@ -74,35 +81,54 @@ def choose_sizes(config: ProbeConfig, costs: Costs, train: int | None, test: int
     """
     data = [n for n in (train, test) if n is not None]
     left = config.budget_seconds - costs.start
-    one = costs.of_reading(config)
-    runs = max(1, len(data) + (config.generate != 0))  # splits that are restored
-    readings = (len(data) + 0.25) * one  # of them few are of random tokens
-    seconds = {
-        "sequences": readings,
-        "recover": runs * costs.of_recover(config),
-        "generate": costs.step * config.steps + one,
-    }
+    seconds = seconds_of(config, costs, train is not None, test is not None)
     chosen: dict[str, int] = {}
-    for name, each in seconds.items():
+    for name, of in seconds.items():
         asked = getattr(config, name)
         most: int = MOST[name] if asked is None else asked
         if name != "generate" and data:
             most = min(most, max(data))
         size = most
         if asked is None:
-            size = min(int(max(SHARES[name] * left / each, 0)), most)
+            size = bisect_right(range(most + 1), SHARES[name] * left, key=of) - 1
             if size < min(LEAST[name], most):
                 size = 0
         chosen[name] = size
     chosen["recover"] = min(chosen["recover"], chosen["sequences"])
     if not chosen["sequences"]:
-        enough = costs.start + LEAST["sequences"] * readings / SHARES["sequences"]
+        enough = costs.start + seconds["sequences"](LEAST["sequences"]) / SHARES["sequences"]
         raise BudgetError(
             f"a budget of {format_seconds(config.budget_seconds)} is too small to measure "
             f"anything: the first batches took {format_seconds(costs.start)} and a sequence takes "
-            f"{one:.2g} s. Give at least {int(enough) + 1}s, or fix the sizes by --sequences."
+            f"{costs.of_reading(config):.2g} s. Give at least {int(enough) + 1}s, or fix the "
+            "sizes by --sequences."
         )
     return Sizes(**chosen, sentence=_sentence(config, costs, chosen))
+
+
+def seconds_of(
+    config: ProbeConfig, costs: Costs, train: bool, test: bool
+) -> dict[str, Callable[[int], float]]:
+    """Seconds that each size takes as a function of it, with all that grows by it; train, test:
+    whether there are such splits."""
+    one, data = costs.of_reading(config), train + test
+    runs = max(1, data + (config.generate != 0))  # splits that are restored
+    a_random = one - config.nelbo_draws * costs.read
+
+    def sequences(n: int) -> float:
+        tempered = min(n, temperature.MOST) * costs.read * test
+        return n * data * one + min(n, MOST_RANDOM) * a_random + tempered
+
+    def generate(n: int) -> float:
+        swept = attractors.starts(n) * attractors.SWEEPS * costs.read
+        tempered = min(n, temperature.MOST) * costs.read * 2  # searched for, and once more
+        return n * (costs.step * config.steps + one) + swept + tempered
+
+    return {
+        "sequences": sequences,
+        "recover": lambda n: n * runs * costs.of_recover(config),
+        "generate": generate,
+    }
 
 
 def _sentence(config: ProbeConfig, costs: Costs, chosen: dict[str, int]) -> str:

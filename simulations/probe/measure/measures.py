@@ -26,7 +26,7 @@ from simulations.measure.names import SMALL_LEVEL
 from simulations.probe.audit import copies, extraction
 from simulations.probe.config import ProbeConfig
 from simulations.probe.measure import attractors, cells, temperature
-from simulations.probe.measure.budget import Costs, read_sizes, sizes_part
+from simulations.probe.measure.budget import MOST_RANDOM, Costs, read_sizes, sizes_part
 from simulations.probe.measure.cells import Work
 from simulations.probe.measure.dataset import (
     EXAMPLE,
@@ -45,7 +45,6 @@ Ids = NDArray[np.integer]
 
 EXAMPLE_LEVEL = 0.25  # restored sequences of the level next to it are kept
 FINGERPRINT = (8, 64)  # sites and values
-MOST_RANDOM = 128  # sequences of random tokens
 MOST_ROWS = 1 << 17  # of the training file that are searched for repeats
 SEARCH = 1e-3  # seconds to find the nearest training sequence, roughly
 

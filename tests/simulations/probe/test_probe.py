@@ -315,10 +315,12 @@ def test_chosen_sizes_fit_the_budget(read, step, start, there):
     config, costs = ProbeConfig(budget="5min"), Costs(read, step, 0.0, start)
     sizes = choose_sizes(config, costs, there, there)
     assert 0 < sizes.recover <= sizes.sequences <= there or sizes.recover == 0
-    reading = costs.of_reading(config)
-    total = start + 2.25 * sizes.sequences * reading + 3 * sizes.recover * costs.of_recover(config)
-    total += sizes.generate * (costs.step * config.steps + reading)
-    assert total <= 300
+    n, reading, levels = sizes.sequences, costs.of_reading(config), 5
+    total = start + 2 * n * reading + min(n, 128) * levels * read + min(n, 64) * read
+    total += 3 * sizes.recover * costs.of_recover(config)
+    own = sizes.generate
+    total += own * (step * config.steps + reading) + (16 * min(own, 256) + 2 * min(own, 64)) * read
+    assert total <= 0.93 * 300 + 0.07 * start + 1e-6
     for name in ("recover", "generate"):
         assert getattr(sizes, name) == 0 or getattr(sizes, name) >= LEAST[name]
     for name in ("sequences", "recover", "generate"):
@@ -618,7 +620,7 @@ def test_a_law_that_is_loo_in_part_is_noted_in_the_report():
 
 
 def test_a_budget_that_leaves_nothing_to_write_is_in_the_first_sentence(monkeypatch):
-    short = Costs(0.004, 0.01, 0.0, 0.0)
+    short = Costs(0.003, 0.01, 0.0, 0.0)
     monkeypatch.setattr("simulations.probe.measure.budget.time_costs", lambda *_: short)
     found = probe(network(), tokens(40), tokens(40, 1), budget="2s", recover=0)
     assert not (found.data["split"] == "generated").any()
