@@ -12,9 +12,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit, types
+from numba import types
 from numba.extending import intrinsic
 from numpy.typing import NDArray
+
+from models.surroundings.kernels import compiled
 
 Ints = NDArray[np.integer]
 Words = NDArray[np.uint64]
@@ -32,7 +34,7 @@ def popcount(typing_context: Any, word: Any) -> Any:
     return types.uint64(types.uint64), generate
 
 
-@njit(nogil=True, cache=True)
+@compiled(nogil=True)
 def _four(planes: Words, w: int, start: int, p: Words, q: Words, x: Words, y: Words) -> None:
     """x and y = the sites at which any of four planes differs from the queries p and q."""
     stop = start + x.shape[0]
@@ -45,14 +47,14 @@ def _four(planes: Words, w: int, start: int, p: Words, q: Words, x: Words, y: Wo
         y[j] = (a[j] ^ q0) | (b[j] ^ q1) | (c[j] ^ q2) | (d[j] ^ q3)
 
 
-@njit(nogil=True, cache=True)
+@compiled(nogil=True)
 def _one_more(plane: Words, p: Any, q: Any, x: Words, y: Words) -> None:
     for j in range(x.shape[0]):
         x[j] |= plane[j] ^ p
         y[j] |= plane[j] ^ q
 
 
-@njit(nogil=True, cache=True)
+@compiled(nogil=True)
 def _count(x: Words, out: Ints, add: bool) -> None:
     if add:
         for j in range(x.shape[0]):
@@ -62,7 +64,7 @@ def _count(x: Words, out: Ints, add: bool) -> None:
             out[j] = popcount(x[j])  # type: ignore[call-arg]
 
 
-@njit(nogil=True, cache=True)
+@compiled(nogil=True)
 def distances_into(queries: Words, planes: Words, out: Ints) -> None:
     """out (B, K) = sites at which query and sequence differ.
 
@@ -92,7 +94,7 @@ def distances_into(queries: Words, planes: Words, out: Ints) -> None:
                     _count(ys, out[c, start:stop], w > 0)
 
 
-@njit(nogil=True, cache=True)
+@compiled(nogil=True)
 def distances(queries: Words, planes: Words, kind: Ints) -> Ints:
     """All distances (B, K), of the integer type of the empty array `kind`."""
     out = np.empty((queries.shape[0], planes.shape[2]), kind.dtype)
@@ -100,7 +102,7 @@ def distances(queries: Words, planes: Words, kind: Ints) -> Ints:
     return out
 
 
-@njit(nogil=True, cache=True)
+@compiled(nogil=True)
 def least(row: Ints) -> int:
     """Smallest entry of a non-empty row."""
     found = row[0]
@@ -109,7 +111,7 @@ def least(row: Ints) -> int:
     return int(found)
 
 
-@njit(nogil=True, cache=True)
+@compiled(nogil=True)
 def first_at(row: Ints, wanted: int) -> int:
     """Place of the first entry that equals `wanted`, -1 if there is none."""
     for start in range(0, row.shape[0], BLOCK):
@@ -124,7 +126,7 @@ def first_at(row: Ints, wanted: int) -> int:
     return -1
 
 
-@njit(nogil=True, cache=True)
+@compiled(nogil=True)
 def nearest(queries: Words, planes: Words, kind: Ints) -> tuple[Ints, Ints]:
     """Distance (B,) to the nearest sequence and its number (B,), the first of several."""
     n_queries, group = queries.shape[0], 8

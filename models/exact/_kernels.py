@@ -7,7 +7,7 @@ row's numbers independent of the number of threads.
 Bytes and operations: distances to the store come first (`_hamming_kernels`); the marginal stage
 adds L weights, or L / 2 of pairs of sites, for every pattern whose weight is not negligible.
 
-Long because kernels that call each other stand in one file: numba's cache knows that one alone.
+Long because kernels that call each other stand in one file.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from numba import get_num_threads, njit
 from numpy.typing import NDArray
 
 from models.exact._hamming_kernels import distances_into, least
+from models.surroundings.kernels import compiled, most_threads
 
 Ints = NDArray[np.integer]
 Indices = NDArray[np.int64]
@@ -48,7 +48,7 @@ def in_parallel(
     A thread gets at least `worth` rows, as its start takes a third of a millisecond.
     Returns the kernel's array, or tuple of arrays, joined along the first axis.
     """
-    threads = max(1, min(int(get_num_threads()), n_rows // worth))
+    threads = max(1, min(most_threads(), n_rows // worth))
     if threads == 1:
         return kernel(*rows, *rest)
     edges = np.linspace(0, n_rows, threads + 1).astype(int)
@@ -60,7 +60,7 @@ def in_parallel(
     return np.concatenate(parts)
 
 
-@njit(cache=True)
+@compiled()
 def _kept(distance: Ints, limit: int) -> Indices:
     """Numbers of the patterns within `limit`, in order."""
     n = 0
@@ -81,7 +81,7 @@ def _kept(distance: Ints, limit: int) -> Indices:
     return out
 
 
-@njit(cache=True)
+@compiled()
 def _nth(kept: Indices, distance: Ints, counts: Floats, wanted: int, rank: int) -> int:
     """The pattern that holds `rank`, from 0, among those at the wanted distance, by counts."""
     last = -1
@@ -109,7 +109,7 @@ def _nth(kept: Indices, distance: Ints, counts: Floats, wanted: int, rank: int) 
     return last
 
 
-@njit(cache=True)
+@compiled()
 def _histogram(kept: Indices, distance: Ints, counts: Floats, nearest: int, n_kept: int) -> Floats:
     """Patterns at the distances nearest to nearest + n_kept - 1, each by its count."""
     out = np.zeros(n_kept)
@@ -125,7 +125,7 @@ def _histogram(kept: Indices, distance: Ints, counts: Floats, nearest: int, n_ke
     return out
 
 
-@njit(cache=True)
+@compiled()
 def _draw(histogram: Floats, weight: Floats, target: float) -> tuple[int, int]:
     """By inversion of `target` in [0, partition): distance from the nearest, rank at it."""
     d = 0
@@ -154,7 +154,7 @@ def pack_sites(patterns: Ints, vocab_size: int) -> Ints:
     return codes
 
 
-@njit(cache=True)
+@compiled()
 def _split(codes: Ints, weights: Floats, vocab_size: int, rows: Floats) -> None:
     """rows (L, V) += weights at the two tokens of each code; codes (L // 2 + L % 2,)."""
     for g in range(codes.shape[0]):
@@ -163,7 +163,7 @@ def _split(codes: Ints, weights: Floats, vocab_size: int, rows: Floats) -> None:
             rows[2 * g + 1, codes[g] % vocab_size] += weights[g]
 
 
-@njit(cache=True)
+@compiled()
 def _add_marginals(
     kept: Indices, codes: Ints, weights: Floats, vocab_size: int, rows: Floats
 ) -> None:
@@ -189,7 +189,7 @@ def _add_marginals(
         _split(np.full(n_groups, code), buckets[:, code], vocab_size, rows)
 
 
-@njit(cache=True)
+@compiled()
 def _take_logs(full: Floats, own: Ints, factor: float, loo: Floats) -> None:
     """Logs in place: of full (L, V), and in loo of the law without each site's own token,
     which is full with the own token's weight times exp(-beta), normalized."""
@@ -209,7 +209,7 @@ def _take_logs(full: Floats, own: Ints, factor: float, loo: Floats) -> None:
             loo[i, own[i]] += np.log(factor)
 
 
-@njit(nogil=True, cache=True)
+@compiled(nogil=True)
 def empirical_pass(
     x_t: Ints,
     queries: Words,
@@ -294,7 +294,7 @@ def empirical_pass(
     return full, loo, draw, map_index, true_weight, entropy, log_partition, best_match
 
 
-@njit(nogil=True, cache=True)
+@compiled(nogil=True)
 def nearest_pattern(
     outputs: Words, to_query: Ints, planes: Words, kind: Ints, counts: Floats
 ) -> tuple[Indices, Indices, Indices]:

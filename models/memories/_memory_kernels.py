@@ -9,8 +9,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from models.surroundings.kernels import compiled
 
 Ints = NDArray[np.integer]
 Reals = NDArray[np.floating[Any]]
@@ -19,7 +20,7 @@ Spins = NDArray[np.int8]
 BLOCK = 4096  # patterns whose match counters stay in the first-level cache
 
 
-@njit(nogil=True, cache=True)
+@compiled(nogil=True)
 def signs(fields: Reals, states: Spins, margin: float) -> Spins:
     """Each spin up where its field exceeds the margin, down where it is below minus that, else
     kept; fields and states (B, N)."""
@@ -32,7 +33,7 @@ def signs(fields: Reals, states: Spins, margin: float) -> Spins:
     return out
 
 
-@njit(nogil=True, cache=True)
+@compiled(nogil=True)
 def spin_sweep_dense(
     states: Spins, fields: Reals, levels: Reals, couplings: Reals, order: Ints, margin: float
 ) -> Spins:
@@ -59,7 +60,7 @@ def spin_sweep_dense(
     return out
 
 
-@njit(cache=True, fastmath={"reassoc"})
+@compiled(fastmath={"reassoc"})
 def _dot(left: Reals, right: Reals) -> Any:
     total = left[0] * right[0]
     for r in range(1, left.shape[0]):
@@ -67,7 +68,7 @@ def _dot(left: Reals, right: Reals) -> Any:
     return total
 
 
-@njit(nogil=True, cache=True)
+@compiled(nogil=True)
 def spin_sweep_patterns(
     states: Spins,
     projections: Reals,
@@ -100,7 +101,7 @@ def spin_sweep_patterns(
     return out
 
 
-@njit(cache=True)
+@compiled()
 def _matches(query: Ints, by_site: Ints, out: Ints) -> None:
     """out[mu] = number of sites where pattern mu equals the query; by_site (L, K)."""
     seq_len, n_patterns = by_site.shape
@@ -115,7 +116,7 @@ def _matches(query: Ints, by_site: Ints, out: Ints) -> None:
                 block[j] += row[j] == token
 
 
-@njit(nogil=True, cache=True)
+@compiled(nogil=True)
 def token_sweep(
     states: Ints,
     by_site: Ints,

@@ -9,14 +9,15 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from models.surroundings.kernels import compiled
 
 Ints = NDArray[np.integer[Any]]
 Floats = NDArray[np.float64]
 
 
-@njit(nogil=True, cache=True)
+@compiled(nogil=True)
 def fields_below_top(patterns: Ints, table: Floats, shift: Floats, out: Floats) -> float:
     """Fields (B, L V) of patterns (B, L), less each site's largest, into `out`; returns the sum of
     what own tokens then lack. shift (L V,) is what no token tells."""
@@ -42,7 +43,7 @@ def fields_below_top(patterns: Ints, table: Floats, shift: Floats, out: Floats) 
     return lacking
 
 
-@njit(nogil=True, cache=True)
+@compiled(nogil=True)
 def add_excess(
     patterns: Ints, weights: Floats, table: Floats, shift: Floats, totals: Floats
 ) -> None:

@@ -10,8 +10,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from models.surroundings.kernels import compiled
 
 Ints = NDArray[np.integer]
 Floats = NDArray[np.float64]
@@ -19,7 +20,7 @@ Floats = NDArray[np.float64]
 LOW = 1e-90  # of an entry of a law; LOW**3 is still a number
 
 
-@njit(cache=True)
+@compiled()
 def _evidence(token: int, alpha: float, emission: Floats, out: Floats) -> None:
     """out[h] = probability of the noisy `token` from state h; emission (H, V), (0, V) a chain. A
     masked one, V, says nothing."""
@@ -35,7 +36,7 @@ def _evidence(token: int, alpha: float, emission: Floats, out: Floats) -> None:
         out[token] += alpha
 
 
-@njit(cache=True)
+@compiled()
 def _normalize(row: Floats) -> float:
     """Scale `row` to sum 1 in place; return the sum (0 leaves the row at 0)."""
     total = 0.0
@@ -47,7 +48,7 @@ def _normalize(row: Floats) -> float:
     return total
 
 
-@njit(cache=True)
+@compiled()
 def _low(row: Floats) -> bool:
     """Whether a positive entry is too small for the products to come."""
     for v in range(row.shape[0]):
@@ -56,7 +57,7 @@ def _low(row: Floats) -> bool:
     return False
 
 
-@njit(cache=True)
+@compiled()
 def _times(row: Floats, matrix: Floats, out: Floats) -> None:
     """out = row @ matrix; written out, since numba's BLAS call compiles for 15 seconds."""
     for v in range(out.shape[0]):
@@ -66,7 +67,7 @@ def _times(row: Floats, matrix: Floats, out: Floats) -> None:
             out[v] += row[u] * matrix[u, v]
 
 
-@njit(cache=True)
+@compiled()
 def _forward(
     x: Ints,
     alpha: float,
@@ -93,7 +94,7 @@ def _forward(
     return log_prob, low
 
 
-@njit(cache=True)
+@compiled()
 def _log_times(row: Floats, log_matrix: Floats, out: Floats) -> None:
     """out[v] = log sum_u exp(row[u] + log_matrix[u, v]), each v with its own largest term."""
     for v in range(out.shape[0]):
@@ -108,7 +109,7 @@ def _log_times(row: Floats, log_matrix: Floats, out: Floats) -> None:
             out[v] += np.log(total)
 
 
-@njit(cache=True)
+@compiled()
 def _exponentials(row: Floats) -> float:
     """row = exp(row - largest entry) in place (zeros where all are -inf); the largest entry."""
     peak = -np.inf
@@ -119,7 +120,7 @@ def _exponentials(row: Floats) -> float:
     return peak
 
 
-@njit(cache=True)
+@compiled()
 def _log_forward(
     x: Ints,
     alpha: float,
@@ -145,7 +146,7 @@ def _log_forward(
     return peak + np.log(evidence.sum())
 
 
-@njit(nogil=True, cache=True)
+@compiled(nogil=True)
 def smoother(
     x_t: Ints, alpha: Floats, initial: Floats, transition: Floats, emission: Floats, careful: bool
 ) -> tuple[NDArray[Any], ...]:
@@ -203,7 +204,7 @@ def smoother(
     return log_loo, log_prob, low
 
 
-@njit(nogil=True, cache=True)
+@compiled(nogil=True)
 def draw_states(
     x_t: Ints,
     alpha: Floats,

@@ -13,8 +13,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from models.surroundings.kernels import compiled
 
 Ints = NDArray[np.integer]
 Floats = NDArray[np.float64]
@@ -22,7 +23,7 @@ Floats = NDArray[np.float64]
 LANES = 32
 
 
-@njit(cache=True)
+@compiled()
 def _scale(message: Floats, log_scale: Floats, smallest: Floats, floor: float) -> None:
     """Each lane of message (v, LANES) to sum 1; track the logs of the sums and small entries."""
     total = np.zeros(LANES)
@@ -39,7 +40,7 @@ def _scale(message: Floats, log_scale: Floats, smallest: Floats, floor: float) -
                 smallest[w] = 1.0
 
 
-@njit(cache=True)
+@compiled()
 def _up(rule: Ints, children: Floats, out: Floats) -> None:
     """out[a] = sum over rules r of prod_j children[j, rule[a, r, j]]; all (..., LANES)."""
     n_symbols, n_rules, branching = rule.shape
@@ -58,7 +59,7 @@ def _up(rule: Ints, children: Floats, out: Floats) -> None:
                 out[a, w] += part[w]
 
 
-@njit(cache=True)
+@compiled()
 def _down(rule: Ints, parent: Floats, children: Floats, out: Floats) -> None:
     """out[j, b] = sum over (a, r) with rule[a, r, j] = b of parent[a] prod_(k != j) children."""
     n_symbols, n_rules, branching = rule.shape
@@ -81,7 +82,7 @@ def _down(rule: Ints, parent: Floats, children: Floats, out: Floats) -> None:
                     after[w] *= children[j, symbol, w]
 
 
-@njit(cache=True)
+@compiled()
 def _pair_tables(rules: Ints) -> tuple[Ints, Ints, Ints]:
     """For trees of branching 2, what `_pair_sums` takes: starts (depth, 3, v + 1), first and
     second (depth, 3, v m). Row 0: the upward message, rules by symbol, its two children; rows 1
@@ -107,7 +108,7 @@ def _pair_tables(rules: Ints) -> tuple[Ints, Ints, Ints]:
     return starts, first, second
 
 
-@njit(cache=True)
+@compiled()
 def _pair_sums(
     starts: Ints, first: Ints, second: Ints, left: Floats, right: Floats, out: Floats
 ) -> None:
@@ -131,7 +132,7 @@ def _pair_sums(
                 total[w] += p[w] * q[w]
 
 
-@njit(nogil=True, cache=True)
+@compiled(nogil=True)
 def scaled_pass(x_t: Ints, alpha: Floats, rules: Ints) -> tuple[NDArray[Any], ...]:
     """All messages for x_t (B, L), alpha (B,), rules (depth, v, m, s); O(B L v m s).
 
@@ -213,14 +214,14 @@ def scaled_pass(x_t: Ints, alpha: Floats, rules: Ints) -> tuple[NDArray[Any], ..
     return loo, classes, log_prob, low
 
 
-@njit(cache=True)
+@compiled()
 def _log_add(a: float, b: float) -> float:
     """log(exp(a) + exp(b)), -inf allowed."""
     high, low = max(a, b), min(a, b)
     return high if low == -np.inf else high + np.log1p(np.exp(low - high))
 
 
-@njit(cache=True)
+@compiled()
 def _log_upward(x: Ints, alpha: float, rules: Ints) -> Floats:
     """Logs of the upward messages (nodes, v): log p(leaves below | symbol), rules uniform."""
     depth, n_symbols, n_rules, branching = rules.shape
@@ -247,7 +248,7 @@ def _log_upward(x: Ints, alpha: float, rules: Ints) -> Floats:
     return up
 
 
-@njit(nogil=True, cache=True)
+@compiled(nogil=True)
 def log_pass(x_t: Ints, alpha: Floats, rules: Ints) -> tuple[NDArray[Any], ...]:
     """As scaled_pass with logarithms throughout: log_loo (B, L, v), not normalized, the joint
     log law of x_t and the root (B, v), and log p(x_t) (B,)."""
@@ -282,7 +283,7 @@ def log_pass(x_t: Ints, alpha: Floats, rules: Ints) -> tuple[NDArray[Any], ...]:
     return log_loo, log_root, log_prob
 
 
-@njit(cache=True)
+@compiled()
 def _draw_log(log_weight: Floats, uniform: float) -> int:
     """Index drawn in proportion to exp(log_weight); -1 where all are -inf."""
     peak = log_weight.max()
@@ -300,7 +301,7 @@ def _draw_log(log_weight: Floats, uniform: float) -> int:
     return chosen
 
 
-@njit(nogil=True, cache=True)
+@compiled(nogil=True)
 def posterior_trees(x_t: Ints, alpha: Floats, uniforms: Floats, rules: Ints) -> NDArray[np.int64]:
     """One exact draw of all symbols of the tree given x_t: messages up, then draws down.
 
