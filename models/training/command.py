@@ -35,6 +35,7 @@ from models.released.checkpoint import replace_file, save_model
 from models.sources import IidSource, MarkovSource
 from models.sources.permutations import permutation_chain
 from models.streams import stream
+from models.surroundings.ambient import NOT_TAKEN, disregard, missing_device
 from models.training.config import PAPER, TrainConfig
 from models.training.data import repeated
 from models.training.log import Log
@@ -269,8 +270,12 @@ def run(arguments: Arguments) -> Trained:
 def main() -> None:
     """Entry point of the command."""
     arguments = None
+    for setting in disregard():
+        print(NOT_TAKEN.format("train", setting), file=sys.stderr)
     try:
         arguments = parse(sys.argv[1:])
+        if lacking := missing_device():
+            refuse(lacking)
         run(arguments)
     except (ValueError, CheckpointError, TokenRangeError, StoreFileError, OSError) as error:
         refuse(str(error))

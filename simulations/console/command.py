@@ -9,6 +9,7 @@ from typing import NoReturn, TypeVar
 import tyro
 from rich.console import Console
 
+from models.surroundings.ambient import NOT_TAKEN, disregard
 from simulations.console.errors import UserError
 from simulations.console.settings import either
 
@@ -57,6 +58,8 @@ def say(console: Console, words: str) -> None:
 
 def entry(program: str, run: Callable[[list[str], Console], int]) -> NoReturn:
     """Run a command on the words of the command line; every known failure is one sentence."""
+    for setting in disregard():
+        print(NOT_TAKEN.format(program, setting), file=sys.stderr)
     try:
         status = run(sys.argv[1:], Console())
     except UserError as error:

@@ -22,6 +22,7 @@ import tyro
 from rich.console import Console
 
 from models.released.stated import Compute, Stated
+from models.surroundings.ambient import missing_device
 from simulations.console.command import entry, parse, say
 from simulations.console.errors import UserError
 from simulations.console.units import format_seconds
@@ -75,6 +76,8 @@ class Arguments:
 
 def execute(words: list[str], console: Console) -> int:
     """Open, read, measure, report; returns the exit status. Raises UserError."""
+    if lacking := missing_device():
+        raise UserError(lacking)
     if any(word.partition("=")[0] == "--series" for word in words):
         from simulations.probe.series import command as series
 

@@ -7,7 +7,9 @@ from functools import partial
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 
+from models.surroundings.ambient import missing_device
 from simulations.console.command import say
 from simulations.console.errors import UserError
 from simulations.results.cells import Cell
@@ -36,11 +38,16 @@ def complete(
     """`run_sweep` where `engine` says.
 
     `cost` is the rough seconds of a cell on one core, `size` the rough bytes of its file. Ends the
-    program after the plan that a dry run asks for. Raises CellsFailed and what `run_sweep` raises.
+    program after the plan that a dry run asks for. Raises CellsFailed, UserError for a device that
+    is not there, and what `run_sweep` raises.
     """
     if engine.dry_run:
         say(console, plan(engine, cells, out, config_hash, cost, size))
         raise SystemExit(0)
+    here = engine.cluster is None and engine.slurm is None
+    on_gpu = any(cell.gpu for cell in cells)
+    if here and (lacking := missing_device("cuda" if on_gpu else None)):
+        raise UserError(lacking)
     outcome = run_sweep(
         cells,
         compute,
@@ -56,7 +63,7 @@ def complete(
     if not outcome.failed:
         return outcome
     for name, message in outcome.failed.items():
-        console.print(f"[red]failed[/red] {name}: {message}", highlight=False)
+        console.print(f"[red]failed[/red] {escape(name)}: {escape(message)}", highlight=False)
     name, message = next(iter(outcome.failed.items()))
     raise CellsFailed(
         f"{len(outcome.failed)} of {len(cells)} cells failed ({name}: {message}); what is done is "

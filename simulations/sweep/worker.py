@@ -22,6 +22,7 @@ from typing import Any
 
 import xarray as xr
 
+from models.surroundings.ambient import disregard
 from simulations.console.units import peak_rss_mb
 from simulations.results.cells import coordinates_text
 from simulations.results.files import dataset_bytes
@@ -148,6 +149,7 @@ def _refusal(task: Task) -> str | None:
     """Why this process must not compute cells of the sweep, or None."""
     if task.code != code_version():
         return other_code(code_version(), task.code)
+    disregard()
     return several_threads(os.environ, sys.modules, task.gpu)
 
 
