@@ -61,7 +61,7 @@ def _draw_lane(root: Path, stage: str, build: Path, names: list[str]) -> None:
 
 def draw_one(results: Results, build: Path, name: str) -> None:
     """Draw one figure to `build`/fig_<name> with SUFFIXES."""
-    with plt.rc_context(style.STYLE):
+    with plt.style.context(style.STYLE, after_reset=True):
         figure, caption = module_of(name).draw(results)
         stem = build / f"fig_{name}"
         figure.savefig(f"{stem}.pdf", metadata={"CreationDate": None, "ModDate": None})

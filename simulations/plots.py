@@ -31,6 +31,12 @@ STYLE: dict[Any, Any] = {
     "figure.dpi": 130,
 }
 
+
+def style() -> Any:
+    """A context in which figures have STYLE, whatever the user's own file of settings says."""
+    return plt.style.context(STYLE, after_reset=True)
+
+
 Panels = Callable[[Any, Any], tuple[str, str]]
 Draw = Callable[..., Figure]
 
@@ -53,7 +59,7 @@ def panels(
     def decorate(fill: Panels) -> Draw:
         @functools.wraps(fill)
         def draw(analysis: Any, axes: Any = None) -> Figure:
-            with plt.rc_context(STYLE):
+            with style():
                 if axes is not None:
                     given = np.asarray(axes, dtype=object)
                     if given.size != rows * columns:
@@ -127,7 +133,7 @@ def wrapped(*paragraphs: str, width: int = 290) -> str:
 
 def save(figure: Any, stem: Path) -> None:
     """Write a figure to `stem`.png and `stem`.pdf, whole and renamed into place, and close it."""
-    with plt.rc_context(STYLE):
+    with style():
         figure.draw_without_rendering()  # lays out once, for both files
         figure.set_layout_engine("none")
         with replacing(stem.with_suffix(".png")) as path:

@@ -227,11 +227,13 @@ class Study:
             write_dataset(signed, out / f"{self.name}.nc")
             analysis = self.analyse(config, data, out)
             found = Result(self, config, out, data, analysis, self.report(analysis))
-            found.save_figure()
-            title = f"{found.report.title}, preset {preset}"
-            told = dataclasses.replace(found.report, title=title)
-            seconds, memory = time.monotonic() - started, outcome.peak_rss_mb
-            write_report(told, out, f"{self.name}.png", config.as_dict(), seconds, memory)
+            try:
+                found.save_figure()
+            finally:
+                title = f"{found.report.title}, preset {preset}"
+                told = dataclasses.replace(found.report, title=title)
+                seconds, memory = time.monotonic() - started, outcome.peak_rss_mb
+                write_report(told, out, f"{self.name}.png", config.as_dict(), seconds, memory)
         return found
 
     def _check_rooms(self) -> None:

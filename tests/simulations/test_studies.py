@@ -217,6 +217,18 @@ def words_of(name):
     return ["--preset", "smoke", *STUDIES[name].tiny.split(), "--workers", "1"]
 
 
+@pytest.mark.slow
+def test_a_report_is_written_even_if_the_figure_fails(tmp_path):
+    def draw(*_):
+        raise RuntimeError("no figure today")
+
+    study = dataclasses.replace(STUDIES["linear_curves"].study, draw=draw)
+    with pytest.raises(RuntimeError, match="no figure today"):
+        study.execute([*words_of("linear_curves"), "--out", str(tmp_path / "run")], Console())
+    assert (tmp_path / "run/report.md").read_text().startswith("# ")
+    assert json.loads((tmp_path / "run/summary.json").read_text())
+
+
 # what it refuses before anything is computed
 
 
