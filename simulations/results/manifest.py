@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from simulations.results.files import DamagedFileError, explained, sha256_of, write_text
-from simulations.results.provenance import digest
+from simulations.results.provenance import code_version, digest
 
 NAME = "manifest.jsonl"
 FORMAT = 1
@@ -75,6 +75,22 @@ class Manifest:
         head = {"format": FORMAT, "config_hash": self.config_hash, "wanted": list(self.wanted)}
         lines = [head, *(asdict(entry) for entry in self.entries.values())]
         write_text("".join(map(_line, lines)), out / NAME)
+
+
+def of_other_code(out: Path) -> str | None:
+    """A sentence on finished cells that another `code_version` computed, None if there are none.
+
+    Raises ResultsError where the manifest cannot be read.
+    """
+    entries = Manifest.read(out).entries.values()
+    others = [entry.code for entry in entries if entry.code != code_version()]
+    if not others:
+        return None
+    versions = ", ".join(sorted(set(others)))
+    return (
+        f"{len(others)} of {len(entries)} cells were computed by other code (version {versions}; "
+        f"now {code_version()}): their numbers are that code's. Another --out computes all anew."
+    )
 
 
 class Log:

@@ -88,12 +88,12 @@ def code_version() -> str:
     """Return a hash of the code that computes: 16 hex digits, one per process.
 
     Counts every source file of am_theory, models and simulations and the versions of Python and
-    of the packages beneath; two processes with the same hash give the same numbers on one kind of
-    processor.
+    of the packages that compute and write; two processes with the same hash give the same numbers
+    on one kind of processor.
     """
     root = Path(__file__).resolve().parents[2]
     total = hashlib.sha256(platform.python_version().encode())
-    for name in (*_PACKAGES, "jaxlib"):
+    for name in (*_PACKAGES, "jaxlib", "equinox", "optax", "h5py", "h5netcdf"):
         total.update(f"{name}=={_version(name, 'absent')}\n".encode())
     for package in ("am_theory", "models", "simulations"):
         for path in sorted((root / package).rglob("*.py")):

@@ -14,6 +14,7 @@ from simulations.console.command import say
 from simulations.measure.checks import MAX_Z, Check
 from simulations.measure.tables import markdown, number, to_json
 from simulations.results.files import write_text
+from simulations.results.manifest import of_other_code
 from simulations.results.provenance import provenance
 
 SHOWN = 10  # broken predictions that are named on the terminal
@@ -65,7 +66,9 @@ def write_report(
     figure : name of the picture beside it. seconds : wall time. peak_rss_mb : largest memory of a
     worker, where there were any.
     """
-    signed = provenance()
+    signed, mixed = provenance(), of_other_code(out)
+    if mixed is not None:
+        signed["cells"] = mixed
     summary = {
         "configuration": configuration,
         "provenance": signed,

@@ -13,6 +13,7 @@ from models.surroundings.ambient import missing_device
 from simulations.console.command import say
 from simulations.console.errors import UserError
 from simulations.results.cells import Cell
+from simulations.results.manifest import of_other_code
 from simulations.sweep.engine import Engine, plan
 from simulations.sweep.run import SweepOutcome, run_sweep
 from simulations.sweep.worker import Compute
@@ -60,6 +61,8 @@ def complete(
     )
     if outcome.skipped:
         say(console, f"{len(outcome.skipped)} of {len(cells)} cells were already there.")
+        if mixed := of_other_code(out):
+            say(console, f"note: {mixed}")
     if not outcome.failed:
         return outcome
     for name, message in outcome.failed.items():

@@ -30,9 +30,13 @@ from simulations.console.units import format_seconds
 from simulations.results.cells import Cell
 from simulations.results.content import content_digest
 from simulations.results.files import DamagedFileError, ResultsError, read_dataset, write_dataset
+from simulations.results.manifest import of_other_code
 from simulations.results.provenance import code_version
+from simulations.results.report import Report, write_report
 from simulations.results.survey import ForeignResultsError
 from simulations.sweep import lock as lock_module
+from simulations.sweep.complete import complete as finish
+from simulations.sweep.engine import Engine
 from simulations.sweep.lock import FolderBusyError
 from simulations.sweep.run import SweepInterrupted, SweepOutcome, load_cells, run_sweep
 from simulations.sweep.threads import single_thread_environment, single_thread_settings
@@ -119,6 +123,21 @@ def test_processes_write_their_cells_on_one_thread(
         assert ds.attrs["cell"] == cell.name and ds.attrs["config_hash"] == CONFIG_HASH
         assert json.loads(ds.attrs["cell_coordinates"]) == cell.coordinates
         assert ds.attrs["wall_time_s"] > 0 and ds.attrs["host_class"] and ds.attrs["commit"]
+
+
+def test_cells_of_other_code_are_named(
+    complete: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert of_other_code(complete) is None
+    monkeypatch.setattr("simulations.results.manifest.code_version", lambda: "newer")
+    words = f"{len(NAMES)} of {len(NAMES)} cells were computed by other code (version "
+    assert words in str(of_other_code(complete))
+    one = {"cost": lambda _: 1.0, "size": lambda _: 1.0}
+    cells, compute = grid(), stub_cells.small
+    finish(Console(width=400), Engine(workers=1), cells, compute, complete, CONFIG_HASH, **one)
+    assert f"note: {words}" in capsys.readouterr().out
+    write_report(Report("title", ["text"], {}), complete, "figure.png", {}, 1.0)
+    assert f"- cells: {words}" in (complete / "report.md").read_text()
 
 
 def test_resume_computes_nothing_again(complete: Path, reference: list[str]) -> None:
