@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from operator import index
 from typing import Any
 
 import numpy as np
 
 from am_theory.channel import Channel, Uniform, channel_iv
-from models.tokens import Tokens, token_dtype
+from models.errors import TokenRangeError
+from models.tokens import Tokens, check_tokens, token_dtype
 
 
 def channel_of(denoiser: Any) -> Channel:
@@ -42,8 +44,21 @@ def noise(rng: np.random.Generator, x_0: Tokens, alpha: Any, channel: int | Chan
 
     `alpha` is a number or of shape (batch, 1); `channel` is a record of `am_theory.channels`, or
     the number V of values of the uniform one.
+
+    Raises TokenRangeError for tokens out of range or of a type that cannot hold all V values,
+    ValueError for another `alpha` than numbers in [0, 1].
     """
-    kind = channel if isinstance(channel, Channel) else Uniform(int(channel))
+    kind = channel if isinstance(channel, Channel) else Uniform(index(channel))
+    x_0 = np.asarray(x_0)
+    check_tokens(x_0, kind.vocab_size, name="x_0")
+    if np.iinfo(x_0.dtype).max < kind.vocab_size - 1:
+        raise TokenRangeError(
+            f"`x_0` is of type {x_0.dtype}, which cannot hold the tokens 0 to "
+            f"{kind.vocab_size - 1} that it is noised to; convert it with `.astype(np.int32)`."
+        )
+    kept = np.asarray(alpha)
+    if kept.dtype.kind not in "iuf" or not ((kept >= 0) & (kept <= 1)).all():
+        raise ValueError(f"`alpha` must be numbers in [0, 1]; got {alpha}.")
     keep = rng.random(x_0.shape) < alpha
     redrawn = rng.integers(kind.vocab_size, size=x_0.shape).astype(x_0.dtype)
     if kind.mask_id is None:

@@ -72,6 +72,24 @@ class Recorded:
         return self.tokens
 
 
+@pytest.mark.parametrize(
+    ("x_0", "alpha", "vocab_size", "message"),
+    [
+        (np.zeros((2, 3), np.uint8), 0.0, 1000, "`x_0` is of type uint8, which cannot hold"),
+        (np.zeros((2, 3), np.int8), 0.0, 200, "`x_0` is of type int8, which cannot hold"),
+        (np.full((2, 3), 8), 0.5, 8, "`x_0` holds the token 8; allowed are 0 to 7"),
+        (np.zeros((2, 3)), 0.5, 8, "`x_0` must hold integers"),
+        (np.zeros((2, 3), int), np.nan, 8, "`alpha` must be numbers in"),
+        (np.zeros((2, 3), int), -1, 8, "`alpha` must be numbers in"),
+        (np.zeros((2, 3), int), 2, 8, "`alpha` must be numbers in"),
+        (np.zeros((2, 3), int), 1j, 8, "`alpha` must be numbers in"),
+    ],
+)
+def test_noise_refuses_what_it_would_misread(x_0, alpha, vocab_size, message):
+    with pytest.raises(ValueError, match=message):
+        noise(generator(), x_0, alpha, vocab_size)
+
+
 def test_noise_equals_recorded_arrays():
     data = np.load(shared("golden/diffusion.npz"))
     # There a token is redrawn where u < 1 - alpha; here it is kept where u < alpha.
