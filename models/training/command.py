@@ -36,6 +36,7 @@ from models.sources import IidSource, MarkovSource
 from models.sources.permutations import permutation_chain
 from models.streams import stream
 from models.surroundings.ambient import NOT_TAKEN, disregard, missing_device
+from models.surroundings.terminal import sentence
 from models.training.config import PAPER, TrainConfig
 from models.training.data import repeated
 from models.training.log import Log
@@ -99,7 +100,7 @@ class Arguments:
 
 def refuse(message: str, status: int = 2) -> NoReturn:
     """End the program with one sentence on standard error."""
-    print(f"train: {message}", file=sys.stderr)
+    print(f"train: {sentence(message)}", file=sys.stderr)
     raise SystemExit(status)
 
 

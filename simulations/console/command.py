@@ -10,6 +10,7 @@ import tyro
 from rich.console import Console
 
 from models.surroundings.ambient import NOT_TAKEN, disregard
+from models.surroundings.terminal import plain, sentence
 from simulations.console.errors import UserError
 from simulations.console.settings import either
 
@@ -18,7 +19,7 @@ A = TypeVar("A")
 
 def refuse(program: str, message: str, status: int = 2) -> NoReturn:
     """End the program with one sentence on standard error."""
-    print(f"{program}: {message}", file=sys.stderr)
+    print(f"{program}: {sentence(message)}", file=sys.stderr)
     raise SystemExit(status)
 
 
@@ -53,7 +54,7 @@ def parse(kind: type[A], arguments: Sequence[str], default: A, description: str 
 
 def say(console: Console, words: str) -> None:
     """Print a sentence as it is: no markup, no colours, no line breaks of our own."""
-    console.print(words, markup=False, highlight=False, soft_wrap=True)
+    console.print(plain(words), markup=False, highlight=False, soft_wrap=True)
 
 
 def entry(program: str, run: Callable[[list[str], Console], int]) -> NoReturn:

@@ -9,6 +9,7 @@ from typing import Any, Self
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
+from models.surroundings.terminal import plain
 from simulations.console.units import format_seconds
 
 
@@ -66,7 +67,7 @@ class Reporter:
 
     def say(self, text: str) -> None:
         """Print one line, above the bar if there is one."""
-        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+        self._console.print(plain(text), markup=False, highlight=False, soft_wrap=True)
 
     def width(self, workers: int) -> None:
         """Note how many cells are computed at once; 0 is told, once until there are some again."""

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from models.surroundings.ambient import missing_device
+from models.surroundings.terminal import sentence
 from simulations.console.command import say
 from simulations.console.errors import UserError
 from simulations.results.cells import Cell
@@ -66,7 +67,9 @@ def complete(
     if not outcome.failed:
         return outcome
     for name, message in outcome.failed.items():
-        console.print(f"[red]failed[/red] {escape(name)}: {escape(message)}", highlight=False)
+        console.print(
+            f"[red]failed[/red] {escape(name)}: {escape(sentence(message))}", highlight=False
+        )
     name, message = next(iter(outcome.failed.items()))
     raise CellsFailed(
         f"{len(outcome.failed)} of {len(cells)} cells failed ({name}: {message}); what is done is "
