@@ -3,7 +3,7 @@
 Each is fitted in ln K by least squares, by its own constants alone: all are positive, and are
 searched in their logarithms from the same start.
 
-theory            K(p, tau) of `simulations.features_law.theory`, p = m w, tau = T / T_1
+theory            K(p, tau) of `simulations.measure.feature_size`, p = m w, tau = T / T_1
 theory, scaled    the same times a factor s, as networks learn their features and decode by steps:
                   what is held against the rivals, which have as many constants
 closed form       s [c_1 d + c_2 m w (1 - exp(-T / T_0))]
@@ -24,7 +24,8 @@ from scipy.optimize import least_squares
 
 from am_theory.channel import LogLinear
 from simulations.features_law.config import LEVEL, FeaturesConfig, Point
-from simulations.features_law.theory import moments, table
+from simulations.features_law.theory import table
+from simulations.measure.feature_size import moments
 
 Floats = NDArray[np.float64]
 UNSCALED, HEADLINE, CLOSED = "theory", "theory, scaled", "closed form"

@@ -42,7 +42,8 @@ from simulations.features_law.predictions import (
 from simulations.features_law.report import answer, prediction_table, report, verdict
 from simulations.features_law.sizes import Scatter, Sizes, sizes_of
 from simulations.features_law.study import STUDY
-from simulations.features_law.theory import Table, half_size, moments
+from simulations.features_law.theory import Table
+from simulations.measure.feature_size import half_size, moments
 
 CONFIG = FeaturesConfig(replicates=100)
 CONSTANTS = {
