@@ -15,6 +15,7 @@ from simulations.data.problem import make_source
 from simulations.measure.checks import Check, Row, compare, read_checks
 from simulations.phase.analysis import Analysis, analyse, minus
 from simulations.phase.config import BIAS, CHECKS, Config
+from simulations.phase.foretold import Foretold, foretell
 from simulations.phase.order import Orders, make_orders
 from simulations.results.files import read_dataset
 
@@ -124,14 +125,16 @@ class Findings:
     """An analysed run with all that it is held against.
 
     orders : the order parameters. traps : by noise level, log K in nats up to which a clean stored
-    sequence outweighs all others in the memorizer, and its standard error. rows : trained networks
-    against exact ends. exact, bounds : what may fail a run. bias : of a finite number of reverse
-    steps. notes : on the data.
+    sequence outweighs all others in the memorizer, and its standard error. foretold : K_half by
+    theory, None where that is not known to hold. rows : trained networks against exact ends.
+    exact, bounds : what may fail a run. bias : of a finite number of reverse steps. notes : on the
+    data.
     """
 
     analysis: Analysis
     orders: Orders = field(repr=False)
     traps: dict[float, tuple[float, float]] = field(repr=False)
+    foretold: Foretold | None
     rows: list[Row]
     exact: list[Check]
     bounds: list[Check]
@@ -184,6 +187,7 @@ def findings(config: Config, data: xr.Dataset, out: Path) -> Findings:
         analysis,
         make_orders(analysis),
         trap_line(config, analysis.information),
+        foretell(analysis),
         trained_rows(analysis),
         read_checks(read_dataset(out / "cells" / f"{CHECKS}.nc")),
         bound_checks(config, data),

@@ -13,15 +13,17 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from simulations.measure.bootstrap import interval
+from simulations.measure.feature_size import REFERENCE
 from simulations.measure.names import SMALL_LEVEL
 from simulations.measure.transition import Estimate
 from simulations.phase.analysis import Rate
 from simulations.phase.comparison import Findings
 from simulations.phase.order import OF_DECISIONS, TITLES, Order
-from simulations.phase.tell.summary import headline_level, size_words
+from simulations.phase.tell.summary import foretold_words, headline_level, size_words
 from simulations.plots import intervals, legend_below, panels, wrapped
 
 TRAIN, HELD_OUT, GENERATED, EXACT_END, ARM = "#0072B2", "#D55E00", "#009E73", "0.35", "#AA4499"
+FORETOLD = "#B8860B"
 LAW: dict[str, Any] = {"color": "k", "lw": 1.4, "ls": (0, (5, 2))}
 PHASES = {"memory": "#cfe3f1", "both": "#efe6f2", "generalization": "#fbe0d0"}
 
@@ -70,7 +72,7 @@ def _caption(findings: Findings) -> str:
         "(a, b) Memory fraction M: where the recovery of training sequences lies between the law "
         "(0) and the memorizer (1). Generalization fraction G: where that of held-out sequences "
         "lies between the memorizer's own (0), which rises with K by itself, and the law (1). "
-        f"K_M: M falls below 1/2. K_G: G first rises above it.{passages}",
+        f"K_M: M falls below 1/2. K_G: G first rises above it.{passages}{_foretold(findings)}",
         "(c) The same at every level." + _collapse_words(findings),
         f"(d) `loo`: the law of a token given all others, here of clean sequences{alone}; entropy "
         "over that of the exact law. K_H: where training entropy passes 1/2: memory is lost, by "
@@ -81,6 +83,17 @@ def _caption(findings: Findings) -> str:
         f"(f) Restored by the likeliest other token at t = {small:g}, not by a draw as in (c), "
         "hence other sizes: draws and entropies of the pseudo-likelihood memory depend on the "
         "penalty of its fit. NELBO: the training objective of arXiv:2604.26841.",
+    )
+
+
+def _foretold(findings: Findings) -> str:
+    """What the theory says of the size of this network, where it says anything."""
+    if findings.foretold is None:
+        return ""
+    return (
+        " K_half: the gap of train and held-out recovery is half of that at K = "
+        f"{REFERENCE}. From width and steps by the theory of random features, its constants fitted "
+        f"to other runs, with the interval of its misses: {foretold_words(findings.foretold)}."
     )
 
 
@@ -192,6 +205,11 @@ def _order(axis: Any, findings: Findings) -> None:
         intervals(axis, curve.train_sizes, *ends, color=colour, marker=marker, ms=6)
         axis.plot(curve.train_sizes, curve.estimate, color=colour, lw=1.3)
         handles.append(Line2D([], [], color=colour, marker=marker, label=what))
+    if findings.foretold is not None:
+        axis.axvspan(findings.foretold.low, findings.foretold.high, color=FORETOLD, alpha=0.3, lw=0)
+        axis.axvline(findings.foretold.value, color=FORETOLD, lw=1.5)
+        words = "$K_{half}$ by the theory of random features, with the band of its misses"
+        handles.append(Line2D([], [], color=FORETOLD, lw=1.5, label=words))
     legend_below(axis, handles, ncol=1)
     axis.set_ylim(-0.1, 1.2)
     axis.set_ylabel("fraction between the two exact ends")

@@ -163,6 +163,7 @@ def report(findings: Findings) -> Report:
             f"{d} {s} {c} K={k}": asdict(radius) for (d, s, c, k), radius in analysis.radii.items()
         },
         "mutual_information": {f"t={t:g}": list(v) for t, v in analysis.information.items()},
+        "foretold": findings.foretold and asdict(findings.foretold),
         "trap_onset": {f"t={t:g}": list(v) for t, v in findings.traps.items()},
         "theory_against_simulation": [asdict(row) for row in findings.rows],
     }

@@ -8,12 +8,14 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from simulations.measure.feature_size import REFERENCE
 from simulations.measure.names import SMALL_LEVEL
 from simulations.measure.order import Ratio
 from simulations.measure.tables import number, with_spread
 from simulations.measure.transition import Estimate
 from simulations.phase.attraction import census
 from simulations.phase.comparison import Findings
+from simulations.phase.foretold import Foretold
 from simulations.phase.order import OF_DECISIONS, Order
 
 
@@ -57,6 +59,7 @@ def happened(findings: Findings) -> list[str]:
     """The lines, Markdown."""
     lines = [
         *_phases(findings),
+        *_foretold(findings),
         *_entropy(findings),
         *_tail(findings),
         *_attractors(findings),
@@ -105,6 +108,23 @@ def _phases(findings: Findings) -> Iterator[str]:
             words.append(f"{symbol} is {sizes} at t = {', '.join(f'{t:g}' for t, _ in known)}")
     if words:
         yield "By noise level: " + "; ".join(words) + "."
+
+
+def _foretold(findings: Findings) -> Iterator[str]:
+    if findings.foretold is not None:
+        yield (
+            "From width and steps alone the theory of random features, its constants fitted to "
+            f"other runs, says K_half = {foretold_words(findings.foretold)}."
+        )
+
+
+def foretold_words(foretold: Foretold) -> str:
+    """A size that was foretold, and what became of it."""
+    found = f"{foretold.value:,.0f} [{_end(foretold.low)}, {_end(foretold.high)}]"
+    if foretold.measured is None:
+        return f"{found}, to be held against a gap at K = {REFERENCE}, which this run has not"
+    words = {"held": "held", "missed": "missed", "not measured": "not to be judged"}
+    return f"{found}; measured {size_words(foretold.measured)}: {words[foretold.verdict]}"
 
 
 def _entropy(findings: Findings) -> Iterator[str]:

@@ -10,14 +10,21 @@ from typing import Any
 import numpy as np
 
 from simulations.measure.checks import MAX_Z
+from simulations.measure.feature_size import LEVEL, REFERENCE
 from simulations.measure.names import SMALL_LEVEL
 from simulations.measure.radius import describe
 from simulations.measure.tables import check_table, markdown, number, row_table, with_spread
 from simulations.phase.analysis import Analysis, Rate, minus
 from simulations.phase.attraction import SHARES, census
 from simulations.phase.comparison import Findings
+from simulations.phase.foretold import elsewhere
 from simulations.phase.order import HEADLINE, READINGS, TITLES, Order
-from simulations.phase.tell.summary import headline_level, ratio_words, size_words
+from simulations.phase.tell.summary import (
+    foretold_words,
+    headline_level,
+    ratio_words,
+    size_words,
+)
 
 
 def order_lines(findings: Findings) -> list[str]:
@@ -49,7 +56,27 @@ def order_lines(findings: Findings) -> list[str]:
     ]
     header = ["denoiser", "K_M(t -> 0) by single tokens / K_H by entropy", "verdict"]
     lines += ["Sizes that lie outside of the grid on both sides are left out.", ""]
-    return [*lines, "Does entropy alone tell where memory is lost?", "", *markdown(header, rows)]
+    lines += ["Does entropy alone tell where memory is lost?", "", *markdown(header, rows)]
+    return [*lines, *_foretold(findings)]
+
+
+def _foretold(findings: Findings) -> list[str]:
+    """K_half by theory beside the measured one, or why there is none."""
+    if findings.foretold is not None:
+        return [
+            f"K_half, at which the gap of train and held-out recovery at t = {LEVEL:g} is half of "
+            f"that at K = {REFERENCE}, by the theory of random features: "
+            f"{foretold_words(findings.foretold)}. The theory's interval is of what it missed in "
+            "the networks that its constants were fitted to and at more steps; wider networks lie "
+            "below it, by a factor of up to 2.6 (`python -m simulations.features_law`).",
+            "",
+        ]
+    return [
+        "The theory of random features foretells no K_half here, as its constants are known to "
+        f"hold for other networks alone: {', '.join(elsewhere(findings.analysis.config))} "
+        "(`python -m simulations.features_law`).",
+        "",
+    ]
 
 
 def _tells(order: Order) -> bool:
