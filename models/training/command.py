@@ -41,6 +41,7 @@ from models.training.config import PAPER, TrainConfig
 from models.training.data import repeated
 from models.training.log import Log
 from models.training.sequences import ROWS, chosen
+from models.training.state import alone
 from models.training.train import Saving, Trained, TrainingDiverged, train
 from models.training.watch import Watch
 
@@ -227,45 +228,46 @@ def run(arguments: Arguments) -> Trained:
         "numpy": np.__version__,
         "device": f"{len(devices)} x {devices[0].device_kind}",
     }
-    watch = make_watch(arguments, stored, size, vocab_size)
-    events = _events(arguments.tensorboard, folder)
-    log = Log(folder, arguments.training, seq_len, events)
+    with alone(folder):
+        watch = make_watch(arguments, stored, size, vocab_size)
+        events = _events(arguments.tensorboard, folder)
+        log = Log(folder, arguments.training, seq_len, events)
 
-    def started(step: int) -> None:
-        log.resume(step)
-        if watch is not None:
-            watch.resume(step)
-        replace_file(folder / "run.json", json.dumps(about, indent=1).encode())
-        if step == arguments.training.steps:
-            print(f"already trained: all {step} steps are saved in {folder}", flush=True)
-        elif step:
-            print(f"going on from step {step}, saved in {folder}", flush=True)
+        def started(step: int) -> None:
+            log.resume(step)
+            if watch is not None:
+                watch.resume(step)
+            replace_file(folder / "run.json", json.dumps(about, indent=1).encode())
+            if step == arguments.training.steps:
+                print(f"already trained: all {step} steps are saved in {folder}", flush=True)
+            elif step:
+                print(f"going on from step {step}, saved in {folder}", flush=True)
 
-    try:
-        done = train(
-            k_train,
-            model,
-            stored,
-            size,
-            arguments.training,
-            log,
-            saving=Saving(folder, arguments.save_steps, arguments.save_minutes, started),
-            steps_per_call=arguments.log_every,
-            watch=watch,
-        )
-    finally:
-        if events is not None:
-            events.close()
-    kept, steps = done.model, done.steps
-    if watch is not None and watch.stopped:
-        kept, steps = watch.weights_before() or (kept, steps)
-        which = "the first reading" if steps == done.steps else "the reading before"
-        above = f"stopped at step {done.steps}, as M is above {arguments.stop_at:g}"
-        print(f"{above}; the moving average saved is that of step {steps}, {which}")
-    for name, weights, step in (("model", kept, steps), ("model-raw", done.raw, done.steps)):
-        save_model(weights, folder / name, {"train_size": size, "steps": step})
-    print(f"saved {folder / 'model.safetensors'} (moving average) and model-raw.safetensors")
-    return dataclasses.replace(done, model=kept)
+        try:
+            done = train(
+                k_train,
+                model,
+                stored,
+                size,
+                arguments.training,
+                log,
+                saving=Saving(folder, arguments.save_steps, arguments.save_minutes, started),
+                steps_per_call=arguments.log_every,
+                watch=watch,
+            )
+        finally:
+            if events is not None:
+                events.close()
+        kept, steps = done.model, done.steps
+        if watch is not None and watch.stopped:
+            kept, steps = watch.weights_before() or (kept, steps)
+            which = "the first reading" if steps == done.steps else "the reading before"
+            above = f"stopped at step {done.steps}, as M is above {arguments.stop_at:g}"
+            print(f"{above}; the moving average saved is that of step {steps}, {which}")
+        for name, weights, step in (("model", kept, steps), ("model-raw", done.raw, done.steps)):
+            save_model(weights, folder / name, {"train_size": size, "steps": step})
+        print(f"saved {folder / 'model.safetensors'} (moving average) and model-raw.safetensors")
+        return dataclasses.replace(done, model=kept)
 
 
 def main() -> None:
@@ -278,8 +280,11 @@ def main() -> None:
         if lacking := missing_device():
             refuse(lacking)
         run(arguments)
-    except (ValueError, CheckpointError, TokenRangeError, StoreFileError, OSError) as error:
+    except (ValueError, CheckpointError, TokenRangeError, StoreFileError) as error:
         refuse(str(error))
+    except OSError as error:
+        place = error.filename or (arguments and arguments.out)
+        refuse(f"{place}: {error.strerror or error}. What was saved before is kept.")
     except TrainingDiverged as error:
         kept = "" if arguments is None else f" The last good state is kept in {arguments.out}."
         refuse(f"{error}{kept}", 1)

@@ -28,10 +28,10 @@ class Table:
         self._columns = columns
         if self._jsonl.exists():
             for line in self._jsonl.read_text().splitlines():
-                try:
-                    self.rows.append(json.loads(line))
-                except json.JSONDecodeError:  # the last line of a killed process
+                row = _row(line, columns)
+                if row is None:  # the last line of a killed process
                     break
+                self.rows.append(row)
 
     def resume(self, step: int) -> None:
         """Keep the rows up to a saved step."""
@@ -50,6 +50,16 @@ class Table:
             file.write(json.dumps(row) + "\n")
         with open(self._csv, "a", newline="") as file:
             csv.DictWriter(file, self._columns).writerow(row)
+
+
+def _row(line: str, columns: Sequence[str]) -> dict[str, Any] | None:
+    """The row of these columns in a line, None where there is none."""
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    known = isinstance(row, dict) and set(row) == set(columns) and isinstance(row["step"], int)
+    return row if known else None
 
 
 class Log:

@@ -8,9 +8,12 @@ beside its place and renamed into it: a run killed at any moment leaves the last
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +27,7 @@ from safetensors.numpy import save as serialize_tensors
 from models.errors import CheckpointError
 from models.released.checkpoint import replace_file
 
-FORMAT = 2
+FORMAT = 3
 NAME = "state.safetensors"
 
 
@@ -35,6 +38,21 @@ class SavedState:
     state: Any
     step: int
     losses: list[float]
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Hold a folder, so that no other run writes to it until the block ends, by the system's lock,
+    where the file system has one. Raises CheckpointError where another run holds it."""
+    with open(folder / ".lock", "ab") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno in (errno.EAGAIN, errno.EACCES):
+                raise CheckpointError(
+                    f"another run is writing to {folder}. Wait for it, or give another --out."
+                ) from error
+        yield
 
 
 def identity(**words: Any) -> str:

@@ -26,8 +26,9 @@ from models.networks.dit import DiT, Shape
 from models.networks.mlp import MLPDenoiser
 from models.training import train as module
 from models.training.config import PAPER, TrainConfig
-from models.training.data import repeated
-from models.training.state import NAME, SavedState
+from models.training.data import fingerprint, repeated
+from models.training.log import Table
+from models.training.state import NAME, SavedState, alone
 from models.training.step import learning_rate, rows_ahead, run_steps
 from models.training.train import Saving, TrainingDiverged, train, train_ensemble
 from tests.helpers import ROOT, assert_close
@@ -267,6 +268,34 @@ def test_the_state_of_another_run_is_refused(tmp_path, change):
         run_of(base | change)
 
 
+@pytest.mark.parametrize("row", [0, 7, 9999, 19_999])
+def test_every_row_is_part_of_what_a_run_is(row):
+    stored = np.random.default_rng(0).integers(8, size=(20_000, 4))
+    before = fingerprint(stored, len(stored))
+    assert fingerprint(stored.astype(np.uint8), len(stored)) == before
+    stored[row, 1] = (stored[row, 1] + 1) % 8
+    assert fingerprint(stored, len(stored)) != before
+
+
+def test_one_run_at_a_time_writes_to_a_folder(tmp_path):
+    with alone(tmp_path):
+        with pytest.raises(CheckpointError, match="another run is writing to"), alone(tmp_path):
+            pass
+    with alone(tmp_path):  # free again
+        pass
+
+
+@pytest.mark.parametrize("line", ["5", "[]", '{"a": 1}', '{"step": null, "loss": 1.0}', "[" * 9999])
+def test_a_line_of_the_log_that_is_no_row_ends_it(tmp_path, line):
+    columns = ("step", "loss")
+    row = {"step": 1, "loss": 2.0}
+    (tmp_path / "log.jsonl").write_text(f"{json.dumps(row)}\n{line}\n{json.dumps(row)}\n")
+    table = Table(tmp_path, "log", columns)
+    assert table.rows == [row]
+    table.resume(1)
+    assert (tmp_path / "log.jsonl").read_text() == json.dumps(row) + "\n"
+
+
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.99])
 def test_a_damaged_state_is_told_in_one_sentence(tmp_path, share):
     run(saving=Saving(tmp_path))
@@ -397,7 +426,7 @@ def undisturbed(tmp_path_factory):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
 def test_a_killed_command_resumes_to_the_same_weights(tmp_path, undisturbed, how):
     out = tmp_path / "killed"
     words = [*WORDS, "--out", str(out), "--save-minutes", "0"]
@@ -413,7 +442,7 @@ def test_a_killed_command_resumes_to_the_same_weights(tmp_path, undisturbed, how
         _, errors = process.communicate()
         if process.returncode == 0:
             break
-        if how == signal.SIGINT:
+        if how != signal.SIGKILL:
             assert process.returncode == 130
             assert "interrupted; run the same command again" in errors
     last = command(*words)
