@@ -19,7 +19,7 @@ def interrupt_later(wanted: bool) -> Iterator[threading.Event]:
     if not wanted or threading.current_thread() is not threading.main_thread():
         yield event
         return
-    before = {number: signal.getsignal(number) for number in POLITE}
+    before: dict[int, Any] = {number: signal.getsignal(number) for number in POLITE}
     if before[signal.SIGINT] is signal.SIG_IGN:  # somebody else answers for this process
         yield event
         return
