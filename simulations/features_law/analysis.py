@@ -9,7 +9,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from models.streams import stream
-from simulations.features_law.config import FeaturesConfig, Point
+from simulations.features_law.config import FeaturesConfig, Point, Search
 from simulations.features_law.laws import HEADLINE, LAWS, Grid
 from simulations.features_law.predictions import (
     Fit,
@@ -53,7 +53,7 @@ class FeaturesAnalysis:
     table: Table = field(repr=False)
     written_before: bool
     scores: list[Score]
-    losses: dict[tuple[int, float], float]
+    losses: dict[Search, float]
 
     @property
     def held_back(self) -> list[Point]:
@@ -130,7 +130,7 @@ def is_the_predicted(config: FeaturesConfig) -> bool:
 def analyse(
     config: FeaturesConfig,
     networks: dict[Point, xr.Dataset],
-    losses: dict[tuple[int, float], float],
+    losses: dict[Search, float],
 ) -> FeaturesAnalysis:
     """Sizes of every point, laws fitted to the fitted part, predictions for the rest, scores."""
     sizes = {p: sizes_of(p, data, config.root_seed) for p, data in networks.items()}

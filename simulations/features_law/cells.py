@@ -55,13 +55,15 @@ def make_source(name: str, vocab_size: int, seq_len: int) -> Any:
 def compute(config: FeaturesConfig, coordinates: dict[str, Any]) -> xr.Dataset:
     """The dataset of one cell of the sweep: dimensions split, sample; of a search its loss alone.
 
-    A seed has one set of stored sequences, which all its networks take the first K of. Raises
+    A seed has one set of stored sequences, which all its networks take the first K of; a network of
+    the search is the one that a point of the same coordinates would train. Raises
     models.training.train.TrainingDiverged, naming the step, when training stops being finite.
     """
     at = coordinates
     source = make_source(at["source"], config.vocab_size, config.seq_len)
     stored = source.sample(stream(config.root_seed, "stored", at["source"], at["seed"]), STORED)
-    rng = stream(config.root_seed, *(str(at[name]) for name in sorted(at)))
+    names = at | {"kind": "network"}
+    rng = stream(config.root_seed, *(str(names[name]) for name in sorted(names)))
     network = config.network(at["width"])
     training = dataclasses.replace(
         config.training, steps=at["steps"], learning_rate=float(at["rate"])

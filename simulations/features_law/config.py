@@ -17,7 +17,7 @@ from simulations.results.cells import Cell
 from simulations.trained import Network
 
 # Raised whenever numbers change at fixed configuration; a results folder of another is refused.
-NUMERICS = 1
+NUMERICS = 2
 SOURCES = ("iid", "markov")
 LEVEL = 0.25  # t of the corrupted recovery, as in the main job
 REFERENCE = 64  # K that the gap is held against; the other K are on its half-octaves
@@ -46,8 +46,6 @@ class Point(NamedTuple):
         return (REFERENCE, *(round(REFERENCE * 2 ** (k / 2)) for k in above))
 
 
-# the smallest of `search_rates` whose training loss is within 2 % of the least, at every width
-RATES = ((16, 6e-3), (64, 6e-3), (256, 6e-3), (512, 6e-3), (1024, 6e-3))
 FITTED = (
     Point("iid", 16, 2000, True, 2),
     Point("iid", 16, 8000, True, 2),
@@ -73,6 +71,14 @@ HELD_BACK = (
 )
 # predicted with the others, and left to the preset `paper`
 LATER = (Point("iid", 1024, 32_000, True, 8, 6),)
+# the smallest of `search_rates` whose training loss is within 2 % of the least, at every width
+RATE = 6e-3
+SEARCHED = tuple((width, 1000, 256) for width in (16, 64, 256, 512, 1024))
+
+
+def at_one_rate(*points: Point) -> tuple[tuple[int, int, float], ...]:
+    """`RATE` for every width and number of steps of these points."""
+    return tuple((width, steps, RATE) for width, steps in dict.fromkeys(p[1:3] for p in points))
 
 
 @dataclass(frozen=True)
@@ -86,11 +92,10 @@ class FeaturesConfig(Settings):
             the points that laws are fitted to.
         held_back: the same of the points that they predict.
         predict_only: measure the fitted part alone, and write the predictions of the rest.
-        rates: width and peak learning rate of its networks: at each the smallest of `search_rates`
-            whose training loss is within 2 % of the least.
-        search_rates: rates that were tried at every width, on sequences without structure.
-        search_steps: optimizer steps of that search.
-        search_size: its K.
+        rates: width, steps and peak learning rate of the networks.
+        searched: width, steps and K at which rates were tried, on sequences without structure; the
+            one to take is the smallest whose training loss is within 2 % of the least.
+        search_rates: the rates that were tried there.
         seeds: independent data sets and initializations of every point, the units of intervals.
         queries: corrupted inputs per split; stored sequences repeat at small K.
         n_steps: reverse steps on the full interval; a run from t uses its share.
@@ -104,10 +109,9 @@ class FeaturesConfig(Settings):
     fitted: tuple[tuple[str, int, int, bool, int, int], ...] = FITTED
     held_back: tuple[tuple[str, int, int, bool, int, int], ...] = HELD_BACK
     predict_only: bool = False
-    rates: tuple[tuple[int, float], ...] = RATES
+    rates: tuple[tuple[int, int, float], ...] = at_one_rate(*FITTED, *HELD_BACK, *LATER)
+    searched: tuple[tuple[int, int, int], ...] = SEARCHED
     search_rates: tuple[float, ...] = (1.5e-3, 3e-3, 6e-3, 1.2e-2)
-    search_steps: int = 1000
-    search_size: int = 256
     seeds: int = 2
     queries: int = 1024
     n_steps: int = 16
@@ -116,8 +120,9 @@ class FeaturesConfig(Settings):
     training: TrainConfig = field(default_factory=lambda: TrainConfig(batch=32))
 
     def problems(self) -> Iterator[str]:
-        least = dict.fromkeys(("queries", "n_steps", "search_steps", "search_size"), 1)
-        yield from at_least(self, vocab_size=2, seq_len=2, seeds=2, replicates=100, **least)
+        yield from at_least(
+            self, vocab_size=2, seq_len=2, seeds=2, replicates=100, queries=1, n_steps=1
+        )
         yield from increasing(self, "search_rates")
         for name in ("fitted", "held_back"):
             for words in getattr(self, name):
@@ -129,16 +134,24 @@ class FeaturesConfig(Settings):
                         f"`{name}` holds source, width, steps, pair field, first K in half-octaves "
                         f"(from 1 on) and number of K (two or more); got {tuple(point)}."
                     )
-                if point.width not in dict(self.rates):
+                if (point.width, point.steps) not in self.rate_of:
                     yield (
-                        f"`rates` has no learning rate of width {point.width}; add one, as "
-                        f"({point.width}, 0.003)."
+                        f"`rates` has no learning rate of width {point.width} at {point.steps} "
+                        f"steps; add one, as ({point.width}, {point.steps}, 0.003)."
                     )
+        for place in self.searched:
+            if min(place) < 1:
+                yield f"`searched` holds width, steps and K, all at least 1; got {place}."
         if len(self.fitted) < 4 or not self.held_back:
             yield "`fitted` must hold four or more points, `held_back` one or more."
         names = [Point(*words).name for words in (*self.fitted, *self.held_back)]
         if len(set(names)) < len(names):
             yield "every point may be given once in `fitted` and `held_back` together."
+
+    @property
+    def rate_of(self) -> dict[tuple[int, int], float]:
+        """The learning rate of every width and number of steps."""
+        return {(width, steps): rate for width, steps, rate in self.rates}
 
     def identity(self) -> dict[str, Any]:
         """What all cells depend on besides their coordinates: a run of more points goes on from
@@ -158,9 +171,9 @@ SMOKE: dict[str, Any] = {
     "seq_len": 8,
     "fitted": tuple(Point("iid", w, steps, True, 1, 2) for w in (4, 32) for steps in (100, 400)),
     "held_back": (Point("iid", 64, 400, True, 1, 2), Point("iid", 32, 400, False, 1, 2)),
-    "rates": ((4, 3e-3), (32, 3e-3), (64, 3e-3)),
+    "rates": tuple((w, steps, 3e-3) for w in (4, 32, 64) for steps in (100, 400)),
+    "searched": ((4, 50, 256), (32, 50, 256), (64, 100, 91)),
     "search_rates": (3e-3, 6e-3),
-    "search_steps": 50,
     "queries": 128,
     "n_steps": 8,
     "replicates": 100,
@@ -191,7 +204,8 @@ def network_cells(config: FeaturesConfig) -> dict[Point, list[list[Cell]]]:
 
     def cell(point: Point, size: int, seed: int) -> Cell:
         words = {"source": point.source, "width": point.width, "steps": point.steps}
-        trained = {"pair": point.pair, "rate": dict(config.rates)[point.width]}
+        rate = config.rate_of[point.width, point.steps]
+        trained = {"pair": point.pair, "rate": rate}
         place = {"kind": "network", **words, **trained, "train_size": size, "seed": seed}
         return Cell(f"{point.name}-K{size}-seed{seed}", place)
 
@@ -201,19 +215,23 @@ def network_cells(config: FeaturesConfig) -> dict[Point, list[list[Cell]]]:
     }
 
 
-def search_cells(config: FeaturesConfig) -> dict[tuple[int, float], Cell]:
-    """The cell of every width and rate of the search."""
-    widths = sorted({point.width for point in points(config)})
+Search = tuple[int, int, int, float]  # width, steps, K and rate of a network of the search
+
+
+def search_cells(config: FeaturesConfig) -> dict[Search, Cell]:
+    """The cells of the search, at the widths that are measured."""
+    widths = {point.width for point in points(config)}
     return {
-        (width, rate): Cell(
-            f"search-w{width}-rate{rate:g}",
+        (width, steps, size, rate): Cell(
+            f"search-w{width}-T{steps}-K{size}-rate{rate:g}",
             {
-                **{"kind": "search", "source": "iid", "width": width, "steps": config.search_steps},
-                **{"pair": True, "rate": rate, "train_size": config.search_size, "seed": 0},
+                **{"kind": "search", "source": "iid", "width": width, "steps": steps},
+                **{"pair": True, "rate": rate, "train_size": size, "seed": 0},
             },
         )
-        for width in widths
+        for width, steps, size in config.searched
         for rate in config.search_rates
+        if width in widths
     }
 
 

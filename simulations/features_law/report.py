@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from simulations.features_law.analysis import FeaturesAnalysis, Score
-from simulations.features_law.config import Point
+from simulations.features_law.config import FeaturesConfig, Point
 from simulations.features_law.laws import CLOSED, HEADLINE, LAWS, UNSCALED
 from simulations.features_law.predictions import Prediction, to_csv
 from simulations.features_law.sizes import DEFINITIONS, NAMES
@@ -172,23 +172,31 @@ def size_table(analysis: FeaturesAnalysis) -> list[str]:
 
 
 def search_table(analysis: FeaturesAnalysis) -> list[str]:
-    """The training loss of every width and rate tried, and the rate that is used."""
-    config, used = analysis.config, dict(analysis.config.rates)
-    widths = sorted({width for width, _ in analysis.losses})
+    """The training loss of every network of the search, and the rate that is used there."""
+    config = analysis.config
+    rates = config.search_rates
     rows = [
         [
-            str(width),
-            *(number(analysis.losses[width, rate], 4) for rate in config.search_rates),
-            f"{used[width]:g}",
+            *(f"{word:,}" for word in place),
+            *(number(analysis.losses[(*place, rate)], 4) for rate in rates),
+            _used(config, *place[:2]),
         ]
-        for width in widths
+        for place in dict.fromkeys(at[:3] for at in analysis.losses)
     ]
-    return markdown(["width", *(f"rate {rate:g}" for rate in config.search_rates), "used"], rows)
+    header = ["width", "steps", "K", *(f"rate {rate:g}" for rate in rates), "used"]
+    return markdown(header, rows)
+
+
+def _used(config: FeaturesConfig, width: int, steps: int) -> str:
+    """The rates of a width: at these steps, or where none is measured there at all others."""
+    at = config.rate_of
+    same = {at[width, steps]} if (width, steps) in at else {at[p] for p in at if p[0] == width}
+    return ", ".join(f"{rate:g}" for rate in sorted(same))
 
 
 def report(analysis: FeaturesAnalysis) -> Report:
     """The report of a run."""
-    config, first = analysis.config, answer(analysis)
+    first = answer(analysis)
     before = (
         "Predictions are those of `simulations/features_law/predictions.csv`, written before these "
         "points were measured."
@@ -216,8 +224,7 @@ def report(analysis: FeaturesAnalysis) -> Report:
         "",
         *section(
             "Learning rates",
-            f"Training loss, mean over the last block of {config.search_steps:,} steps, K = "
-            f"{config.search_size}, iid.",
+            "Training loss, mean over the last block of steps, iid, one seed.",
         ),
         *search_table(analysis),
     ]

@@ -22,6 +22,7 @@ from simulations.features_law import config
 from simulations.features_law.config import (
     FeaturesConfig,
     Point,
+    Search,
     network_cells,
     preset,
     search_cells,
@@ -30,11 +31,9 @@ from simulations.study import Study
 from simulations.sweep.run import load_cells
 
 
-def load(
-    out: Path, config: FeaturesConfig
-) -> tuple[dict[Point, xr.Dataset], dict[tuple[int, float], float]]:
+def load(out: Path, config: FeaturesConfig) -> tuple[dict[Point, xr.Dataset], dict[Search, float]]:
     """The data of every point, dimensions seed, train_size, split, sample, and the loss of every
-    width and rate of the search."""
+    network of the search."""
     networks = {
         point: xr.concat([_over_sizes(load_cells(out, row), point) for row in seeds], "seed")
         for point, seeds in network_cells(config).items()
@@ -65,13 +64,15 @@ def merge(out: Path, config: FeaturesConfig) -> xr.Dataset:
     fill: Any = {v: -1 for v in parts[0].data_vars if parts[0][v].dtype.kind == "i"}
     names = xr.Variable("point", [point.name for point in networks])
     merged = xr.concat(parts, names, join="outer", fill_value=fill)
-    rates = {
-        "search_width": np.array([width for width, _ in losses], np.int32),
-        "search_rate": np.array([rate for _, rate in losses]),
-        "search_loss": np.array(list(losses.values())),
+    widths, steps, sizes, rates = zip(*losses, strict=True)
+    searched = {
+        "search_width": (np.array(widths, np.int32), "1"),
+        "search_steps": (np.array(steps, np.int32), "optimizer steps"),
+        "search_size": (np.array(sizes, np.int32), "sequences"),
+        "search_rate": (np.array(rates), "1"),
+        "search_loss": (np.array(list(losses.values())), "nats per token"),
     }
-    units = {"search_width": "1", "search_rate": "1", "search_loss": "nats per token"}
-    return merged.assign({k: ("search", v, {"units": units[k]}) for k, v in rates.items()})
+    return merged.assign({k: ("search", v, {"units": unit}) for k, (v, unit) in searched.items()})
 
 
 def analyse(config: FeaturesConfig, data: xr.Dataset, out: Path) -> Any:

@@ -269,7 +269,7 @@ def test_predictions_are_of_the_networks_that_they_were_written_for():
     for name, value in others.items():
         assert not is_the_predicted(dataclasses.replace(usual, **{name: value}))
     assert not is_the_predicted(dataclasses.replace(usual, predict_only=True))
-    slower = tuple((width, rate / 2) for width, rate in usual.rates)
+    slower = tuple((width, steps, rate / 2) for width, steps, rate in usual.rates)
     assert not is_the_predicted(dataclasses.replace(usual, rates=slower))
 
 
@@ -375,7 +375,7 @@ def test_points_that_cannot_be_are_refused():
     for changes, fragment in (
         ({"held_back": (Point("text", 32, 400, True, 1),)}, "iid or markov"),
         ({"held_back": (Point("iid", 32, 0, True, 1),)}, "number of K"),
-        ({"held_back": (Point("iid", 33, 400, True, 1),)}, "no learning rate of width 33"),
+        ({"held_back": (Point("iid", 33, 400, True, 1),)}, "no learning rate of width 33 at 400"),
         ({"fitted": base.fitted[:3]}, "four or more"),
         ({"held_back": base.fitted[:1]}, "given once"),
         ({"seeds": 1}, "`seeds` must be at least 2"),
