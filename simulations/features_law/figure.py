@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ from matplotlib.ticker import LogLocator
 from numpy.typing import NDArray
 
 from simulations.features_law.analysis import FeaturesAnalysis
-from simulations.features_law.config import Point
+from simulations.features_law.config import RATE, Point
 from simulations.features_law.laws import HEADLINE, Grid
 from simulations.plots import intervals, legend_below, panels
 
@@ -25,7 +26,8 @@ def _line(
     """The theory with the band of its constants, and the rival dashed, along x."""
     if not analysis.fits:
         return
-    grid = Grid.of(analysis.config, points)
+    times = np.array([float(point.steps) for point in points])
+    grid = replace(Grid.of(analysis.config, points), steps=times)
     fit, rival = analysis.fits[HEADLINE], analysis.fits[RIVAL]
     axis.plot(x, np.exp(fit.law.log_size(fit.constants, grid)), color=colour, lw=1.2)
     band = np.exp([fit.law.log_size(constants, grid) for constants in fit.replicates[:100]])
@@ -47,7 +49,12 @@ def _marks(
         middle, low, high = np.array([[v] for v in analysis.interval(point)])
         face = colour if tuple(point) in fitted else "white"
         style = {"color": colour, "mfc": face, "marker": "o" if point.pair else "^"}
-        intervals(axis, [getattr(point, along)], middle, low, high, **style)
+        intervals(axis, [_place(analysis, point, along)], middle, low, high, **style)
+
+
+def _place(analysis: FeaturesAnalysis, point: Point, along: str) -> int:
+    """Width of a point, or its steps, counted at one rate."""
+    return point.width if along == "width" else round(analysis.config.time_of(point))
 
 
 @panels(1, 2, (12, 5.4))
@@ -58,16 +65,16 @@ def draw(axes: Any, analysis: FeaturesAnalysis) -> tuple[str, str]:
     held = [p for p in analysis.held_back if p.source == "iid"]
     known = list(dict.fromkeys((*measured, *held)))
     for axis, along, across in zip(axes.flat, ("width", "steps"), ("steps", "width"), strict=True):
-        ends = [getattr(p, along) for p in known]
+        ends = [_place(analysis, p, along) for p in known]
         dense = np.unique(np.geomspace(min(ends), max(ends), 40).round().astype(int))
         for value, colour in zip(
-            sorted({getattr(p, across) for p in known}), COLOURS, strict=False
+            sorted({_place(analysis, p, across) for p in known}), COLOURS, strict=False
         ):
-            other = next(p for p in known if getattr(p, across) == value)
-            changes: list[Any] = [{along: int(v), "pair": True} for v in dense]
+            other = next(p for p in known if _place(analysis, p, across) == value)
+            changes: list[Any] = [{across: value, along: int(v), "pair": True} for v in dense]
             line = [other._replace(**change) for change in changes]
             _line(axis, analysis, line, dense, colour)
-            mine = [p for p in measured if getattr(p, across) == value]
+            mine = [p for p in measured if _place(analysis, p, across) == value]
             _marks(axis, analysis, mine, along, colour)
             label = f"T = {value:,}" if across == "steps" else f"width {value}"
             axis.plot([], [], "o", color=colour, label=label)
@@ -76,7 +83,9 @@ def draw(axes: Any, analysis: FeaturesAnalysis) -> tuple[str, str]:
             words = "no transition on these K\nin every seed"
             axis.text(0.5, 0.5, words, ha="center", va="center", transform=axis.transAxes)
         axis.set(xscale="log", yscale="log", ylabel=SIZE_LABEL)
-        axis.set_xlabel("width of the network" if along == "width" else "training steps T")
+        axis.set_xlabel(
+            "width of the network" if along == "width" else f"training steps T, at rate {RATE}"
+        )
         letter = "a" if along == "width" else "b"
         axis.set_title(f"({letter}) over {along}", loc="left")
         for part in (axis.xaxis, axis.yaxis):

@@ -33,7 +33,8 @@ UNSCALED, HEADLINE, CLOSED = "theory", "theory, scaled", "closed form"
 
 @dataclass(frozen=True)
 class Grid:
-    """The points that a law speaks of, each field (points,); d = L (V - 1)."""
+    """The points that a law speaks of, each field (points,); d = L (V - 1). `steps` are counted at
+    one rate (`FeaturesConfig.time_of`)."""
 
     width: Floats
     steps: Floats
@@ -58,7 +59,7 @@ class Grid:
         ]
         return cls(
             np.array([point.width for point in points], dtype=np.float64),
-            np.array([point.steps for point in points], dtype=np.float64),
+            np.array([config.time_of(point) for point in points]),
             np.array(parameters, dtype=np.float64),
             np.array([point.pair for point in points]),
             config.seq_len,

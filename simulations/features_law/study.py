@@ -2,12 +2,16 @@
 
     python -m simulations.features_law --preset small --predict-only
     python -m simulations.features_law --preset small
+    python -m simulations.features_law --preset slower
+    python -m simulations.features_law --preset batch
 
 The first command measures the fitted part of a grid over width and training steps, fits the
 theory's two constants and the rival laws to it, and writes the predictions for the part held back;
-the second measures that part and holds it against the predictions. Writes data, a table of
-predictions, a report and a figure to results/features_law/<preset>/. Interrupted runs resume, and
-a run of more points goes on from the cells of one of fewer in the same folder.
+the second measures that part and holds it against the predictions. The others ask whether it is
+the noise of steps that the theory misses: half the rate from width 512 on, or batches of 128 in
+place of 32. Writes data, a table of predictions, a report and a figure to
+results/features_law/<preset>/. Interrupted runs resume, and a run of more points goes on from the
+cells of one of fewer in the same folder.
 """
 
 from __future__ import annotations
@@ -86,7 +90,13 @@ STUDY = Study.of(
     config,
     title="Transition sizes of trained networks against the theory of random features",
     about=__doc__,
-    presets={"smoke": "a minute", "small": "half an hour", "paper": "hours"},
+    presets={
+        "smoke": "a minute",
+        "small": "half an hour",
+        "slower": "half an hour",
+        "batch": "half an hour",
+        "paper": "hours",
+    },
     preset=preset,
     identity=FeaturesConfig.identity,
     merge=merge,

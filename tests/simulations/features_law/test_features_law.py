@@ -39,7 +39,7 @@ from simulations.features_law.predictions import (
     predict,
     to_csv,
 )
-from simulations.features_law.report import answer, prediction_table, report, verdict
+from simulations.features_law.report import answer, prediction_table, report, search_table, verdict
 from simulations.features_law.sizes import Scatter, Sizes, sizes_of
 from simulations.features_law.study import STUDY
 from simulations.features_law.theory import Table
@@ -370,6 +370,53 @@ def test_a_cell_is_its_own_network_with_and_without_the_field():
     assert np.isfinite(searched["loss"])
 
 
+def test_flow_counts_rate_times_steps():
+    config = preset("slower")
+    slow, usual = Point("iid", 1024, 8000, True, 8), Point("iid", 256, 4000, True, 4)
+    assert config.time_of(slow) == pytest.approx(4000) and config.time_of(usual) == 4000
+    assert CONFIG.time_of(slow) == 8000
+    assert config.time_of(slow._replace(width=2048)) == 8000  # of no rate given: the usual one
+    assert Grid.of(config, [slow, usual]).steps == pytest.approx([4000, 4000])
+    for name, law in LAWS.items():
+        logs = np.log(CONSTANTS[name])
+        half = law.log_size(logs, Grid.of(config, [slow]))
+        assert half == pytest.approx(
+            law.log_size(logs, Grid.of(CONFIG, [slow._replace(steps=4000)]))
+        )
+
+
+def test_rates_are_those_of_width_and_steps_and_are_tried_where_they_are_used():
+    config = preset("slower")
+    cells = {cell.name: cell.coordinates for cell in make_cells(config)}
+    assert cells["iid-w512-T8000-K724-seed1"]["rate"] == 0.003
+    assert cells["iid-w256-T8000-K512-seed0"]["rate"] == 0.006
+    tried = cells["search-w512-T8000-K724-rate0.003"]
+    assert tried == cells["iid-w512-T8000-K724-seed0"] | {"kind": "search"}
+    fewer = dataclasses.replace(config, predict_only=True)
+    assert {at[0] for at in search_cells(fewer)} == {256}  # of no width that is not measured
+    assert preset("batch").training.batch == 4 * preset("small").training.batch
+    assert not is_the_predicted(config) and not is_the_predicted(preset("batch"))
+
+
+def test_the_table_of_rates_has_a_row_for_every_place_that_was_tried():
+    config = dataclasses.replace(preset("slower"), searched=((512, 8000, 724), (256, 1500, 91)))
+    losses = {at: 0.1 + at[3] for at in search_cells(config)}
+    analysis = FeaturesAnalysis(config, {}, Scatter.of([]), {}, {}, False, [], losses)
+    rows = [[word.strip() for word in line.split("|")[1:-1]] for line in search_table(analysis)]
+    assert ["512", "8,000", "724", "0.1015", "0.1030", "0.1060", "0.1120", "0.003"] in rows
+    assert ["256", "1,500", "91", "0.1015", "0.1030", "0.1060", "0.1120", "0.006"] in rows
+    assert preset("small").searched[2] == (256, 1000, 256)
+
+
+@pytest.mark.slow
+def test_a_network_of_the_search_is_that_of_a_point():
+    config = preset("smoke")
+    at = network_cells(config)[points(config)[0]][0][1].coordinates
+    assert "entropy" in compute(config, at)
+    found = [compute(config, at | {"kind": "search", "seed": seed}) for seed in (0, 0, 1)]
+    assert found[0].identical(found[1]) and not found[0].identical(found[2])
+
+
 def test_points_that_cannot_be_are_refused():
     base = preset("smoke")
     for changes, fragment in (
@@ -378,6 +425,7 @@ def test_points_that_cannot_be_are_refused():
         ({"held_back": (Point("iid", 33, 400, True, 1),)}, "no learning rate of width 33 at 400"),
         ({"fitted": base.fitted[:3]}, "four or more"),
         ({"held_back": base.fitted[:1]}, "given once"),
+        ({"searched": ((4, 50, 0),)}, "`searched` holds"),
         ({"seeds": 1}, "`seeds` must be at least 2"),
     ):
         with pytest.raises(ValueError, match=fragment):
