@@ -9,6 +9,7 @@ import xarray as xr
 from models.networks.mlp import MLPDenoiser, PlainMLP
 from models.streams import stream
 from models.training.config import TrainConfig
+from simulations.features_law import cells
 from simulations.features_law import laws as lawful
 from simulations.features_law.analysis import (
     FeaturesAnalysis,
@@ -387,11 +388,11 @@ def test_flow_counts_rate_times_steps():
 
 def test_rates_are_those_of_width_and_steps_and_are_tried_where_they_are_used():
     config = preset("slower")
-    cells = {cell.name: cell.coordinates for cell in make_cells(config)}
-    assert cells["iid-w512-T8000-K724-seed1"]["rate"] == 0.003
-    assert cells["iid-w256-T8000-K512-seed0"]["rate"] == 0.006
-    tried = cells["search-w512-T8000-K724-rate0.003"]
-    assert tried == cells["iid-w512-T8000-K724-seed0"] | {"kind": "search"}
+    named = {cell.name: cell.coordinates for cell in make_cells(config)}
+    assert named["iid-w512-T8000-K724-seed1"]["rate"] == 0.003
+    assert named["iid-w256-T8000-K512-seed0"]["rate"] == 0.006
+    tried = named["search-w512-T8000-K724-rate0.003"]
+    assert tried == named["iid-w512-T8000-K724-seed0"] | {"kind": "search"}
     fewer = dataclasses.replace(config, predict_only=True)
     assert {at[0] for at in search_cells(fewer)} == {256}  # of no width that is not measured
     assert preset("batch").training.batch == 4 * preset("small").training.batch
@@ -408,13 +409,25 @@ def test_the_table_of_rates_has_a_row_for_every_place_that_was_tried():
     assert preset("small").searched[2] == (256, 1000, 256)
 
 
-@pytest.mark.slow
-def test_a_network_of_the_search_is_that_of_a_point():
+def test_a_network_of_the_search_is_that_of_a_point(monkeypatch):
+    class Asked(Exception):
+        pass
+
+    def asked(rng, network, stored, train_size, training):
+        raise Asked(int(rng.integers(2**31)), train_size, training.steps, training.learning_rate)
+
+    monkeypatch.setattr(cells, "train_network", asked)
     config = preset("smoke")
-    at = network_cells(config)[points(config)[0]][0][1].coordinates
-    assert "entropy" in compute(config, at)
-    found = [compute(config, at | {"kind": "search", "seed": seed}) for seed in (0, 0, 1)]
-    assert found[0].identical(found[1]) and not found[0].identical(found[2])
+
+    def trained(**changes):
+        at = network_cells(config)[points(config)[0]][0][1].coordinates
+        with pytest.raises(Asked) as found:
+            compute(config, at | changes)
+        return found.value.args
+
+    assert trained(kind="search") == trained()
+    for changes in ({"seed": 1}, {"rate": 0.006}, {"steps": 50}, {"train_size": 64}):
+        assert trained(**changes)[0] != trained()[0]
 
 
 def test_points_that_cannot_be_are_refused():
