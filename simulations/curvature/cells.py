@@ -4,7 +4,8 @@ gap : mean loss of unseen less that of stored sequences, on fresh noise; of both
 source's exact law on the same noise is taken off, which has the same mean on either and most of
 the spread. `linear`: exact, by formula.
 
-dimension : d_eff by level, filter and block of held-out sequences, `effective_dimension.traces`.
+dimension : d_eff by level, filter, iterations of Lanczos (half of them, all) and block of held-out
+sequences, `effective_dimension.traces`.
 `linear` and `pairwise` are fitted to their minimum at each level apart, networks trained on all
 levels at once, so that their H and one of the two gradients are those of the training loss.
 """
@@ -62,13 +63,14 @@ def compute(config: CurvatureConfig, coordinates: dict[str, Any]) -> xr.Dataset:
 def _dataset(
     gaps: Floats, replicates: Floats, dimensions: Floats | None, notes: dict[str, float]
 ) -> xr.Dataset:
-    """gaps (level,), replicates (replicate, level), dimensions (level, filter, block)."""
+    """gaps (level,), replicates (replicate, level), dimensions (level, filter, iterations,
+    block)."""
     data: dict[str, Any] = {
         "gap": ("level", gaps, {"units": "nats a token, or per effective dimension"}),
         "gap_replicates": (("replicate", "level"), replicates, {"units": "as gap"}),
     }
     if dimensions is not None:
-        dims = ("level", "filter", "block")
+        dims = ("level", "filter", "iterations", "block")
         data["dimension"] = (dims, dimensions, {"units": "as gap, times sequences"})
     data |= {name: ((), value, {"units": "1"}) for name, value in notes.items()}
     return xr.Dataset(data)

@@ -20,7 +20,7 @@ from simulations.results.cells import Cell
 from simulations.trained import WEIGHT_DECAY, ModelName, Network
 
 # Raised whenever numbers change at fixed configuration; a results folder of another is refused.
-NUMERICS = 1
+NUMERICS = 2
 SOURCES = ("iid", "markov")
 EXACT = ("linear", "features", "pairwise")  # fitted to their minimum, at each level apart
 FILTERS = ("Takeuchi", "weight decay", "training time")  # 1 / h; 1 / (h + decay); the flow's
@@ -40,12 +40,13 @@ class CurvatureConfig(Settings):
         levels: noise levels t, increasing.
         train_sizes: K, the training-set sizes, increasing.
         seeds: independent training sets of every size.
-        networks: seeds whose network of the largest K is asked for its curvature.
+        networks: seeds whose models are asked for their curvature: at the largest K, and networks
+            at every K. From five on they are resampled, below held fixed.
         draws: noisy versions of a sequence, in gaps and in gradients.
         block: held-out sequences that share one run of signs, an even number.
         blocks: such blocks, the units of the curvature's interval.
         rows: further held-out sequences, of which the curvature is the mean.
-        lanczos_steps: products with the curvature of one run.
+        lanczos_steps: products with the curvature of one run; half of them tell the error.
         n_features: random features of the system of that name.
         ridge: on their readout.
         mlp_width: hidden width of the MLP.
@@ -69,9 +70,9 @@ class CurvatureConfig(Settings):
     vocab_size: int = 4
     seq_len: int = 8
     levels: tuple[float, ...] = (0.1, 0.25, 0.5, 0.75)
-    train_sizes: tuple[int, ...] = (1024, 2048, 4096, 8192)
+    train_sizes: tuple[int, ...] = (2048, 4096, 8192)
     seeds: int = 5
-    networks: int = 1
+    networks: int = 5
     draws: int = 4
     block: int = 512
     blocks: int = 6
@@ -87,10 +88,10 @@ class CurvatureConfig(Settings):
 
     def problems(self) -> Iterator[str]:
         yield from at_least(
-            self, vocab_size=2, seq_len=2, seeds=1, networks=1, draws=1, block=2, blocks=3
+            self, vocab_size=2, seq_len=2, seeds=1, networks=1, draws=1, block=2, blocks=4
         )
         yield from at_least(
-            self, rows=1, lanczos_steps=1, replicates=100, mlp_width=1, n_features=1
+            self, rows=1, lanczos_steps=2, replicates=100, mlp_width=1, n_features=1
         )
         yield from increasing_counts(self, "train_sizes")
         yield from increasing(self, "levels")
@@ -156,8 +157,9 @@ def make_cells(config: CurvatureConfig) -> list[Cell]:
 
 def measures_curvature(config: CurvatureConfig, coordinates: dict[str, Any]) -> bool:
     """Whether a cell also measures the curvature of its model."""
+    trained = config.systems[coordinates["system"]][2] > 0
     largest = coordinates["train_size"] == max(config.train_sizes)
-    return bool(largest and coordinates["seed"] < config.networks)
+    return bool((trained or largest) and coordinates["seed"] < config.networks)
 
 
 def cost(config: CurvatureConfig, cell: Cell) -> float:
@@ -186,6 +188,8 @@ def preset(name: str) -> CurvatureConfig:
             "vocab_size": 3,
             "levels": (0.25, 0.6),
             "train_sizes": (512, 1024, 2048),
+            "seeds": 2,
+            "networks": 2,
             "block": 256,
             "rows": 1024,
             "n_features": 24,

@@ -90,12 +90,16 @@ def _curvatures(
     read: Floats,
     filters: list[Filter],
 ) -> Floats:
-    """d_eff (level, filter, block) of gradients read (level, blocks, p)."""
+    """d_eff (level, filter, iterations, block) of gradients read (level, blocks, p): after half of
+    the iterations, and after all."""
     wide = np.asarray(scale, np.float64)
     product = _product(objective, theta, rows, scale)
     run = lanczos(product, starts * wide, config.lanczos_steps)
-    found = [traces(run, read * wide, function, config.block) for function in filters]
-    return np.stack(found, axis=1)
+    runs = [run.shortened(config.lanczos_steps // 2), run]
+    found = [
+        [traces(each, read * wide, function, config.block) for each in runs] for function in filters
+    ]
+    return np.moveaxis(np.asarray(found), 2, 0)
 
 
 def at_its_level(
@@ -107,8 +111,8 @@ def at_its_level(
     rng: np.random.Generator,
     damping: float = 0.0,
 ) -> Floats:
-    """Takeuchi's tr(G (H + damping)^-1) of one level, (filter, block): all filters are one, as the
-    fit is at its minimum. damping : what a ridge adds to H."""
+    """Takeuchi's tr(G (H + damping)^-1) of one level, (filter, iterations, block): all filters are
+    one, as the fit is at its minimum. damping : what a ridge adds to H."""
     blocks, rest = _parts(config, problem)
     rows = noisy(rng, rest, config.draws, alpha, config.vocab_size)
     signs = balanced_signs(rng, config.blocks, config.block)
@@ -135,7 +139,7 @@ def of_training(
     training: Any,
     rng: np.random.Generator,
 ) -> tuple[Floats, dict[str, float]]:
-    """tr(C_t H^-1) (level, filter, block) of a network trained on all levels.
+    """tr(C_t H^-1) (level, filter, iterations, block) of a network trained on all levels.
 
     In AdamW's own coordinates, theta = scale x phi with scale^2 = 1 / (root mean square of the
     gradients of batches), training is a flow with weight decay for the time sum of rates.

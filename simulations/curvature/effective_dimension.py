@@ -120,6 +120,12 @@ class Krylov:
     norms: Floats
     lengths: NDArray[np.int64]
 
+    def shortened(self, steps: int) -> Krylov:
+        """The same runs, ended after so many steps: what is not yet converged, changes."""
+        lengths = np.minimum(self.lengths, steps)
+        kept = self.projected[:, :steps, :steps]
+        return Krylov(self.basis[:, :steps], kept, self.norms, lengths)
+
     def applied(self, function: Filter) -> Floats:
         """F(H) b of every start b, (runs, p).
 

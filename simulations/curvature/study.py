@@ -5,8 +5,8 @@
 Fits a linear denoiser, pairwise conditional laws, MLPs and a transformer to K sequences for
 several K, measures the gap of the loss between unseen and stored sequences at every noise level,
 and holds K times the gap against the effective dimension tr(C H^-1) that the gradients and the
-curvature of the one model of the largest K give. Writes data, a report and a figure to
-results/curvature/<preset>/. Interrupted runs resume.
+curvature of each model of the largest K give; of networks also against gaps at larger K. Writes
+data, a report and a figure to results/curvature/<preset>/. Interrupted runs resume.
 """
 
 from __future__ import annotations
@@ -24,15 +24,16 @@ from simulations.sweep.run import load_cells
 
 def merge(out: Path, config: CurvatureConfig) -> xr.Dataset:
     """All cells as one dataset: gaps over (system, train_size, seed, level), dimensions over
-    (system, network, level, filter, block)."""
+    (system, train_size, network, level, filter, iterations, block), NaN where not asked for."""
     cells = make_cells(config)
     parts = [cell.drop_attrs(deep=False) for cell in load_cells(out, cells)]
     shape = (len(config.systems), len(config.train_sizes), config.seeds)
     gaps = np.stack([part["gap"].values for part in parts])
     replicates = np.stack([part["gap_replicates"].values for part in parts])
-    curved = [part for part in parts if "dimension" in part]
-    dimensions = np.stack([part["dimension"].values for part in curved])
-    first = parts[0]["gap"].attrs, curved[0]["dimension"].attrs
+    found = [part["dimension"] for part in parts if "dimension" in part]
+    none = np.full(found[0].shape, np.nan)
+    dimensions = np.stack([part["dimension"] if "dimension" in part else none for part in parts])
+    first = parts[0]["gap"].attrs, found[0].attrs
     axes = ("system", "train_size", "seed")
     return xr.Dataset(
         {
@@ -43,8 +44,8 @@ def merge(out: Path, config: CurvatureConfig) -> xr.Dataset:
                 first[0],
             ),
             "dimension": (
-                ("system", "network", "level", "filter", "block"),
-                dimensions.reshape(len(config.systems), config.networks, *dimensions.shape[1:]),
+                ("system", "train_size", "network", *found[0].dims),
+                dimensions.reshape(*shape, *none.shape)[:, :, : config.networks],
                 first[1],
             ),
         },
@@ -53,6 +54,7 @@ def merge(out: Path, config: CurvatureConfig) -> xr.Dataset:
             "train_size": ("train_size", list(config.train_sizes), {"units": "sequences"}),
             "level": ("level", list(config.levels), {"units": "1"}),
             "filter": list(FILTERS),
+            "iterations": [config.lanczos_steps // 2, config.lanczos_steps],
         },
     )
 
