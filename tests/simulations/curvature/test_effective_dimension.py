@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from itertools import combinations, product
+from itertools import combinations, pairwise, product
 
 import jax
 import jax.numpy as jnp
@@ -97,6 +97,34 @@ def test_the_mean_over_all_signs_is_the_trace_of_dense_matrices(name):
         weights = np.where(kept, function(np.where(kept, h, 1.0)), 0.0)
         exact = np.trace(covariance @ (modes * weights) @ modes.T)
         assert_close(traces(found, signs @ read, function, 4).mean(), exact, rtol=1e-2)
+
+
+def test_the_change_from_half_of_the_iterations_is_the_error_of_a_network():
+    """Of a trace with dense matrices; the time as long as in training, 50 over the top of H."""
+    objective, theta = problem("mlp")
+    rng = np.random.default_rng(8)
+    many, few = inputs_of(rng, 400), inputs_of(rng, 40)
+    matrix = np.asarray(dense(objective, theta, many), np.float64)
+    h, modes = np.linalg.eigh(matrix)
+    each = np.asarray(gradients(objective, theta, few), np.float64)
+    starts = balanced_signs(rng, 4, 40) @ each
+
+    def curved(v):
+        return products(objective, theta, many, jnp.asarray(v, jnp.float32))
+
+    run = lanczos(curved, starts, 20)
+    errors, changes = {}, {}
+    for name, function in (("time", flow(50 / h[-1], 0.02)), ("plain", inverse())):
+        weights = np.where(h > SMALLEST * h[-1], function(np.maximum(h, SMALLEST * h[-1])), 0.0)
+        exact = (starts @ (modes * weights) @ modes.T * starts).sum(1).mean() / 40
+        by = [traces(run.shortened(n), starts, function, 40).mean() for n in (5, 10, 20)]
+        errors[name] = [abs(1 - value / exact) for value in by]
+        changes[name] = [abs(1 - a / b) for a, b in pairwise(by)]
+    assert errors["time"][1] < 1e-3
+    assert 1e-3 < errors["time"][0] < 0.1
+    assert_close(changes["time"][0], errors["time"][0], rtol=0.05)
+    # directions that training has not reached: far from converged, and the change says so
+    assert errors["plain"][1] > 0.1 and changes["plain"][1] > 0.1
 
 
 @pytest.mark.slow
