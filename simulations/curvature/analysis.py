@@ -1,8 +1,10 @@
-"""Curvature against measurement: d_eff of both, the slope of the tail, the power of alpha."""
+"""Curvature against measurement: d_eff of both, the slope of the tail, the power of alpha; and gaps
+at larger K foretold from networks at smaller ones."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -47,8 +49,9 @@ class Tested:
     """One system at one noise level.
 
     scaled : K x gap at every size. tail : of the measured gap. curvature : d_eff by FILTERS.
-    ratio : curvature over K x gap at the largest K, that of the model, by FILTERS. exact : closed
-    form, NaN where there is none.
+    ratio : curvature over K x gap at the largest K, that of the models, by FILTERS. exact : closed
+    form, NaN where there is none. iterations, probes : relative change of the curvature from half
+    of Lanczos' iterations, and of the blocks, to all, by FILTERS.
     """
 
     system: str
@@ -59,6 +62,8 @@ class Tested:
     curvature: tuple[Value, ...]
     ratio: tuple[Value, ...]
     exact: float
+    iterations: tuple[float, ...]
+    probes: tuple[float, ...]
 
     @property
     def verdict(self) -> str:
@@ -83,12 +88,30 @@ class Power:
 
 
 @dataclass(frozen=True)
+class Foretold:
+    """The gap of networks of `size`, by the curvature of those of sizes `seen`, over the gap
+    measured: of one size d_eff / size, of two d_eff carried on as a power of K. So far off
+    is also K_conv of the tolerance that is the measured gap. NaN where that is not told from 0."""
+
+    system: str
+    level: float
+    seen: tuple[int, ...]
+    size: int
+    ratio: Value
+
+    @property
+    def resolved(self) -> bool:
+        return bool(np.isfinite(self.ratio.estimate))
+
+
+@dataclass(frozen=True)
 class CurvatureAnalysis:
     """All that is reported: a line for each system and level, systems outermost."""
 
     config: CurvatureConfig
     data: xr.Dataset
     lines: list[Tested]
+    foretold: list[Foretold]
     powers: list[Power]
     checks: list[Check]
 
@@ -100,20 +123,22 @@ def analyse(config: CurvatureConfig, data: xr.Dataset, _: Path | None = None) ->
     """Everything that is derived from the merged data."""
     alphas = np.asarray(LogLinear().alpha(np.array(config.levels)), np.float64)
     lines: list[Tested] = []
+    foretold: list[Foretold] = []
     powers, checks = [], []
     for index, system in enumerate(config.systems):
         part = data.isel(system=index)
-        rng = stream(config.root_seed, "bootstrap", system_name(system))
-        dimensions = part["dimension"].transpose("level", "filter", "network", "block").values
-        drawn = _resampled_blocks(rng, dimensions, config.replicates)
-        measured, known = [], _exact(config, system, alphas)
+        curved = [_curvature(config, system, part, k) for k in range(len(config.train_sizes))]
+        known = _exact(config, system, alphas)
+        drawn, measured = curved[-1][1], []
         for k, alpha in enumerate(alphas):
-            line, replicates = _tested(config, system, k, float(alpha), part, drawn[:, k], known[k])
+            line, rows = _tested(config, system, k, float(alpha), part, curved[-1], known[k])
             lines.append(line)
-            measured.append(replicates)
+            measured.append(rows[:, -1])
+            if system[2]:
+                foretold += _foretold(config, line, rows, [(e[k], r[:, k]) for e, r in curved])
             if np.isfinite(known[k]) and system[0] != "features":  # a limit of many dimensions
                 name = f"{line.system}, t = {line.level:g}: d_eff of the curvature"
-                checks.append(check_mean(name, dimensions[k, -1].ravel(), known[k]))
+                checks.append(check_mean(name, _blocks(part, -1)[..., k, -1].ravel(), known[k]))
         mine = lines[-len(alphas) :]
         powers.append(
             Power(
@@ -122,7 +147,7 @@ def analyse(config: CurvatureConfig, data: xr.Dataset, _: Path | None = None) ->
                 _power(alphas, [line.curvature[-1].estimate for line in mine], drawn[..., -1].T),
             )
         )
-    return CurvatureAnalysis(config, data, lines, powers, checks)
+    return CurvatureAnalysis(config, data, lines, foretold, powers, checks)
 
 
 def _exact(config: CurvatureConfig, system: System, alphas: Floats) -> Floats:
@@ -136,18 +161,27 @@ def _exact(config: CurvatureConfig, system: System, alphas: Floats) -> Floats:
     return np.full(len(alphas), np.nan)
 
 
-def _resampled_blocks(rng: np.random.Generator, dimensions: Floats, replicates: int) -> Floats:
-    """Means over networks and resampled blocks, (replicate, level, filter).
+def _blocks(part: xr.Dataset, size: int, iterations: int = -1) -> Floats:
+    """d_eff (network, block, level, filter) at the size of that index."""
+    values = part["dimension"].isel(train_size=size, iterations=iterations)
+    return np.asarray(values.transpose("network", "block", "level", "filter").values)
 
-    Networks are held fixed, blocks of sequences, each with its signs, resampled in each; n - 1 of n
-    are drawn, so that the spread is not too small.
+
+def _curvature(
+    config: CurvatureConfig, system: System, part: xr.Dataset, size: int
+) -> tuple[Floats, Floats]:
+    """Mean d_eff over networks (level, filter), and replicates (replicate, level, filter).
+
+    Blocks of sequences, each with its signs, are resampled in each network, n - 1 of n, so that the
+    spread is not too small; then networks, from five on.
     """
-    *_, networks, blocks = dimensions.shape
-    total = np.zeros((replicates, *dimensions.shape[:2]))
-    for network in range(networks):
-        chosen = rng.integers(blocks, size=(replicates, blocks - 1))
-        total += np.moveaxis(dimensions[..., network, :][..., chosen].mean(-1), -1, 0)
-    return total / networks
+    values = _blocks(part, size)
+    networks, blocks = values.shape[:2]
+    rng = stream(config.root_seed, "bootstrap", system_name(system), config.train_sizes[size])
+    chosen = rng.integers(blocks, size=(networks, config.replicates, blocks - 1))
+    drawn = np.stack([one[rows].mean(1) for one, rows in zip(values, chosen, strict=True)])
+    mean, replicates, _ = combine_seeds(rng, values.mean(1), drawn)
+    return mean, replicates
 
 
 def _tested(
@@ -156,10 +190,10 @@ def _tested(
     k: int,
     alpha: float,
     part: xr.Dataset,
-    drawn: Floats,
+    curved: tuple[Floats, Floats],
     known: float,
 ) -> tuple[Tested, Floats]:
-    """The line of level k, and the replicates of K x gap at the largest K."""
+    """The line of level k, and the replicates of K x gap (replicate, train_size)."""
     sizes = np.array(config.train_sizes, np.float64)
     at = part.isel(level=k)
     per_seed = at["gap"].transpose("seed", "train_size").values
@@ -167,24 +201,53 @@ def _tested(
     names = (config.root_seed, "seeds", system_name(system), config.levels[k])
     mean, rows, method = combine_seeds(stream(*names), per_seed, replicates)
     curve = Curve(sizes, mean, rows, per_seed, method)
-    tail = fit_tail(stream(*names, "tail"), curve)
-    estimates = part["dimension"].isel(level=k).mean(("network", "block")).values
-    curvature = [Value.of(e, drawn[:, f]) for f, e in enumerate(estimates)]
-    # of the very K of the model: a network may not have reached its tail at the smaller ones
-    spread, largest = np.asarray(rows[:, -1] * sizes[-1]), mean[-1] * sizes[-1]
-    ratio = [Value.of(e / largest, drawn[:, f] / spread) for f, e in enumerate(estimates)]
-    scaled = tuple(Value.of(m * s, r * s) for m, r, s in zip(mean, rows.T, sizes, strict=True))
+    estimates, drawn = curved[0][k], curved[1][:, k]
+    spread = rows * sizes
+    # of the very K of the models: networks may not have reached their tail at the smaller ones
+    ratio = [
+        Value.of(e / (mean[-1] * sizes[-1]), drawn[:, f] / spread[:, -1])
+        for f, e in enumerate(estimates)
+    ]
+    blocks, half = _blocks(part, -1)[..., k, :], _blocks(part, -1, 0)[..., k, :].mean((0, 1))
+    fewer = blocks[:, : blocks.shape[1] // 2].mean((0, 1))
     line = Tested(
         system_name(system),
         config.levels[k],
         alpha,
-        scaled,
-        tail,
-        tuple(curvature),
+        tuple(Value.of(m * s, r) for m, r, s in zip(mean, spread.T, sizes, strict=True)),
+        fit_tail(stream(*names, "tail"), curve),
+        tuple(Value.of(e, drawn[:, f]) for f, e in enumerate(estimates)),
         tuple(ratio),
         float(known),
+        tuple(1 - half / estimates),
+        tuple(1 - fewer / estimates),
     )
     return line, spread
+
+
+def _foretold(
+    config: CurvatureConfig, line: Tested, spread: Floats, curved: list[tuple[Any, Floats]]
+) -> list[Foretold]:
+    """Every size from itself, every smaller one and every two. curved : by size, estimates
+    (filter,) and replicates (replicate, filter)."""
+    sizes, found = config.train_sizes, []
+    dimensions = [(e[-1], r[:, -1]) for e, r in curved]
+    for target in range(len(sizes)):
+        by: dict[tuple[int, ...], Any] = {(i,): dimensions[i] for i in range(target + 1)}
+        for i, j in combinations(range(target), 2):
+            power = np.log(sizes[target] / sizes[j]) / np.log(sizes[j] / sizes[i])
+            by[i, j] = tuple(
+                b * (np.where(b > 0, b, np.nan) / np.where(a > 0, a, np.nan)) ** power
+                for a, b in zip(dimensions[i], dimensions[j], strict=True)
+            )
+        measured = line.scaled[target]
+        for seen, (estimate, rows) in by.items():
+            ratio = Value(np.nan, np.nan, np.nan)
+            if measured.low > 0:
+                ratio = Value.of(estimate / measured.estimate, rows / spread[:, target])
+            names = tuple(sizes[i] for i in seen)
+            found.append(Foretold(line.system, line.level, names, sizes[target], ratio))
+    return found
 
 
 def _power(alphas: Floats, estimate: Any, replicates: Any) -> Value:

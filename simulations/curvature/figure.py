@@ -23,9 +23,9 @@ def draw(axes: Any, analysis: CurvatureAnalysis) -> tuple[str, str]:
     _levels(axes[0, 2], analysis)
     return (
         "The tail from one model: K times the gap, measured and by its curvature",
-        "Bars: 95 % intervals, over training sets and sequences (measured), blocks of held-out "
-        "sequences (curvature). Empty markers: the curvature of networks without the time of "
-        "training.",
+        "Bars: 95 % intervals, over training sets and sequences (measured), networks and blocks of "
+        "held-out sequences (curvature). Empty markers: the curvature of networks without the time "
+        "of training.",
     )
 
 
@@ -67,14 +67,14 @@ def _against(axis: Any, analysis: CurvatureAnalysis) -> None:
     axis.plot(limits, limits, color="k", lw=0.8, ls=":")
     axis.set(xscale="log", yscale="log", xlim=limits, ylim=limits)
     axis.set(
-        xlabel="measured: K x gap of the loss, largest K", ylabel="tr(C H$^{-1}$) of one model"
+        xlabel="measured: K x gap of the loss, largest K", ylabel="tr(C H$^{-1}$) of the models"
     )
     axis.set_title("(a) Curvature against measurement, all levels", loc="left")
     legend_below(axis, ncol=2)
 
 
 def _sizes(axis: Any, analysis: CurvatureAnalysis) -> None:
-    """K x gap over K at the level nearest to 1/4; lines: the curvature."""
+    """K x gap over K at the level nearest to 1/4; lines: the curvature, of networks at every K."""
     config = analysis.config
     level = min(config.levels, key=lambda t: abs(t - 0.25))
     for index, system in enumerate(config.systems):
@@ -85,7 +85,12 @@ def _sizes(axis: Any, analysis: CurvatureAnalysis) -> None:
         style = _style(analysis, index)
         shift = 1.04 ** (index - len(config.systems) / 2)
         intervals(axis, np.array(config.train_sizes) * shift, value, low, high, **style)
-        axis.axhline(line.curvature[-1].estimate, color=style["color"], lw=1.2)
+        if system[2]:
+            k = config.levels.index(level)
+            found = analysis.data["dimension"].isel(system=index, level=k, filter=-1, iterations=-1)
+            axis.plot(config.train_sizes, found.mean(("network", "block")), color=style["color"])
+        else:
+            axis.axhline(line.curvature[-1].estimate, color=style["color"], lw=1.2)
     axis.set(xscale="log", yscale="log", xlabel="training sequences K", ylabel="K x gap")
     axis.set_xticks(config.train_sizes, [str(size) for size in config.train_sizes])
     axis.set_xticks([], minor=True)

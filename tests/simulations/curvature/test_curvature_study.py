@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from math import comb
 
 import jax
 import jax.numpy as jnp
@@ -19,12 +20,13 @@ from models.sources import IidSource
 from models.training.loss import loo_loss, noised
 from simulations.curvature import objectives
 from simulations.curvature.analysis import analyse
-from simulations.curvature.config import FILTERS, make_cells, preset
+from simulations.curvature.config import FILTERS, make_cells, measures_curvature, preset
 from simulations.curvature.curvatures import minimum
 from simulations.curvature.effective_dimension import balanced_signs, inverse, lanczos, traces
 from simulations.curvature.figure import draw
 from simulations.curvature.gaps import error_excess, excess, gap_of
 from simulations.curvature.report import report
+from simulations.curvature.rule import LEAST_COVERAGE, enough
 from tests.helpers import assert_close, within_standard_errors
 
 L, V = 4, 3
@@ -147,24 +149,35 @@ def test_gaps_and_their_replicates_are_of_unseen_less_stored():
 # what is made of them
 
 
-def fabricated(factor=1.0, power=2.0, noise_level=0.01):
-    """Data of gaps 5 alpha^power / K and curvatures `factor` times that."""
-    config = replace(preset("smoke"), systems=(("mlp", "iid", 500),), levels=(0.1, 0.4, 0.7))
+def fabricated(factor=1.0, power=2.0, noise_level=0.01, tail=1.0, network=0.0, half=1.0):
+    """Data of gaps 5 alpha^power / K^tail (as of the largest K) and curvatures `factor` times that:
+    networks apart by `network`, and after half of the iterations `half` of it."""
+    config = replace(
+        preset("smoke"),
+        systems=(("mlp", "iid", 500),),
+        levels=(0.1, 0.4, 0.7),
+        seeds=5,
+        networks=5,
+    )
     alphas = LogLinear().alpha(np.array(config.levels))
-    sizes, dimension = np.array(config.train_sizes), 5 * alphas**power
+    sizes = np.array(config.train_sizes)
+    dimension = 5 * alphas**power * ((sizes / sizes[-1]) ** (1 - tail))[:, None]
 
-    def around(count):
-        return 1 + noise_level * np.linspace(-1, 1, count)
+    def around(count, by=noise_level):
+        return 1 + by * np.linspace(-1, 1, count)
 
-    gaps = (dimension / sizes[:, None, None] * around(config.seeds)[:, None])[None]
+    gaps = (dimension / sizes[:, None])[:, None] * around(config.seeds)[:, None]
     spread = around(config.replicates)[:, None]
-    curved = factor * dimension[:, None, None] * around(config.blocks) * np.ones((3, 1))
+    curved = factor * dimension[:, None, :, None, None, None] * np.ones((3, 1, 1))
+    curved = curved * np.array([half, 1.0])[:, None] * around(config.blocks)
+    curved = curved * around(config.networks, network)[:, None, None, None, None]
     axes = ("system", "train_size", "seed")
+    dims = ("network", "level", "filter", "iterations", "block")
     return config, xr.Dataset(
         {
-            "gap": ((*axes, "level"), gaps),
-            "gap_replicates": ((*axes, "replicate", "level"), gaps[:, :, :, None] * spread),
-            "dimension": (("system", "network", "level", "filter", "block"), curved[None, None]),
+            "gap": ((*axes, "level"), gaps[None]),
+            "gap_replicates": ((*axes, "replicate", "level"), gaps[None, :, :, None] * spread),
+            "dimension": (("system", "train_size", *dims), curved[None]),
         }
     )
 
@@ -182,6 +195,7 @@ def test_the_analysis_finds_dimension_ratio_and_power():
     power = found.powers[0]
     assert power.measured.holds(2.0) and power.curvature.holds(2.0)
     assert not analyse(*fabricated(power=1.0)).powers[0].measured.holds(2.0)
+    assert "networks: agreement" in report(found).lines[0]
     assert "in 3 of 3 cases" in report(found).lines[0]
 
 
@@ -191,13 +205,64 @@ def test_a_curvature_that_is_off_is_told_with_its_interval():
     assert_close(found.lines[0].ratio[-1].estimate, 1.3, rtol=0.03)
     assert found.lines[0].ratio[-1].low < 1.3 < found.lines[0].ratio[-1].high
     told = report(found)
-    assert told.lines[0].startswith("Trained networks") and "0 of 3" in told.lines[0]
+    assert told.lines[0].startswith("Trained networks: no agreement") and "0 of 3" in told.lines[0]
     assert all(name in "\n".join(told.lines) for name in FILTERS)
     assert draw(found).axes[0].has_data()
 
 
-def test_the_models_of_the_largest_size_alone_are_asked_for_their_curvature():
+def test_the_interval_of_the_curvature_covers_networks():
+    alike, apart = (analyse(*fabricated(network=by)).lines[0] for by in (0.0, 0.3))
+    widths = [line.curvature[-1].high - line.curvature[-1].low for line in (alike, apart)]
+    assert widths[1] > 10 * widths[0]
+    assert apart.ratio[-1].high - apart.ratio[-1].low > 10 * 0.01
+
+
+def test_the_change_from_half_to_all_is_of_iterations_and_blocks():
+    line = analyse(*fabricated(half=0.9)).lines[0]
+    assert_close(line.iterations, [0.1] * 3)
+    assert_close(line.probes, [0.006] * 3)  # (-1, -.6, -.2) per cent of the blocks, mean -.6
+    assert "0.1000" in "\n".join(report(analyse(*fabricated(half=0.9))).lines)
+
+
+def test_larger_sizes_are_foretold_from_smaller_ones():
+    """d_eff of K^-.3: of one size too large by its growth, of two exact."""
+    found = analyse(*fabricated(tail=1.3)).foretold
+    assert len(found) == 3 * (1 + 2 + 3 + 1)
+    for one in found:
+        apart = one.size / one.seen[0] if len(one.seen) == 1 else 1.0
+        assert_close(one.ratio.estimate, apart**0.3, rtol=1e-2)
+        assert one.ratio.low < one.ratio.estimate < one.ratio.high
+    assert {one.seen for one in found} == {(512,), (1024,), (2048,), (512, 1024)}
+    assert f"typical factor of {2**0.3:.2f}" in report(analyse(*fabricated(tail=1.3))).lines[0]
+
+
+def test_a_gap_that_is_not_told_from_0_is_not_foretold():
+    config, data = fabricated()
+    data["gap_replicates"] = data["gap_replicates"] * 0 - 1.0
+    found = analyse(config, data)
+    assert not any(one.resolved for one in found.foretold)
+    assert found.lines[0].verdict == "not resolved"
+
+
+@pytest.mark.parametrize(("cases", "wanted"), [(4, 2), (12, 8), (15, 10)])
+def test_enough_agreements_are_those_that_agreement_hardly_ever_misses(cases, wanted):
+    chances = [
+        comb(cases, k) * LEAST_COVERAGE**k * (1 - LEAST_COVERAGE) ** (cases - k)
+        for k in range(cases + 1)
+    ]
+    assert sum(chances[:wanted]) <= 0.05 < sum(chances[: wanted + 1])
+    assert enough(cases) == wanted
+
+
+def test_networks_are_asked_at_every_size_and_others_at_the_largest():
     config = preset("small")
     cells = make_cells(config)
     assert len({cell.name for cell in cells}) == len(cells)
     assert len(cells) == len(config.systems) * len(config.train_sizes) * config.seeds
+    config = replace(config, networks=2)
+    asked = [cell.coordinates for cell in cells if measures_curvature(config, cell.coordinates)]
+    trained = [k for k, system in enumerate(config.systems) if system[2]]
+    wanted = 2 * (len(config.systems) + (len(config.train_sizes) - 1) * len(trained))
+    assert len(asked) == wanted and max(c["seed"] for c in asked) == 1
+    small = [c for c in asked if c["train_size"] < max(config.train_sizes)]
+    assert {c["system"] for c in small} == set(trained)
