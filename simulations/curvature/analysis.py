@@ -20,6 +20,7 @@ from simulations.curvature.objectives import (
     pairwise_dimension,
     random_feature_dimension,
 )
+from simulations.curvature.rule import together
 from simulations.measure.bootstrap import combine_seeds, stated_interval
 from simulations.measure.checks import Check, check_mean
 from simulations.measure.tail import Tail, fit_tail
@@ -91,13 +92,15 @@ class Power:
 class Foretold:
     """The gap of networks of `size`, by the curvature of those of sizes `seen`, over the gap
     measured: of one size d_eff / size, of two d_eff carried on as a power of K. So far off
-    is also K_conv of the tolerance that is the measured gap. NaN where that is not told from 0."""
+    is also K_conv of the tolerance that is the measured gap. NaN where that is not told from 0.
+    together : of all levels, where one size is seen, `rule.together`."""
 
     system: str
     level: float
     seen: tuple[int, ...]
     size: int
     ratio: Value
+    together: Value
 
     @property
     def resolved(self) -> bool:
@@ -135,7 +138,8 @@ def analyse(config: CurvatureConfig, data: xr.Dataset, _: Path | None = None) ->
             lines.append(line)
             measured.append(rows[:, -1])
             if system[2]:
-                foretold += _foretold(config, line, rows, [(e[k], r[:, k]) for e, r in curved])
+                at_level = [(e[k], r[:, k]) for e, r in curved]
+                foretold += _foretold(config, part, line, rows, at_level)
             if np.isfinite(known[k]) and system[0] != "features":  # a limit of many dimensions
                 name = f"{line.system}, t = {line.level:g}: d_eff of the curvature"
                 checks.append(check_mean(name, _blocks(part, -1)[..., k, -1].ravel(), known[k]))
@@ -226,11 +230,16 @@ def _tested(
 
 
 def _foretold(
-    config: CurvatureConfig, line: Tested, spread: Floats, curved: list[tuple[Any, Floats]]
+    config: CurvatureConfig,
+    part: xr.Dataset,
+    line: Tested,
+    spread: Floats,
+    curved: list[tuple[Any, Floats]],
 ) -> list[Foretold]:
     """Every size from itself, every smaller one and every two. curved : by size, estimates
     (filter,) and replicates (replicate, filter)."""
     sizes, found = config.train_sizes, []
+    gaps = part["gap"].transpose("train_size", "seed", "level").values[:, : config.networks]
     dimensions = [(e[-1], r[:, -1]) for e, r in curved]
     for target in range(len(sizes)):
         by: dict[tuple[int, ...], Any] = {(i,): dimensions[i] for i in range(target + 1)}
@@ -245,8 +254,13 @@ def _foretold(
             ratio = Value(np.nan, np.nan, np.nan)
             if measured.low > 0:
                 ratio = Value.of(estimate / measured.estimate, rows / spread[:, target])
-            names = tuple(sizes[i] for i in seen)
-            found.append(Foretold(line.system, line.level, names, sizes[target], ratio))
+            names, size = tuple(sizes[i] for i in seen), sizes[target]
+            common = Value(np.nan, np.nan, np.nan)
+            if len(seen) == 1:
+                common = Value(
+                    *together(_blocks(part, seen[0])[..., -1].mean(1), size * gaps[target])
+                )
+            found.append(Foretold(line.system, line.level, names, size, ratio, common))
     return found
 
 

@@ -63,6 +63,6 @@ STUDY = Study.of(
     config,
     title="The tail of the transition: curvature against measured gaps",
     about=__doc__,
-    presets={"smoke": "a minute", "small": "ten minutes"},
+    presets={"smoke": "a minute", "small": "ten minutes", "transformer": "ten minutes"},
     merge=merge,
 )

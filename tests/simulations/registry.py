@@ -109,8 +109,8 @@ STUDIES = {
         Case(
             CURVATURE,
             "--systems linear iid 0 pairwise markov 0 mlp iid 20 --vocab-size 3 --seq-len 4 "
-            "--train-sizes 32 64 128 --levels 0.25 0.5 --seeds 2 --draws 2 --block 16 --blocks 3 "
-            "--rows 64 --lanczos-steps 8 --mlp-width 4 --replicates 100",
+            "--train-sizes 32 64 128 --levels 0.25 0.5 --seeds 2 --networks 1 --draws 2 --block 16 "
+            "--blocks 3 --rows 64 --lanczos-steps 8 --mlp-width 4 --replicates 100",
             (
                 ("--systems mlp iid 0", "`systems` have training steps, 0 where"),
                 ("--systems linear iid 5", "`systems` have training steps, 0 where"),
@@ -120,7 +120,7 @@ STUDIES = {
                 ("--levels 0.5 1.0", "`levels` must be below 1; got 1.0"),
                 ("--train-sizes 8 16", "at least three sizes"),
                 ("--block 7", "`block` must be even, for balanced signs; got 7"),
-                ("--networks 9", "`networks` must be at most `seeds` = 5; got 9"),
+                ("--networks 9", "`networks` must be at most `seeds` = 2; got 9"),
                 ("--dit-width 6", "a multiple of 4, for two heads; got 6"),
             ),
         ),

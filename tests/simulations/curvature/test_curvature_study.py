@@ -26,7 +26,7 @@ from simulations.curvature.effective_dimension import balanced_signs, inverse, l
 from simulations.curvature.figure import draw
 from simulations.curvature.gaps import error_excess, excess, gap_of
 from simulations.curvature.report import report
-from simulations.curvature.rule import LEAST_COVERAGE, enough
+from simulations.curvature.rule import LEAST_COVERAGE, enough, together
 from tests.helpers import assert_close, within_standard_errors
 
 L, V = 4, 3
@@ -234,6 +234,23 @@ def test_larger_sizes_are_foretold_from_smaller_ones():
         assert one.ratio.low < one.ratio.estimate < one.ratio.high
     assert {one.seen for one in found} == {(512,), (1024,), (2048,), (512, 1024)}
     assert f"typical factor of {2**0.3:.2f}" in report(analyse(*fabricated(tail=1.3))).lines[0]
+
+
+def test_the_common_factor_of_all_levels_has_the_spread_of_seeds():
+    """Seeds that are apart in curvature, not in gap: log-normal, an interval of known width."""
+    rng = np.random.default_rng(11)
+    gaps, held, widths = np.full((5, 3), 2.0), 0, []
+    for _ in range(400):
+        seeds = np.exp(0.1 * rng.normal(size=(5, 1)) - 0.005)
+        _, low, high = together(1.3 * gaps * seeds, gaps)
+        held += low < 1.3 < high
+        widths.append(np.log(high / low))
+    assert abs(held / 400 - 0.95) < 5 * np.sqrt(0.95 * 0.05 / 400)
+    assert_close(np.mean(widths), 2 * 2.776 * 0.1 * 0.94 / np.sqrt(5), rtol=0.08)  # E s = .94
+    found = analyse(*fabricated(tail=1.3)).foretold
+    own = next(one for one in found if one.seen == (one.size,))
+    assert_close(own.together.estimate, 1.0, rtol=1e-6)
+    assert np.isnan(together(gaps[:2], gaps[:2])[0])
 
 
 def test_a_gap_that_is_not_told_from_0_is_not_foretold():

@@ -113,6 +113,7 @@ def test_the_change_from_half_of_the_iterations_is_the_error_of_a_network():
         return products(objective, theta, many, jnp.asarray(v, jnp.float32))
 
     run = lanczos(curved, starts, 20)
+    assert run.shortened(5).lengths.tolist() == [5] * 4
     errors, changes = {}, {}
     for name, function in (("time", flow(50 / h[-1], 0.02)), ("plain", inverse())):
         weights = np.where(h > SMALLEST * h[-1], function(np.maximum(h, SMALLEST * h[-1])), 0.0)
