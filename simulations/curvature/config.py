@@ -191,7 +191,7 @@ def preset(name: str) -> CurvatureConfig:
             "draws": 8,
             "block": 256,
             "rows": 1024,
-            "lanczos_steps": 20,
+            "lanczos_steps": 80,  # 20 do not converge
         },
         "smoke": {
             "systems": (("linear", "iid", 0), ("features", "iid", 0), ("mlp", "iid", 500)),

@@ -25,7 +25,7 @@ def draw(axes: Any, analysis: CurvatureAnalysis) -> tuple[str, str]:
         "The tail from one model: K times the gap, measured and by its curvature",
         "Bars: 95 % intervals, over training sets and sequences (measured), networks and blocks of "
         "held-out sequences (curvature). Empty markers: the curvature of networks without the time "
-        "of training.",
+        "of training, not converged: too low.",
     )
 
 
