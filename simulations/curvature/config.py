@@ -45,7 +45,8 @@ class CurvatureConfig(Settings):
         draws: noisy versions of a sequence, in gaps and in gradients.
         block: held-out sequences that share one run of signs, an even number.
         blocks: such blocks, the units of the curvature's interval.
-        rows: further held-out sequences, of which the curvature is the mean.
+        rows: further held-out sequences, of which the curvature is the mean. Too few make d_eff of
+            networks too large: at 12,288 it is lower by 4 % (K = 8,192) to 13 % (K = 4,096).
         lanczos_steps: products with the curvature of one run; half of them tell the error.
         n_features: random features of the system of that name.
         ridge: on their readout.
