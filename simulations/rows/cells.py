@@ -11,15 +11,16 @@ from typing import Any
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
-from scipy.optimize import linprog, minimize
-from scipy.special import expit, log_softmax, roots_hermitenorm
+from scipy.optimize import minimize
+from scipy.special import expit, roots_hermitenorm
 
 from am_theory.conditional_likelihood import critical_load
 from am_theory.conditional_likelihood import rows as theory_rows
-from models.memories.multinomial import simplex
-from models.memories.pseudolikelihood import store
 from models.streams import stream
-from simulations.rows.config import RowsConfig, dimension, penalty, train_sizes
+from simulations.rows.config import RowsConfig, train_sizes
+from simulations.rows.networks import networks
+from simulations.rows.newton import fit_row, inputs_of, log_law
+from simulations.rows.programs import chain_rows, separable_rows
 
 Floats = NDArray[np.float64]
 
@@ -34,7 +35,9 @@ def compute(config: RowsConfig, coordinates: dict[str, Any]) -> xr.Dataset:
     kinds = {
         "training": training,
         "separable": separable_rows,
+        "chains": chain_rows,
         "memories": memories,
+        "networks": networks,
         "theory": theory,
     }
     return kinds[coordinates["kind"]](config, coordinates["index"])
@@ -86,62 +89,9 @@ def noisy_row(
     return loss.mean(), (loss + u * expit(-u)).mean(), np.logaddexp(0, -unseen).mean()
 
 
-def separable_rows(config: RowsConfig, index: int) -> xr.Dataset:
-    """Largest K up to which some row puts the first K targets right, (program,)."""
-    vocab_size, seq_len = case = config.separable[index]
-    most = 3 * round(critical_load(vocab_size) * dimension(case)) + 20
-    largest = np.empty(config.programs, np.int64)
-    for number in range(config.programs):
-        rng = stream(config.root_seed, "separable", vocab_size, seq_len, number)
-        tokens = rng.integers(vocab_size, size=(most, seq_len))
-        largest[number] = largest_separable(tokens, vocab_size)
-    return xr.Dataset({"largest": ("program", largest, {"units": "sequences"})})
-
-
-def largest_separable(tokens: NDArray[np.int64], vocab_size: int) -> int:
-    """Largest K at which the last site's token follows from the others, by bisection."""
-    walls = wall_inputs(tokens, vocab_size)
-    low, high = 0, len(tokens)  # separable, and not so
-    count = round(critical_load(vocab_size) * dimension((vocab_size, tokens.shape[1])))
-    step = max(1, count // 8)
-    while high - low > 1:
-        if separable(walls[:count]):
-            low, count = count, min(count + step, (count + high) // 2)
-        else:
-            high, count = count, max(count - step, (count + low) // 2)
-        step = max(1, step // 2) if low and high < len(tokens) else step
-        count = min(max(count, low + 1), high - 1)
-    return low
-
-
-def wall_inputs(tokens: NDArray[np.int64], vocab_size: int) -> Floats:
-    """(K, V - 1, unknowns): products with a row's unknowns are the target's logit minus others."""
-    basis = simplex(vocab_size)
-    inputs = basis[tokens[:, :-1]].reshape(len(tokens), -1)
-    target = tokens[:, -1]
-    others = (target[:, None] + np.arange(1, vocab_size)) % vocab_size
-    apart = basis[target][:, None, :] - basis[others]
-    return np.einsum("kva,kd->kvad", apart, inputs).reshape(len(tokens), vocab_size - 1, -1)
-
-
-def separable(walls: Floats) -> bool:
-    """Whether some row has products of at least 1 with all: a linear program."""
-    flat = walls.reshape(-1, walls.shape[-1])
-    found = linprog(
-        np.zeros(flat.shape[1]),
-        A_ub=-flat,
-        b_ub=-np.ones(len(flat)),
-        bounds=(None, None),
-        method="highs-ipm",
-    )
-    if found.status not in (0, 2):
-        raise ArithmeticError(f"The linear program ended without an answer: {found.message}")
-    return bool(found.status == 0)
-
-
 def memories(config: RowsConfig, index: int) -> xr.Dataset:
-    """Fitted memories: losses, entropy and the share of rows that put every training token right,
-    dimensions set, relative_load, ridge; means over converged rows."""
+    """Fitted rows of memories: losses, entropy and the share of rows that put every training token
+    right, dimensions set, relative_load, ridge; means over rows."""
     vocab_size, seq_len = case = config.memories[index]
     sizes = train_sizes(config, case)
     shape = (config.sets, len(sizes), len(config.ridges))
@@ -151,19 +101,12 @@ def memories(config: RowsConfig, index: int) -> xr.Dataset:
         tokens = rng.integers(vocab_size, size=(sizes[-1], seq_len))
         unseen = rng.integers(vocab_size, size=(UNSEEN, seq_len))
         for place, count in enumerate(sizes):
-            for column, ridge in enumerate(config.ridges):
-                memory = store(tokens[:count], vocab_size, penalty=penalty(ridge, case))
-                good, at = memory.converged, (number, place, column)
-                found["converged"][at] = good.mean()
-                if not good.any():
-                    continue
-                law, loss = law_and_loss(memory.fields(tokens[:count]), tokens[:count])
-                _, new = law_and_loss(memory.fields(unseen), unseen)
-                right = law.argmax(axis=2) == tokens[:count]
-                found["train"][at] = loss[:, good].mean()
-                found["entropy"][at] = -(np.exp(law) * law).sum(axis=2)[:, good].mean()
-                found["heldout"][at] = new[:, good].mean()
-                found["held"][at] = right.all(axis=0)[good].mean()
+            of_rows = [
+                read_row(tokens[:count], unseen, site, vocab_size, config.ridges)
+                for site in range(config.sites[index])
+            ]
+            for name, means in found.items():
+                means[number, place] = np.mean([row[name] for row in of_rows], axis=0)
     dims = ("set", "relative_load", "ridge")
     units = {name: NATS if name in MEASURED else {"units": "1"} for name in found}
     return xr.Dataset(
@@ -172,22 +115,40 @@ def memories(config: RowsConfig, index: int) -> xr.Dataset:
     )
 
 
-def law_and_loss(fields: Floats, tokens: NDArray[np.int64]) -> tuple[Floats, Floats]:
-    """Log law (K, L, V) of fields, and the loss (K, L) of the tokens that are there."""
-    law = log_softmax(fields, axis=2)
-    return law, -np.take_along_axis(law, tokens[..., None], 2)[..., 0]
+def read_row(
+    tokens: NDArray[np.int64],
+    unseen: NDArray[np.int64],
+    site: int,
+    vocab_size: int,
+    ridges: tuple[float, ...],
+) -> dict[str, list[float]]:
+    """A site's row at all ridges: train loss, entropy, held-out loss, held, converged."""
+    inputs, others = (inputs_of(x, site, vocab_size) for x in (tokens, unseen))
+    own, found = tokens[:, site], []
+    for row in fit_row(inputs, own, vocab_size, ridges):
+        law, new = log_law(inputs, row.weights), log_law(others, row.weights)
+        found.append(
+            {
+                "train": -law[np.arange(len(own)), own].mean(),
+                "entropy": -(np.exp(law) * law).sum(axis=1).mean(),
+                "heldout": -new[np.arange(len(new)), unseen[:, site]].mean(),
+                "held": float((law.argmax(axis=1) == own).all()),
+                "converged": float(row.converged),
+            }
+        )
+    return {name: [row[name] for row in found] for name in found[0]}
 
 
 def theory(config: RowsConfig, index: int) -> xr.Dataset:
-    """The rows' theory without noise: losses and entropy, dimensions relative_load, theory_ridge;
-    NaN where it has not converged."""
+    """The rows' theory without noise: losses and entropy, dimensions relative_load, ridge; NaN
+    where it has not converged."""
     vocab_size = config.vocabularies[index]
     loads = critical_load(vocab_size) * np.array(config.relative_loads)
-    ridges = np.array(config.theory_ridges)
+    ridges = np.array(config.ridges)
     found = theory_rows(loads[:, None], 1.0, ridges, vocab_size=vocab_size)
-    dims = ("relative_load", "theory_ridge")
+    dims = ("relative_load", "ridge")
     values = {name: np.where(found.converged, getattr(found, name), np.nan) for name in MEASURED}
     return xr.Dataset(
         {name: (dims, value, NATS) for name, value in values.items()},
-        {"relative_load": list(config.relative_loads), "theory_ridge": list(ridges)},
+        {"relative_load": list(config.relative_loads), "ridge": list(ridges)},
     )

@@ -16,7 +16,7 @@ from simulations.console.settings import (
 )
 from simulations.results.cells import Cell
 
-NUMERICS = 1
+NUMERICS = 2
 
 Case = tuple[int, int]
 
@@ -32,12 +32,23 @@ class RowsConfig(Settings):
         rows: independent rows of each point, the units of their intervals.
         separable: V, L of the rows whose largest separable training set is found. V^(L - 1) must
             be large: two sequences alike but for the target cannot be told apart.
-        programs: independent rows of each of these.
+        programs: independent rows of each of these, without and with biases.
+        chains: chances that a token differs from the one before, of sequences of two tokens whose
+            largest separable set is found too.
+        chain_lengths: their L, odd: the middle site's row is taken.
         memories: V, L of the pseudo-likelihood memories, without noise.
+        sites: rows that are fitted of each memory, in the order of `memories`; at most L.
         relative_loads: their loads over the critical one.
         ridges: their ridges, in the units of the theory; decreasing.
-        theory_ridges: ridges of the theory's curves, these among them.
+        judged: the ridge at which the conjecture is judged, one of these.
         sets: independent training sets of each memory.
+        networks: L of the networks of a pairwise field alone, of two tokens.
+        levels: t of their noise: of networks trained at one level, and where those trained at all
+            levels are read.
+        network_loads: loads of the former, over that at which theory has their entropy drop.
+        free_loads: loads of the latter, over the critical one.
+        network_sets: independent training sets of each network.
+        steps: of their training, by AdamW.
         root_seed: every random number follows from it and from the names of the coordinates.
     """
 
@@ -49,25 +60,50 @@ class RowsConfig(Settings):
         *((2, 17), (2, 33), (2, 65), (3, 13), (3, 17), (4, 10), (4, 13), (8, 7)),
     )
     programs: int = 24
-    memories: tuple[Case, ...] = ((2, 32), (2, 64), (4, 16), (4, 32))
-    relative_loads: tuple[float, ...] = (0.5, 0.7, 0.8, 0.9, 0.95, 1.0, 1.1, 1.4)
-    ridges: tuple[float, ...] = (1e-3, 1e-4)
-    theory_ridges: tuple[float, ...] = (1e-3, 1e-4, 1e-5)
-    sets: int = 5
-    root_seed: int = 2604
+    chains: tuple[float, ...] = (0.15, 0.3)
+    chain_lengths: tuple[int, ...] = (33, 65)
+    memories: tuple[Case, ...] = ((2, 32), (2, 64), (2, 128), (4, 16), (4, 32))
+    sites: tuple[int, ...] = (16, 16, 8, 16, 8)
+    relative_loads: tuple[float, ...] = (0.6, 0.75, 0.85, 0.92, 1.0, 1.08, 1.16, 1.3)
+    ridges: tuple[float, ...] = (1e-3, 1e-4, 1e-6)
+    judged: float = 1e-4
+    sets: int = 8
+    networks: tuple[int, ...] = (32,)
+    levels: tuple[float, ...] = (0.02, 0.05, 0.1, 0.25)
+    network_loads: tuple[float, ...] = (0.7, 0.9, 1.1, 1.4)
+    free_loads: tuple[float, ...] = (0.1, 0.2, 0.35, 0.5, 0.7, 1.0)
+    network_sets: int = 3
+    steps: int = 4000
+    root_seed: int = 2605
 
     def problems(self) -> Iterator[str]:
-        yield from at_least(self, rows=3, programs=3, sets=3)
-        yield from increasing_counts(self, "sizes", least=4)
-        yield from increasing(self, "loads", "relative_loads")
-        yield from different(self, "alphas", "ridges", "theory_ridges", "separable", "memories")
+        yield from at_least(self, rows=3, programs=3, sets=3, network_sets=3, steps=5)
+        for counts in ("sizes", "chain_lengths", "networks"):
+            yield from increasing_counts(self, counts, least=4)
+        yield from increasing(self, "loads", "relative_loads", "network_loads", "free_loads")
+        yield from different(self, "alphas", "ridges", "separable", "memories", "levels", "chains")
+        for level in self.levels:
+            if not 0 < level < 1:
+                yield f"`levels` must lie in (0, 1); got {level}."
         for alpha in self.alphas:
             if not 0 < alpha < 1:
                 yield f"`alphas` must lie in (0, 1); got {alpha}."
         if list(self.ridges) != sorted(self.ridges, reverse=True) or min(self.ridges) <= 0:
             yield f"`ridges` must be positive and decreasing; got {list(self.ridges)}."
-        if not set(self.ridges) <= set(self.theory_ridges):
-            yield f"`theory_ridges` must hold all `ridges`; got {list(self.theory_ridges)}."
+        if self.judged not in self.ridges:
+            yield f"`judged` must be one of `ridges`; got {self.judged}."
+        for flip in self.chains:
+            if not 0 < flip <= 0.5:
+                yield f"`chains` must lie in (0, 1/2]; got {flip}."
+        if any(length % 2 == 0 for length in self.chain_lengths):
+            yield f"`chain_lengths` must be odd; got {list(self.chain_lengths)}."
+        if len(self.sites) != len(self.memories) or any(
+            not 1 <= rows <= case[1] for rows, case in zip(self.sites, self.memories, strict=False)
+        ):
+            yield (
+                "`sites` must hold a count of at most L for each of `memories`; got "
+                f"{list(self.sites)}."
+            )
         for name in ("separable", "memories"):
             for vocab_size, seq_len in getattr(self, name):
                 if vocab_size < 2 or seq_len < 4:
@@ -93,10 +129,9 @@ def train_sizes(config: RowsConfig, case: Case) -> list[int]:
     return [max(1, round(load * unit)) for load in config.relative_loads]
 
 
-def penalty(ridge: float, case: Case) -> float:
-    """The memory's penalty for a ridge of the theory: its inputs have variance 1 / (V L)."""
-    vocab_size, seq_len = case
-    return 2 * ridge * dimension(case) / (vocab_size * seq_len)
+def trainings(config: RowsConfig) -> list[str]:
+    """What the networks of one length are trained on: each level alone, and all of them."""
+    return [*(f"t{level:g}" for level in config.levels), "all"]
 
 
 def case_name(case: Case) -> str:
@@ -108,7 +143,11 @@ def make_cells(config: RowsConfig) -> list[Cell]:
     named = {
         "training": [f"N{size}" for size in config.sizes],
         "separable": [f"V{v}-L{length}" for v, length in config.separable],
+        "chains": [f"flip{flip:g}" for flip in config.chains],
         "memories": [f"V{v}-L{length}" for v, length in config.memories],
+        "networks": [
+            f"L{length}-{kind}" for length in config.networks for kind in trainings(config)
+        ],
         "theory": [f"V{v}" for v in config.vocabularies],
     }
     return [
@@ -127,13 +166,18 @@ def cost(config: RowsConfig, cell: Cell) -> float:
     if kind == "separable":
         case = config.separable[index]
         unknowns = dimension(case) * (case[0] - 1)
-        return 1 + config.programs * 1e-6 * float(unknowns) ** 2.6
+        return 1 + 2 * config.programs * 1e-6 * float(unknowns) ** 2.6
+    if kind == "chains":
+        return 1 + config.programs * 1e-6 * sum(float(n) ** 2.6 for n in config.chain_lengths)
     if kind == "memories":
-        case = config.memories[index]
-        pairs = float((case[1] * (case[0] - 1)) ** 2)
-        return 1 + config.sets * len(config.ridges) * sum(train_sizes(config, case)) * pairs * 2e-7
+        case, fits = config.memories[index], config.sites[index] * config.sets
+        unknowns = dimension(case) * (case[0] - 1)
+        return 1 + fits * len(config.relative_loads) * (5e-3 + 8e-9 * float(unknowns) ** 3)
+    if kind == "networks":
+        length = config.networks[index // (len(config.levels) + 1)]
+        return 10 + config.network_sets * config.steps * 4 * (2e-4 + 4e-7 * length**2)
     vocab_size = config.vocabularies[index]
-    return len(config.theory_ridges) * len(config.relative_loads) * (0.5 if vocab_size == 2 else 3)
+    return len(config.ridges) * len(config.relative_loads) * (0.5 if vocab_size == 2 else 2)
 
 
 def size(config: RowsConfig, cell: Cell) -> float:
@@ -144,16 +188,15 @@ def size(config: RowsConfig, cell: Cell) -> float:
 PRESETS: dict[str, dict[str, Any]] = {
     "small": {},
     "medium": {
-        "rows": 32,
+        "rows": 16,
         "separable": (
             *((2, 17), (2, 33), (2, 65), (3, 13), (3, 17), (3, 25), (4, 10), (4, 13), (4, 17)),
-            *((8, 7), (8, 8), (8, 9)),
+            *((8, 7), (8, 8)),
         ),
-        "programs": 64,
-        "memories": ((2, 32), (2, 64), (2, 128), (4, 16), (4, 32), (4, 64)),
-        "ridges": (1e-2, 1e-3, 1e-4),
-        "theory_ridges": (1e-2, 1e-3, 1e-4, 1e-5),
-        "sets": 8,
+        "memories": (*((2, 32), (2, 64), (2, 128), (2, 256), (4, 16), (4, 32), (4, 64), (4, 128)),),
+        "sites": (16, 16, 16, 8, 16, 12, 4, 1),
+        "sets": 12,
+        "networks": (32, 64),
     },
     "smoke": {
         "sizes": (40, 80),
@@ -161,9 +204,14 @@ PRESETS: dict[str, dict[str, Any]] = {
         "separable": ((2, 17), (2, 25), (3, 10), (3, 13), (4, 8), (4, 9)),
         "programs": 12,
         "memories": ((2, 24), (2, 48), (3, 12), (3, 24)),
-        "relative_loads": (0.6, 0.8, 0.9, 1.0, 1.2, 1.6),
-        "ridges": (1e-2, 1e-3),
-        "theory_ridges": (1e-2, 1e-3, 1e-5),
+        "sites": (8, 4, 8, 4),
+        "relative_loads": (0.6, 0.8, 0.9, 1.0, 1.2, 1.4),
+        "chain_lengths": (17, 33),
+        "networks": (16,),
+        "levels": (0.1, 0.25),
+        "network_loads": (0.6, 1.0, 1.6),
+        "free_loads": (0.1, 0.3, 0.9),
+        "steps": 500,
         "sets": 3,
     },
 }

@@ -15,7 +15,7 @@ from pathlib import Path
 import xarray as xr
 
 from simulations.rows import config
-from simulations.rows.config import RowsConfig, case_name, make_cells
+from simulations.rows.config import RowsConfig, case_name, make_cells, trainings
 from simulations.study import Study
 from simulations.sweep.run import load_cells
 
@@ -26,7 +26,13 @@ def merge(out: Path, config: RowsConfig) -> xr.Dataset:
     for kind, name, values in (
         ("training", "size", list(config.sizes)),
         ("separable", "separable_case", [case_name(case) for case in config.separable]),
+        ("chains", "flip", list(config.chains)),
         ("memories", "case", [case_name(case) for case in config.memories]),
+        (
+            "networks",
+            "network",
+            [f"{n} {kind}" for n in config.networks for kind in trainings(config)],
+        ),
         ("theory", "vocab_size", list(config.vocabularies)),
     ):
         mine = load_cells(
