@@ -3,15 +3,15 @@
 Fixed before the lengths up to 256 were run (V = 2; 128 at V = 4), on training sets never used
 before. Load is K over the critical one, N = L - 1.
 
-1. At the ridge `judged`, the measured load at which entropy is a fifth of log V, over that of theory
-   at the same ridge, carried to infinite L on a line in 1 / N through all lengths of a V (weights
-   (L - 1) (V - 1)), is 1. Overturned if its interval, widened so that those of all V and of the
-   linear programs hold together in 95 %, excludes 1.
+1. At the ridge `judged`, the measured load at which entropy is a fifth of log V, over that of
+   theory at the same ridge, carried to infinite L on a line in 1 / N through all lengths of a V
+   (weights (L - 1) (V - 1)), is 1. Overturned if its interval, widened so that those of all V and
+   of the linear programs hold together in 95 %, excludes 1.
 2. At the weakest ridge the share of rows that put every training token right is
-   Phi(b N^e (x_c - load)) with x_c = 1 and e = 1/2: the fluctuation of separability. Overturned if an
-   interval excludes either.
-3. At that ridge entropies near the drop collapse on one curve of (load - x_c) N^e with e = 1/2 in the
-   interval and 0, load alone, outside of it. Overturned if either is not so.
+   Phi(b N^e (x_c - load)) with x_c = 1 and e = 1/2: the fluctuation of separability. Overturned if
+   an interval excludes either.
+3. At that ridge entropies near the drop collapse on one curve of (load - x_c) N^e with e = 1/2 in
+   the interval and 0, load alone, outside of it. Overturned if either is not so.
 
 Intervals of 2 and 3: 95 %, training sets of each length drawn again.
 """
@@ -21,13 +21,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import xarray as xr
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.special import ndtr
 
 from models.streams import stream
-from simulations.rows.config import RowsConfig, case_name
 
 Floats = NDArray[np.float64]
 

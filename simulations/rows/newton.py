@@ -1,8 +1,9 @@
 """One site's row of a pseudo-likelihood memory, fitted by Newton's method at ever weaker ridges.
 
 Rows of a memory are fitted apart, so that a few of them tell what all do: at L = 256 a row takes
-a second where the whole memory takes minutes. Units are those of `am_theory.conditional_likelihood`:
-logits Q W x / sqrt(2 d), x the d inputs of unit variance, and the ridge times |W|^2 / 2.
+a second where the whole memory takes minutes. Units are those of
+`am_theory.conditional_likelihood`: logits Q W x / sqrt(2 d), x the d inputs of unit variance, and
+the ridge times |W|^2 / 2.
 """
 
 from __future__ import annotations
