@@ -62,18 +62,20 @@ class RowsConfig(Settings):
     programs: int = 24
     chains: tuple[float, ...] = (0.15, 0.3)
     chain_lengths: tuple[int, ...] = (33, 65)
-    memories: tuple[Case, ...] = ((2, 32), (2, 64), (2, 128), (4, 16), (4, 32))
-    sites: tuple[int, ...] = (16, 16, 8, 16, 8)
+    memories: tuple[Case, ...] = (
+        *((2, 32), (2, 64), (2, 128), (2, 256), (4, 16), (4, 32), (4, 64)),
+    )
+    sites: tuple[int, ...] = (16, 16, 12, 6, 16, 8, 3)
     relative_loads: tuple[float, ...] = (0.6, 0.75, 0.85, 0.92, 1.0, 1.08, 1.16, 1.3)
     ridges: tuple[float, ...] = (1e-3, 1e-4, 1e-6)
     judged: float = 1e-4
     sets: int = 8
-    networks: tuple[int, ...] = (32,)
+    networks: tuple[int, ...] = (32, 64)
     levels: tuple[float, ...] = (0.02, 0.05, 0.1, 0.25)
-    network_loads: tuple[float, ...] = (0.7, 0.9, 1.1, 1.4)
-    free_loads: tuple[float, ...] = (0.1, 0.2, 0.35, 0.5, 0.7, 1.0)
+    network_loads: tuple[float, ...] = (0.7, 1.0, 1.4)
+    free_loads: tuple[float, ...] = (0.1, 0.2, 0.35, 0.55, 0.9)
     network_sets: int = 3
-    steps: int = 4000
+    steps: int = 3000
     root_seed: int = 2605
 
     def problems(self) -> Iterator[str]:
@@ -194,9 +196,12 @@ PRESETS: dict[str, dict[str, Any]] = {
             *((8, 7), (8, 8)),
         ),
         "memories": (*((2, 32), (2, 64), (2, 128), (2, 256), (4, 16), (4, 32), (4, 64), (4, 128)),),
-        "sites": (16, 16, 16, 8, 16, 12, 4, 1),
+        "sites": (32, 32, 16, 8, 16, 12, 4, 1),
         "sets": 12,
-        "networks": (32, 64),
+        "network_loads": (0.7, 0.9, 1.1, 1.4),
+        "free_loads": (0.1, 0.2, 0.35, 0.5, 0.7, 1.0),
+        "network_sets": 5,
+        "steps": 6000,
     },
     "smoke": {
         "sizes": (40, 80),
