@@ -19,10 +19,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from am_theory import _potts_rows
+from am_theory._chain_rows import chain_load
 from am_theory._inputs import (
     NOT_NEGATIVE,
     POSITIVE,
     PROBABILITY,
+    Interval,
     bare,
     broadcast_iv,
     real_iv,
@@ -31,7 +33,9 @@ from am_theory._inputs import (
 from am_theory._noisy_rows import Noise, solve
 from am_theory._separable_rows import wall_law
 
-__all__ = ["Rows", "critical_load", "rows"]
+__all__ = ["Rows", "chain_critical_load", "critical_load", "rows"]
+
+_OPEN = Interval(0.0, 1.0, open_low=True, open_high=True)
 
 _LOAD = "It is sequences per coupling to one logit, K / ((L - 1) (V - 1))."
 
@@ -96,6 +100,45 @@ def critical_load(vocab_size: int) -> float:
     vocab = whole_iv("vocab_size", vocab_size, 2)
     law = wall_law(vocab)
     return float((vocab - 1) / (law @ np.arange(len(law))))
+
+
+def chain_critical_load(flip: ArrayLike) -> Any:
+    """Return the load up to which rows exist that put every token of chains of two tokens right.
+
+    Of a site with two neighbours, in stationary chains whose token differs from the one before
+    with chance p. With z standard normal, x_- = max(0, -x) and q = 1 - p,
+
+        1 / alpha_c = min_c {q^2 E (z + 2c)_-^2 + p q + p^2 E (z - 2c)_-^2};   2 at p = 1/2.
+
+    Parameters
+    ----------
+    flip : number or array in (0, 1); p, or 1 - p, which gives the same.
+
+    Returns
+    -------
+    Number or array: K_c / (L - 1).
+
+    Raises
+    ------
+    ValueError for `flip` out of range.
+
+    Notes
+    -----
+    The neighbours are a signal of two inputs, all others a bulk that goes on from them with noise
+    of its own: only its covariance is that of a chain, which a linear change of the couplings
+    undoes. Exact for large L at fixed p, as long as no two training sequences are alike: p L must
+    be large. About 1 / p for small p: sequences are lost where one neighbour differs.
+
+    Unit: training sequences per input, K / (L - 1)
+
+    Source: Candes and Sur 2020 (Ann. Stat. 48, 27) for a Gaussian signal; Cover 1965 for none;
+    derived in tests/am_theory/test_conditional_likelihood.py.
+
+    >>> [round(chain_critical_load(p), 6) for p in (0.15, 0.3, 0.5)]
+    [4.666837, 2.495649, 2.0]
+    """
+    chances = real_iv("flip", flip, _OPEN)
+    return bare(np.reshape([chain_load(float(p)) for p in chances.flat], chances.shape))
 
 
 def rows(load: ArrayLike, alpha: ArrayLike, ridge: ArrayLike = 0.0, *, vocab_size: int = 2) -> Rows:

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linprog, minimize
-from scipy.special import erf, expit, log_softmax, roots_hermitenorm
+from scipy.special import erf, expit, log_softmax, ndtri, roots_hermitenorm
 
 from am_theory import _noisy_rows, _potts_rows, linear
 from am_theory._separable_rows import log_excess, wall_law
-from am_theory.conditional_likelihood import critical_load, rows
+from am_theory.conditional_likelihood import chain_critical_load, critical_load, rows
 from am_theory.pseudolikelihood import replica
 from models.memories.pseudolikelihood import store
 from tests.helpers import assert_close, assert_digits, within_standard_errors
@@ -292,6 +292,39 @@ def test_random_rows_are_separable_up_to_the_load(vocab, sites):
         drawn = (rng.integers(vocab, size=(count, sites + 1)) for _ in range(16))
         shares.append(np.mean([separable(x[:, 1:], x[:, 0], vocab) for x in drawn]))
     assert shares[0] > 0.8 and shares[1] < 0.2
+
+
+# --- chains
+
+
+@pytest.mark.parametrize("flip", [0.1, 0.3, 0.45])
+def test_chains_by_drawing(flip):
+    """Distance of a Gaussian vector from the cone of fields with the right signs, over the two
+    couplings apart and a bias: the best are alike, and no bias helps."""
+    rng = np.random.default_rng(7)
+    z = ndtri((np.arange(40_000) + 0.5) / 40_000)
+    rng.shuffle(z)
+    like = np.where(rng.random((40_000, 2)) < flip, -1.0, 1.0)  # a neighbour times the target
+    target = np.where(rng.random(40_000) < 0.5, -1.0, 1.0)
+
+    def lack(at):
+        return np.minimum(z + like @ at[:2] + at[2] * target, 0) ** 2
+
+    found = minimize(lambda at: lack(at).mean(), [0.1, 0.6, 0.1], method="BFGS")
+    error = lack(found.x).std() / 200
+    assert abs(found.fun - 1 / chain_critical_load(flip)) < 4 * error
+    assert_close(found.x[0], found.x[1], atol=0.06)
+    assert_close(found.x[2], 0.0, atol=0.06)
+
+
+def test_chains_at_their_ends():
+    assert_close(chain_critical_load(0.5), critical_load(2), rtol=1e-12)
+    flips = np.array([0.01, 0.2, 0.4])
+    assert_close(chain_critical_load(1 - flips), chain_critical_load(flips), rtol=1e-9)
+    assert np.all(np.diff(chain_critical_load(flips)) < 0)
+    assert_close(1e-6 * chain_critical_load(1e-6), 1.0, rtol=1e-3)
+    with pytest.raises(ValueError, match=r"`flip` must lie in \(0, 1\); got 0"):
+        chain_critical_load([0.5, 0.0])
 
 
 # --- training

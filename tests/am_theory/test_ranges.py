@@ -145,6 +145,8 @@ def memory_calls() -> Iterator[Call]:
             yield pl.replica, (load, regularisation)
     for vocab in VOCABULARIES:
         yield conditional_likelihood.critical_load, (vocab,)
+    for flip in (1e-6, 0.3, 1 - 1e-6):
+        yield conditional_likelihood.chain_critical_load, (flip,)
     for load, kept, ridge in itertools.product((1e-3, 1.0, 1e4), KEPT, (1e-3, 10.0)):
         yield conditional_likelihood.rows, (load, kept, ridge)
     for load, features in itertools.product((1e-6, 0.1, 10.0), (1e-6, 0.1, 1.0)):
