@@ -1,23 +1,19 @@
 """Rows next to their theory: losses under noise, the end of separability, where entropy drops.
 
-The units of all intervals are independent rows, and training sets of memories: Student's t. The
-drop of a memory is the load at which its entropy on training sequences is a fifth of log V; with
-the ridge it goes to the critical load, by theory.
+The units of all intervals are independent rows, and training sets of memories and networks:
+Student's t. With the ridge, or the noise, the drop goes to the critical load, by theory.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import xarray as xr
-from numpy.typing import NDArray
 from scipy.special import ndtri
-from scipy.stats import t as student
 
-from am_theory.conditional_likelihood import critical_load
 from am_theory.conditional_likelihood import rows as theory_rows
 from simulations.measure.checks import (
     NOT_DECIDABLE,
@@ -26,29 +22,29 @@ from simulations.measure.checks import (
     Check,
     Verdict,
 )
-from simulations.rows.config import Case, RowsConfig, case_name, dimension
+from simulations.rows.config import RowsConfig, case_name
+from simulations.rows.drops import (
+    Drop,
+    NetworkDrop,
+    carried,
+    carried_networks,
+    entropy_drops,
+    network_drops,
+    theory_drops,
+)
+from simulations.rows.lengths import Fitted, collapse, curve_residuals, share_residuals
+from simulations.rows.means import Mean, mean_of
+from simulations.rows.separability import (
+    Chain,
+    Limit,
+    bias_gains,
+    chain_limits,
+    cover_checks,
+    separable_limits,
+)
 
-Floats = NDArray[np.float64]
-
-LEVEL = 0.2  # of log V
 LOSSES = ("train", "heldout")
-
-
-@dataclass(frozen=True)
-class Mean:
-    """A mean with its 95 % interval."""
-
-    value: float
-    low: float
-    high: float
-
-    @property
-    def error(self) -> float:
-        """Half of the interval."""
-        return (self.high - self.low) / 2
-
-    def over(self, scale: float) -> Mean:
-        return Mean(self.value / scale, self.low / scale, self.high / scale)
+PRECISE = 0.1  # error of a ratio beyond which nothing is decided
 
 
 @dataclass(frozen=True)
@@ -63,33 +59,6 @@ class Point:
 
 
 @dataclass(frozen=True)
-class Limit:
-    """Largest separable K over (L - 1) (V - 1): by case, of all of them, at infinite L."""
-
-    vocab_size: int
-    theory: float
-    cases: tuple[tuple[Case, Mean], ...]
-    pooled: Mean
-    limit: Mean
-
-
-@dataclass(frozen=True)
-class Drop:
-    """Where a memory's entropy drops, over the critical load; by theory at this ridge; and the
-    load, over the critical one, at which its held-out loss is largest."""
-
-    case: Case
-    ridge: float
-    measured: Mean
-    predicted: float
-    peak: float
-
-    @property
-    def ratio(self) -> Mean:
-        return self.measured.over(self.predicted)
-
-
-@dataclass(frozen=True)
 class RowsAnalysis:
     """All that the report and the figure show."""
 
@@ -97,51 +66,39 @@ class RowsAnalysis:
     data: xr.Dataset
     points: list[Point]
     limits: list[Limit]
+    gains: list[tuple[int, Mean]]
+    chains: list[Chain]
     drops: list[Drop]
     predicted: dict[int, list[float]]
+    collapses: dict[tuple[int, str], Fitted]
+    networks: list[NetworkDrop]
     checks: list[Check]
 
     @property
     def carried(self) -> dict[int, Mean]:
-        """By V, measured over predicted drop at the weakest ridge, on a line in 1 / (L - 1) at
-        infinite L; of one length alone, there."""
-        weakest = [drop for drop in self.drops if drop.ridge == min(self.config.ridges)]
-        found = {}
-        for vocab_size in dict.fromkeys(drop.case[0] for drop in weakest):
-            mine = [drop for drop in weakest if drop.case[0] == vocab_size]
-            cases = [drop.case for drop in mine]
-            line = on_a_line([drop.ratio for drop in mine], cases)
-            found[vocab_size] = line if len(mine) > 1 else mine[0].ratio
-        return found
+        """By V, measured over predicted drop at the ridge that is judged, at infinite L."""
+        return carried(self.drops, self.config.judged)
 
     @property
     def verdict(self) -> Verdict:
-        """Whether both halves of the conjecture hold within their intervals, widened so that all
-        hold together in 95 %, and these are such that an error of a tenth would show."""
-        found = [limit.pooled.over(limit.theory) for limit in self.limits]
-        found += list(self.carried.values())
-        if not all(mean.error < 0.1 for mean in found):
-            return NOT_DECIDABLE
-        wider = float(ndtri(1 - 0.025 / len(found)) / ndtri(0.975))
-        agree = all(abs(mean.value - 1) <= wider * mean.error for mean in found)
-        return SUPPORTED if agree else NOT_SUPPORTED
+        """Whether both halves of the conjecture hold within their intervals."""
+        limits = [limit.pooled.over(limit.theory) for limit in self.limits]
+        return judged([*limits, *self.carried.values()])
+
+    def network_verdict(self, alone: bool) -> Verdict:
+        """Whether the drop of networks is that of theory at every level."""
+        return judged(carried_networks(self.networks, alone).values())
 
 
-def mean_of(values: Any) -> Mean:
-    """Mean of independent values with its interval; none where a value is missing."""
-    found = np.asarray(values, dtype=float)
-    half = student.ppf(0.975, found.size - 1) * found.std(ddof=1) / np.sqrt(found.size)
-    return Mean(float(found.mean()), float(found.mean() - half), float(found.mean() + half))
-
-
-def crossing(loads: Floats, entropy: Floats, level: float) -> float:
-    """Load at which the entropy last rises through a level, NaN beyond the ends."""
-    below = np.flatnonzero(entropy < level)
-    if below.size == 0 or below[-1] == len(loads) - 1:
-        return float("nan")
-    k = int(below[-1])
-    share = (level - entropy[k]) / (entropy[k + 1] - entropy[k])
-    return float(loads[k] + share * (loads[k + 1] - loads[k]))
+def judged(ratios: Iterable[Mean]) -> Verdict:
+    """Whether all ratios are 1 within their intervals, widened so that all hold together in 95 %,
+    and these are such that an error of a tenth would show."""
+    found = list(ratios)
+    if not all(mean.error < PRECISE for mean in found):
+        return NOT_DECIDABLE
+    wider = float(ndtri(1 - 0.025 / len(found)) / ndtri(0.975))
+    agree = all(abs(mean.value - 1) <= wider * mean.error for mean in found)
+    return SUPPORTED if agree else NOT_SUPPORTED
 
 
 def training_points(config: RowsConfig, data: xr.Dataset) -> list[Point]:
@@ -157,79 +114,22 @@ def training_points(config: RowsConfig, data: xr.Dataset) -> list[Point]:
     return points
 
 
-def separable_limits(config: RowsConfig, data: xr.Dataset) -> list[Limit]:
-    """By vocabulary: weighted least squares on a constant, and on 1 / (L - 1) too."""
-    found = []
-    for vocab_size in dict.fromkeys(v for v, _ in config.separable):
-        cases = [case for case in config.separable if case[0] == vocab_size]
-        largest = {c: data["separable_largest"].sel(separable_case=case_name(c)) for c in cases}
-        means = [mean_of(largest[case].values / dimension(case)) for case in cases]
-        weights = np.sqrt([dimension(case) for case in cases])
-        pooled = constant_of(means, weights, np.ones((len(cases), 1)))
-        limit = on_a_line(means, cases)
-        pairs = tuple(zip(cases, means, strict=True))
-        found.append(Limit(vocab_size, critical_load(vocab_size), pairs, pooled, limit))
+def collapses(config: RowsConfig, data: xr.Dataset) -> dict[tuple[int, str], Fitted]:
+    """Of the entropy over log V and the share of rows that hold all, at the weakest ridge, for each
+    V of two lengths or more."""
+    found, loads = {}, np.array(config.relative_loads)
+    for vocab_size in config.vocabularies:
+        cases = [case for case in config.memories if case[0] == vocab_size]
+        if len(cases) < 2:
+            continue
+        for name, residuals, unit in (
+            ("entropy", curve_residuals, np.log(vocab_size)),
+            ("held", share_residuals, 1.0),
+        ):
+            part = data[f"memories_{name}"].sel(ridge=min(config.ridges))
+            sets = {case[1] - 1: part.sel(case=case_name(case)).values / unit for case in cases}
+            found[vocab_size, name] = collapse(sets, loads, residuals)
     return found
-
-
-def on_a_line(means: list[Mean], cases: list[Case]) -> Mean:
-    """Means of cases of one V on a line in 1 / (L - 1), at its end 0."""
-    columns = np.stack([np.ones(len(cases)), [1 / (case[1] - 1) for case in cases]], axis=1)
-    return constant_of(means, np.sqrt([dimension(case) for case in cases]), columns)
-
-
-def constant_of(means: list[Mean], weights: Floats, columns: Floats) -> Mean:
-    """The first coefficient of a weighted fit; NaN where there are fewer means than columns.
-
-    The weights are not made of the means' own errors, which fall with the means.
-    """
-    if len(means) < columns.shape[1]:
-        return Mean(*(float("nan"),) * 3)
-    first = np.linalg.pinv(columns * weights[:, None])[0] * weights
-    value = float(first @ np.array([mean.value for mean in means]))
-    half = float(np.sqrt(np.square(first * [mean.error for mean in means]).sum()))
-    return Mean(value, value - half, value + half)
-
-
-def theory_drops(config: RowsConfig, data: xr.Dataset) -> dict[int, list[float]]:
-    """By vocabulary, where entropy drops by theory at each of `theory_ridges`, on the same grid."""
-    loads = np.array(config.relative_loads)
-    return {
-        vocab_size: [
-            crossing(loads, curve, LEVEL * np.log(vocab_size))
-            for curve in data["theory_entropy"].sel(vocab_size=vocab_size).values.T
-        ]
-        for vocab_size in config.vocabularies
-    }
-
-
-def entropy_drops(
-    config: RowsConfig, data: xr.Dataset, predicted: dict[int, list[float]]
-) -> list[Drop]:
-    """Where the entropy of each memory drops at each ridge."""
-    loads, drops = np.array(config.relative_loads), []
-    for case in config.memories:
-        part = data.sel(case=case_name(case))
-        for k, ridge in enumerate(config.ridges):
-            curves = part["memories_entropy"].values[:, :, k]
-            measured = mean_of([crossing(loads, c, LEVEL * np.log(case[0])) for c in curves])
-            exact = predicted[case[0]][config.theory_ridges.index(ridge)]
-            peak = loads[int(np.argmax(part["memories_heldout"].values[:, :, k].mean(axis=0)))]
-            drops.append(Drop(case, ridge, measured, exact, float(peak)))
-    return drops
-
-
-def cover_checks(config: RowsConfig, data: xr.Dataset) -> list[Check]:
-    """V = 2: the largest K, less the inputs, counts tosses of a fair coin (Cover 1965)."""
-    checks = []
-    for case in config.separable:
-        if case[0] == 2:
-            largest = data["separable_largest"].sel(separable_case=case_name(case)).values
-            inputs, count = dimension(case), len(largest)
-            error = float(np.sqrt(2 * inputs / count))
-            what = f"largest separable K, {case_name(case)}: mean"
-            checks.append(Check(what, float(largest.mean()), 2.0 * inputs, error, count))
-    return checks
 
 
 def analyse(config: RowsConfig, data: xr.Dataset, out: Path) -> RowsAnalysis:
@@ -240,7 +140,11 @@ def analyse(config: RowsConfig, data: xr.Dataset, out: Path) -> RowsAnalysis:
         data,
         training_points(config, data),
         separable_limits(config, data),
+        bias_gains(config, data),
+        chain_limits(config, data),
         entropy_drops(config, data, predicted),
         predicted,
+        collapses(config, data),
+        network_drops(config, data),
         cover_checks(config, data),
     )

@@ -71,11 +71,11 @@ class RowsConfig(Settings):
     judged: float = 1e-4
     sets: int = 8
     networks: tuple[int, ...] = (32, 64)
-    levels: tuple[float, ...] = (0.02, 0.05, 0.1, 0.25)
+    levels: tuple[float, ...] = (0.05, 0.1, 0.25)
     network_loads: tuple[float, ...] = (0.7, 1.0, 1.4)
     free_loads: tuple[float, ...] = (0.1, 0.2, 0.35, 0.55, 0.9)
     network_sets: int = 3
-    steps: int = 3000
+    steps: int = 2000
     root_seed: int = 2605
 
     def problems(self) -> Iterator[str]:
@@ -198,6 +198,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "memories": (*((2, 32), (2, 64), (2, 128), (2, 256), (4, 16), (4, 32), (4, 64), (4, 128)),),
         "sites": (32, 32, 16, 8, 16, 12, 4, 1),
         "sets": 12,
+        "levels": (0.02, 0.05, 0.1, 0.25),
         "network_loads": (0.7, 0.9, 1.1, 1.4),
         "free_loads": (0.1, 0.2, 0.35, 0.5, 0.7, 1.0),
         "network_sets": 5,

@@ -18,14 +18,16 @@ Intervals of 2 and 3: 95 %, training sets of each length drawn again.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
+from scipy.optimize import least_squares
 from scipy.special import ndtr
 
 from models.streams import stream
+from simulations.rows.means import Mean
 
 Floats = NDArray[np.float64]
 
@@ -40,8 +42,8 @@ class Fitted:
     """x_c and e with their 95 % intervals, and the weighted rms residual: at the best, at e = 1/2
     and x_c = 1, and at e = 0, in standard errors."""
 
-    centre: tuple[float, float, float]
-    exponent: tuple[float, float, float]
+    centre: Mean
+    exponent: Mean
     best: float
     predicted: float
     alone: float
@@ -57,6 +59,9 @@ class Points:
     error: Floats
 
 
+Residuals = Callable[[Points, Floats], Floats]
+
+
 def points_of(sets: dict[int, Floats], loads: Floats) -> Points:
     """Of values (set, load) by N."""
     near = np.abs(loads - 1) < WINDOW
@@ -68,55 +73,56 @@ def points_of(sets: dict[int, Floats], loads: Floats) -> Points:
     return Points(*np.concatenate(columns, axis=1))
 
 
-def curve_residuals(points: Points, centre: float, exponent: float) -> Floats:
-    """In standard errors, of the best polynomial in (load - centre) N^exponent."""
-    u = (points.load - centre) * points.size**exponent
+def curve_residuals(points: Points, at: Floats) -> Floats:
+    """In standard errors, of the best polynomial in (load - x_c) N^e; `at` is x_c, e."""
+    u = (points.load - at[0]) * points.size ** at[1]
     powers = np.vander(u / np.abs(u).max(), DEGREE + 1) / points.error[:, None]
     target = points.value / points.error
     return np.asarray(target - powers @ np.linalg.lstsq(powers, target)[0])
 
 
-def share_residuals(points: Points, centre: float, exponent: float) -> Floats:
-    """In standard errors, of Phi(b N^exponent (centre - load)) with the best b."""
-    u = (centre - points.load) * points.size**exponent
-
-    def residuals(log_b: float) -> Floats:
-        return np.asarray((points.value - ndtr(np.exp(log_b) * u)) / points.error)
-
-    grid = np.linspace(-1, 1.5, 26) + (0.5 - exponent) * np.log(points.size).mean()
-    best = min(grid, key=lambda b: float((residuals(b) ** 2).sum()))
-    found = minimize(lambda b: (residuals(b[0]) ** 2).sum(), [best], method="Nelder-Mead")
-    return residuals(float(found.x[0]))
+def share_residuals(points: Points, at: Floats) -> Floats:
+    """In standard errors, of Phi(b N^e (x_c - load)); `at` is x_c, e, log b of N over its mean."""
+    size = points.size / np.exp(np.log(points.size).mean())
+    u = (at[0] - points.load) * size ** at[1] * np.exp(at[2])
+    return np.asarray((points.value - ndtr(u)) / points.error)
 
 
-def collapse(sets: dict[int, Floats], loads: Floats, residuals: object) -> Fitted:
+def fitted(
+    points: Points, residuals: Residuals, start: Floats, held: dict[int, float] | None = None
+) -> tuple[Floats, float]:
+    """The best x_c, e, ... from a start, some of them held at values; and the rms residual."""
+    at = np.array(start, dtype=float)
+    for place, value in (held or {}).items():
+        at[place] = value
+    free = [place for place in range(len(at)) if place not in (held or {})]
+
+    def lack(values: Floats) -> Floats:
+        tried = at.copy()
+        tried[free] = values
+        return residuals(points, tried)
+
+    if free:
+        at[free] = least_squares(lack, at[free], x_scale=0.1).x
+    return at, float(np.sqrt(np.square(residuals(points, at)).mean()))
+
+
+def collapse(sets: dict[int, Floats], loads: Floats, residuals: Residuals) -> Fitted:
     """x_c and e of values (set, load) by N, with their intervals."""
-    assert callable(residuals)
-
-    def best(points: Points) -> tuple[Floats, float]:
-        def lack(at: Floats) -> float:
-            return float((residuals(points, *at) ** 2).sum())
-
-        starts = [np.array([1.0, e]) for e in (0.2, 0.5, 0.8)]
-        options = {"xatol": 1e-3, "fatol": 1e-3}
-        found = [minimize(lack, s, method="Nelder-Mead", options=options) for s in starts]
-        least = min(found, key=lambda f: float(f.fun))
-        return least.x, float(least.fun)
-
     points = points_of(sets, loads)
-    (centre, exponent), least = best(points)
+    more = [] if residuals is curve_residuals else [2.5]
+    tried = [fitted(points, residuals, np.array([1.0, e, *more])) for e in (0.2, 0.5, 0.8)]
+    at, best = min(tried, key=lambda found: found[1])
     drawn = []
     for number in range(REPLICATES):
         rng = stream(2605, "collapse", number)
         again = {n: v[rng.integers(len(v), size=len(v))] for n, v in sets.items()}
-        drawn.append(best(points_of(again, loads))[0])
-    low, high = np.quantile(drawn, (0.025, 0.975), axis=0)
-    total = len(points.value)
-    flat = min(float((residuals(points, c, 0.0) ** 2).sum()) for c in (0.9, 1.0, 1.1))
-    squares = (least, float((residuals(points, 1.0, 0.5) ** 2).sum()), flat)
-    rms = [float(np.sqrt(value / total)) for value in squares]
+        drawn.append(fitted(points_of(again, loads), residuals, at)[0])
+    (centre, exponent), ends = at[:2], np.quantile(drawn, (0.025, 0.975), axis=0)
     return Fitted(
-        (float(centre), float(low[0]), float(high[0])),
-        (float(exponent), float(low[1]), float(high[1])),
-        *rms,
+        Mean(float(centre), *map(float, ends[:, 0])),
+        Mean(float(exponent), *map(float, ends[:, 1])),
+        best,
+        fitted(points, residuals, at, {0: 1.0, 1: 0.5})[1],
+        fitted(points, residuals, at, {1: 0.0})[1],
     )

@@ -50,7 +50,7 @@ def fit_row(inputs: Floats, targets: Ints, vocab_size: int, ridges: Sequence[flo
 
     >>> inputs = inputs_of(np.array([[0, 1], [1, 0]]), 0, 2)
     >>> [float(row.weights[0, 0].round(3)) for row in fit_row(inputs, np.array([0, 1]), 2, [1.0])]
-    [-0.703]
+    [-0.675]
     """
     weights, rows = np.zeros((vocab_size - 1, inputs.shape[1])), []
     for ridge in ridges:

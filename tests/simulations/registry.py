@@ -192,13 +192,15 @@ STUDIES = {
         Case(
             ROWS,
             "--sizes 20 --alphas 0.6 --loads 1.0 3.0 --rows 3 --separable 2 9 3 7 --programs 3 "
-            "--memories 2 10 3 8 --relative-loads 0.5 0.8 1.2 --ridges 0.01 0.001 "
-            "--theory-ridges 0.01 0.001 --sets 3",
+            "--chain-lengths 9 --memories 2 10 3 8 --sites 4 2 --relative-loads 0.5 0.8 1.2 "
+            "--ridges 0.01 0.001 --judged 0.001 --sets 3 --networks 8 --levels 0.1 --steps 20",
             (
                 ("--sets 2", "`sets` must be at least 3; got 2"),
                 ("--alphas 1.0", "`alphas` must lie in (0, 1); got 1.0"),
                 ("--ridges 0.001 0.01", "`ridges` must be positive and decreasing"),
-                ("--ridges 0.1", "`theory_ridges` must hold all `ridges`"),
+                ("--ridges 0.1", "`judged` must be one of `ridges`"),
+                ("--sites 4", "`sites` must hold a count of at most L"),
+                ("--chain-lengths 10", "`chain_lengths` must be odd"),
                 ("--memories 2 3", "`memories` holds V at least 2 and L at least 4"),
             ),
         ),
