@@ -32,7 +32,7 @@ from simulations.rows.drops import (
     network_drops,
     theory_drops,
 )
-from simulations.rows.lengths import Fitted, collapse, curve_residuals, share_residuals
+from simulations.rows.lengths import STARTS, Fitted, collapse
 from simulations.rows.means import Mean, mean_of
 from simulations.rows.separability import (
     Chain,
@@ -122,13 +122,11 @@ def collapses(config: RowsConfig, data: xr.Dataset) -> dict[tuple[int, str], Fit
         cases = [case for case in config.memories if case[0] == vocab_size]
         if len(cases) < 2:
             continue
-        for name, residuals, unit in (
-            ("entropy", curve_residuals, np.log(vocab_size)),
-            ("held", share_residuals, 1.0),
-        ):
+        for law in STARTS:
+            name, unit = ("held", 1.0) if law == "held" else ("entropy", np.log(vocab_size))
             part = data[f"memories_{name}"].sel(ridge=min(config.ridges))
             sets = {case[1] - 1: part.sel(case=case_name(case)).values / unit for case in cases}
-            found[vocab_size, name] = collapse(sets, loads, residuals)
+            found[vocab_size, law] = collapse(sets, loads, law)
     return found
 
 

@@ -14,6 +14,12 @@ from simulations.rows.drops import carried_networks
 from simulations.rows.means import Mean
 from simulations.rows.networks import LEVEL
 
+LAWS = {
+    "entropy": "entropy",
+    "product": "entropy, share times line",
+    "held": "share of rows right",
+}
+
 
 def told(mean: Mean, digits: int = 3) -> str:
     return with_spread(mean.value, mean.low, mean.high, digits)
@@ -56,20 +62,20 @@ def network_verdict(analysis: RowsAnalysis) -> str:
 def _length_lines(analysis: RowsAnalysis) -> list[str]:
     table = [
         [
-            f"V={vocab_size}, {words}",
+            f"V={vocab_size}, {LAWS[law]}",
             told(found.centre),
             told(found.exponent),
             number(found.best),
             number(found.predicted),
             number(found.alone),
         ]
-        for (vocab_size, name), found in analysis.collapses.items()
-        for words in ({"entropy": "entropy", "held": "share of rows right"}[name],)
+        for (vocab_size, law), found in analysis.collapses.items()
     ]
     text = (
         f"At ridge {min(analysis.config.ridges):g} all lengths on one curve of (load - x_c) "
         "(L - 1)^e, load in units of the critical one: a polynomial for the entropy, a Gaussian "
-        "law for the share of rows that put every training token right. Residuals in standard "
+        "law for the share of rows that put every training token right; and, chosen afterwards, "
+        "for the entropy the share that does not, times a line in load. Residuals in standard "
         "errors, rms: of the best, of x_c = 1 and e = 1/2, and of e = 0, load alone. Theory: "
         "e = 1/2, and x_c = 1 for the share."
     )
