@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from am_theory.conditional_likelihood import critical_load
 from am_theory.conditional_likelihood import rows as theory_rows
 from simulations.rows.config import Case, RowsConfig, case_name, trainings
-from simulations.rows.means import Mean, mean_of, on_a_line
+from simulations.rows.means import Mean, alike_means, mean_of, on_a_line
 from simulations.rows.networks import LEVEL, train_sizes
 
 Floats = NDArray[np.float64]
@@ -113,20 +113,29 @@ def noisy_entropy(load: float, level: float) -> float:
 
 
 def network_drops(config: RowsConfig, data: xr.Dataset) -> list[NetworkDrop]:
-    """Of the networks of one level each, and of those of all levels at each."""
+    """Of the networks of one level each, and of those of all levels at each. Ratios to theory of
+    one length and kind are taken to spread alike over training sets at all levels."""
     found = []
     for seq_len in config.networks:
+        read = {}
         for kind, level in zip(trainings(config), (*config.levels, None), strict=True):
-            loads = np.array(train_sizes(config, seq_len, level)) / (seq_len - 1)
             part = data["networks_entropy"].sel(network=f"{seq_len} {kind}")
-            for read in config.levels if level is None else (level,):
-                curves = part.sel(level=read).values[:, : len(loads)]
-                scaled, level_of = loads / critical_load(2), LEVEL * np.log(2)
-                exact = np.array([noisy_entropy(float(load), read) for load in loads])
-                measured = mean_of([crossing(scaled, curve, level_of) for curve in curves])
-                predicted = crossing(scaled, exact, level_of)
-                drop = NetworkDrop(seq_len, read, level is not None, measured, predicted)
-                found.append(drop)
+            loads = np.array(train_sizes(config, seq_len, level)) / (seq_len - 1)
+            for at in config.levels if level is None else (level,):
+                curves = part.sel(level=at).values[:, : len(loads)]
+                exact = np.array([noisy_entropy(float(load), at) for load in loads])
+                measured, predicted = (
+                    np.array([crossing(loads / critical_load(2), c, LEVEL * np.log(2)) for c in of])
+                    for of in (curves, exact[None])
+                )
+                read[level is not None, at] = measured, float(predicted[0])
+        for alone in (True, False):
+            mine = [(at, *values) for (kind, at), values in read.items() if kind is alone]
+            ratios = alike_means([measured / predicted for _, measured, predicted in mine])
+            found += [
+                NetworkDrop(seq_len, at, alone, ratio.over(1 / predicted), predicted)
+                for ratio, (at, _, predicted) in zip(ratios, mine, strict=True)
+            ]
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,6 +37,19 @@ def mean_of(values: Any) -> Mean:
     found = np.asarray(values, dtype=float)
     half = student.ppf(0.975, found.size - 1) * found.std(ddof=1) / np.sqrt(found.size)
     return Mean(float(found.mean()), float(found.mean() - half), float(found.mean() + half))
+
+
+def alike_means(rows: Sequence[Floats]) -> list[Mean]:
+    """Means of rows of independent values that spread alike, with intervals from the spread of all
+    together: a few values of each serve.
+
+    >>> [round(mean.error, 3) for mean in alike_means([np.array([1.0, 3.0]), np.array([0.0, 2.0])])]
+    [4.303, 4.303]
+    """
+    count = len(rows[0])
+    spread = np.sqrt(np.mean([row.var(ddof=1) for row in rows]))
+    half = float(student.ppf(0.975, len(rows) * (count - 1)) * spread / np.sqrt(count))
+    return [Mean(float(m), float(m) - half, float(m) + half) for m in map(np.mean, rows)]
 
 
 def on_a_line(means: list[Mean], cases: list[Case]) -> Mean:

@@ -87,15 +87,17 @@ def wall_inputs(tokens: Ints, vocab_size: int, biases: bool = False) -> Floats:
 
 
 def separable(walls: Floats) -> bool:
-    """Whether some row has products of at least 1 with all: a linear program."""
+    """Whether some row has products of at least 1 with all: a linear program, by interior points,
+    and by the simplex method where these fail."""
     flat = walls.reshape(-1, walls.shape[-1])
-    found = linprog(
-        np.zeros(flat.shape[1]),
-        A_ub=-flat,
-        b_ub=-np.ones(len(flat)),
-        bounds=(None, None),
-        method="highs-ipm",
-    )
-    if found.status not in (0, 2):
-        raise ArithmeticError(f"The linear program ended without an answer: {found.message}")
-    return bool(found.status == 0)
+    for method in ("highs-ipm", "highs-ds"):
+        found = linprog(
+            np.zeros(flat.shape[1]),
+            A_ub=-flat,
+            b_ub=-np.ones(len(flat)),
+            bounds=(None, None),
+            method=method,
+        )
+        if found.status in (0, 2):
+            return bool(found.status == 0)
+    raise ArithmeticError(f"The linear program ended without an answer: {found.message}")
