@@ -32,7 +32,7 @@ from simulations.rows.drops import (
     network_drops,
     theory_drops,
 )
-from simulations.rows.lengths import STARTS, Fitted, collapse
+from simulations.rows.lengths import STARTS, Fitted, collapse, enough, points_of
 from simulations.rows.means import Mean, mean_of
 from simulations.rows.separability import (
     Chain,
@@ -116,17 +116,16 @@ def training_points(config: RowsConfig, data: xr.Dataset) -> list[Point]:
 
 def collapses(config: RowsConfig, data: xr.Dataset) -> dict[tuple[int, str], Fitted]:
     """Of the entropy over log V and the share of rows that hold all, at the weakest ridge, for each
-    V of two lengths or more."""
+    V and law that there are points enough for."""
     found, loads = {}, np.array(config.relative_loads)
     for vocab_size in config.vocabularies:
         cases = [case for case in config.memories if case[0] == vocab_size]
-        if len(cases) < 2:
-            continue
         for law in STARTS:
             name, unit = ("held", 1.0) if law == "held" else ("entropy", np.log(vocab_size))
             part = data[f"memories_{name}"].sel(ridge=min(config.ridges))
             sets = {case[1] - 1: part.sel(case=case_name(case)).values / unit for case in cases}
-            found[vocab_size, law] = collapse(sets, loads, law)
+            if enough(points_of(sets, loads), law):
+                found[vocab_size, law] = collapse(sets, loads, law)
     return found
 
 

@@ -23,6 +23,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,8 +52,7 @@ class Fitted:
     alone: float
 
 
-@dataclass(frozen=True)
-class Points:
+class Points(NamedTuple):
     """Means over sets of one V's memories at the weakest ridge near the drop, by length and load.
 
     Their standard errors are pooled over the loads of a length: those of shares near 0 are poor.
@@ -108,6 +108,11 @@ STARTS: dict[str, tuple[Residuals, tuple[float, ...]]] = {
 }
 
 
+def enough(points: Points, law: str) -> bool:
+    """Whether there are twice as many points as numbers that a law is free to choose."""
+    return len(points.value) >= 2 * (2 + (DEGREE + 1 if law == "entropy" else len(STARTS[law][1])))
+
+
 def fitted(
     points: Points, residuals: Residuals, start: Floats, held: dict[int, float] | None = None
 ) -> tuple[Floats, float]:
@@ -137,7 +142,7 @@ def collapse(sets: dict[int, Floats], loads: Floats, law: str) -> Fitted:
     for number in range(REPLICATES):
         rng = stream(2605, "collapse", number)
         again = {n: v[rng.integers(len(v), size=len(v))] for n, v in sets.items()}
-        drawn.append(fitted(points_of(again, loads), residuals, at)[0])
+        drawn.append(fitted(points._replace(value=points_of(again, loads).value), residuals, at)[0])
     (centre, exponent), ends = at[:2], np.quantile(drawn, (0.025, 0.975), axis=0)
     return Fitted(
         Mean(float(centre), *map(float, ends[:, 0])),

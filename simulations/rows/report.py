@@ -118,9 +118,9 @@ def _more_lines(analysis: RowsAnalysis) -> list[str]:
         *section(
             "Biases",
             "What biases add to the largest separable K, over the critical load, on the same "
-            "sequences; theory: one input more.",
+            "sequences. One input more adds 1: at V = 2 by Cover's theorem, at others at large L.",
         ),
-        *markdown(["", "simulated", "theory"], gains),
+        *markdown(["", "simulated", "one input"], gains),
         *section(
             "Chains",
             "Largest K over L - 1 at which the middle site's row puts all targets right, of chains "

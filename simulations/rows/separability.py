@@ -49,8 +49,8 @@ def separable_limits(config: RowsConfig, data: xr.Dataset) -> list[Limit]:
 
 
 def bias_gains(config: RowsConfig, data: xr.Dataset) -> list[tuple[int, Mean]]:
-    """By vocabulary, what biases add to the largest separable K, over the critical load: one input
-    more adds 1. Means over all rows of the vocabulary."""
+    """By vocabulary, what biases add to the largest separable K, over the critical load: 1 at V = 2
+    by Cover's theorem, and to leading order at others. Means over all rows of the vocabulary."""
     found = []
     for vocab_size in dict.fromkeys(v for v, _ in config.separable):
         cases = [case_name(case) for case in config.separable if case[0] == vocab_size]

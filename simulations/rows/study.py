@@ -40,8 +40,8 @@ def merge(out: Path, config: RowsConfig) -> xr.Dataset:
         )
         axis = xr.Variable(name, values, {"units": "1"})
         whole = xr.concat([cell.drop_attrs(deep=False) for cell in mine], axis)
-        if kind == "networks":  # their loads are their own
-            whole = whole.rename(load="network_load")
+        if kind == "networks":  # their loads and sets are their own
+            whole = whole.rename(load="network_load", set="network_set")
         parts.append(whole.rename({v: f"{kind}_{v}" for v in whole.data_vars}))
     return xr.merge(parts)
 

@@ -193,7 +193,8 @@ STUDIES = {
             ROWS,
             "--sizes 20 --alphas 0.6 --loads 1.0 3.0 --rows 3 --separable 2 9 3 7 --programs 3 "
             "--chain-lengths 9 --memories 2 10 3 8 --sites 4 2 --relative-loads 0.5 0.8 1.2 "
-            "--ridges 0.01 0.001 --judged 0.001 --sets 3 --networks 8 --levels 0.1 --steps 20",
+            "--ridges 0.01 0.001 --judged 0.001 --sets 3 --networks 8 --levels 0.1 --steps 20 "
+            "--network-sets 4",
             (
                 ("--sets 2", "`sets` must be at least 3; got 2"),
                 ("--alphas 1.0", "`alphas` must lie in (0, 1); got 1.0"),

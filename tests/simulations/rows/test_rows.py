@@ -13,7 +13,7 @@ from simulations.rows import cells, networks, newton, programs
 from simulations.rows.analysis import RowsAnalysis
 from simulations.rows.config import RowsConfig, dimension, preset, train_sizes
 from simulations.rows.drops import Drop, NetworkDrop, carried, carried_networks, crossing
-from simulations.rows.lengths import collapse, points_of
+from simulations.rows.lengths import collapse, enough, points_of
 from simulations.rows.means import Mean, constant_of, mean_of
 from simulations.rows.separability import Limit
 from tests.helpers import assert_close, within_standard_errors
@@ -279,6 +279,8 @@ def test_points_near_the_drop():
     assert_close(points.load, LOADS[1:])  # 0.7 is out of the window
     assert_close(points.value, LOADS[1:] + 0.15)
     assert_close(points.error, np.full(5, np.sqrt(0.05 / 3) / 2))
+    assert not enough(points, "held") and not enough(points, "entropy")
+    assert enough(points_of({31: sets[31], 63: sets[31]}, LOADS), "held")
     sets[63] = sets[31] * np.array([0.0, 1, 1, 1, 3, 1])  # the errors of a length are pooled
     pooled = np.unique(
         points_of({63: sets[63] - LOADS * np.array([0, 1, 1, 1, 3, 1])}, LOADS).error
