@@ -13,8 +13,8 @@ before. Load is K over the critical one, N = L - 1.
 3. At that ridge entropies near the drop collapse on one curve of (load - x_c) N^e with e = 1/2 in
    the interval and 0, load alone, outside of it. Overturned if either is not so.
 
-The third is overturned at V = 2: see the README. Chosen afterwards, and consistent with e = 1/2:
-entropy is the share of rows that are not separable, as in 2, times a line in load.
+The third is overturned at V = 2: e is about .28. Chosen afterwards: entropy is the share of rows
+that are not separable, as in 2, times a line in load. That explains it in part: see the README.
 
 Intervals of 2 and 3: 95 %, training sets of each length drawn again.
 """

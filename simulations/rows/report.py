@@ -40,8 +40,8 @@ def verdict(analysis: RowsAnalysis) -> str:
         f"being separable is {analysis.verdict}.** Load at which the entropy of training sequences "
         f"drops at ridge {config.judged:g}, over that of theory, carried to infinite L: "
         f"{drops}. In theory the drop goes to the critical load as the ridge vanishes (at ridge "
-        f"{config.ridges[-1]:g}, over the critical load: {ends}). Largest separable K over "
-        f"(L - 1) (V - 1), against the critical load of theory: {limits}."
+        f"{config.ridges[-1]:g}, over the critical load, straight between these loads: {ends}). "
+        f"Largest separable K over (L - 1) (V - 1), against the critical load of theory: {limits}."
     )
 
 
