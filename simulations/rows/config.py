@@ -99,13 +99,6 @@ class RowsConfig(Settings):
                 yield f"`chains` must lie in (0, 1/2]; got {flip}."
         if any(length % 2 == 0 for length in self.chain_lengths):
             yield f"`chain_lengths` must be odd; got {list(self.chain_lengths)}."
-        if len(self.sites) != len(self.memories) or any(
-            not 1 <= rows <= case[1] for rows, case in zip(self.sites, self.memories, strict=False)
-        ):
-            yield (
-                "`sites` must hold a count of at most L for each of `memories`; got "
-                f"{list(self.sites)}."
-            )
         for name in ("separable", "memories"):
             for vocab_size, seq_len in getattr(self, name):
                 if vocab_size < 2 or seq_len < 4:
@@ -113,6 +106,13 @@ class RowsConfig(Settings):
                         f"`{name}` holds V at least 2 and L at least 4, in this order; got "
                         f"{vocab_size}, {seq_len}."
                     )
+        if len(self.sites) != len(self.memories) or any(
+            not 1 <= rows <= case[1] for rows, case in zip(self.sites, self.memories, strict=False)
+        ):
+            yield (
+                "`sites` must hold a count of at most L for each of `memories`; got "
+                f"{list(self.sites)}."
+            )
 
     @property
     def vocabularies(self) -> tuple[int, ...]:
