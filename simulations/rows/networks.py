@@ -51,7 +51,7 @@ def noisy_drop(level: float) -> float:
     fresh noise of a level drops, of two tokens.
 
     >>> round(noisy_drop(0.1), 3)
-    0.392
+    0.39
     """
 
     def excess(load: float) -> float:
