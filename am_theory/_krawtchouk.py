@@ -176,7 +176,9 @@ def kernel_moments(
     shares = spectrum(values, length, vocab)[:2] * [1, length * (vocab - 1)]
     static = copies_mean(values, vocab, kept) - shares[0] - shares[1] * kept**2
     fresh = values[0] - shares.sum() - static
-    return ActivationMoments(*(bare(x + np.zeros_like(kept)) for x in (shares[1], static, fresh)))
+    found = (x + np.zeros_like(kept) for x in (shares[1], static, fresh))
+    rounding = 1e-14 * np.abs(values).max()
+    return ActivationMoments(*(bare(np.where(np.abs(x) < rounding, 0.0, x)) for x in found))
 
 
 def sizes_iv(seq_len: int, vocab_size: int) -> tuple[int, int]:

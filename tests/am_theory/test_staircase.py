@@ -120,8 +120,9 @@ def test_the_limit_of_many_centred_tokens():
 # networks
 
 
+@pytest.mark.parametrize("n_blocks", [0, 1])
 @pytest.mark.parametrize("activation", ["relu", "erf", "gelu"])
-def test_one_layer_is_a_mean_over_two_normals(activation):
+def test_each_layer_is_a_mean_over_two_normals(activation, n_blocks):
     from scipy.special import erf
 
     phi = {
@@ -129,14 +130,23 @@ def test_one_layer_is_a_mean_over_two_normals(activation):
         "erf": erf,
         "gelu": lambda z: z / 2 * (1 + np.tanh(np.sqrt(2 / np.pi) * (z + 0.044715 * z**3))),
     }[activation]
-    kernel = staircase.network_kernel(3, activation=activation, n_blocks=0)
     nodes, weights = np.polynomial.hermite_e.hermegauss(180)
     weights = weights / weights.sum()
+    x, y = np.meshgrid(nodes, nodes)
+
+    def mean(covariance, variance):
+        q = covariance / variance
+        z = np.sqrt(variance) * x, np.sqrt(variance) * (q * x + math.sqrt(1 - q * q) * y)
+        return weights @ (phi(z[0]) * phi(z[1])) @ weights
+
+    kernel = staircase.network_kernel(3, activation=activation, n_blocks=n_blocks)
     for d, value in enumerate(kernel):
-        q = (1 - d / 3 + 0.08) / 1.08
-        x, y = np.meshgrid(nodes, nodes)
-        mean = weights @ (phi(x) * phi(q * x + math.sqrt(1 - q * q) * y)) @ weights
-        assert_close(value, mean, rtol=2e-3 if activation == "relu" else 1e-9)
+        covariance, variance = 1 - d / 3 + 0.08, 1.08
+        if n_blocks:
+            covariance += mean(covariance / variance + 0.08, 1.08)
+            variance += mean(1.08, 1.08)
+        wanted = mean(covariance / variance, 1.0)
+        assert_close(value, wanted, rtol=2e-3 if activation == "relu" else 1e-8)
 
 
 def centred_logits(model, x):
@@ -268,6 +278,17 @@ def test_transition_size_of_degree_two_is_over_estimated_at_small_lengths():
     """By what the noise of one sequence has in common, which theory averages away."""
     ratios = [half_size(length, 2, 2, 0.8, 6) for length in (8, 16)]
     assert 0.5 < ratios[0] < 0.72 < ratios[1] < 0.85
+
+
+@given(st.floats(0.05, 0.95), st.integers(1, 4))
+def test_transition_size_solves_its_equation(alpha, order):
+    found = staircase.transition_size(order, 9, 3, alpha)
+    kappa = (2 - alpha**2) / (1 - alpha**2)
+    total = 1 / kappa
+    for j in range(1, order + 1):
+        kept = alpha ** (2 * j)
+        total += staircase.degree_size(j, 9, 3) / found * kept / (kept + kappa * (1 - kept))
+    assert_close(total, 1.0, rtol=1e-9)
 
 
 @given(st.floats(0, 1), st.sampled_from([(16, 4), (8, 2), (5, 6)]))
