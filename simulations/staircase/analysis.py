@@ -123,8 +123,7 @@ def log_mean(ratios: Any) -> Ratio:
 
 def over(found: Floats, predicted: Floats) -> Ratio:
     """Measured over predicted times of networks, unknown where one is not reached."""
-    with np.errstate(invalid="ignore"):
-        return log_mean(found / predicted)
+    return log_mean(found / predicted)
 
 
 def _student(values: Floats) -> tuple[float, float, float]:
@@ -137,8 +136,8 @@ def analyse(config: StaircaseConfig, data: xr.Dataset, _: Path | None = None) ->
     """Everything that is derived from the merged data."""
     lines = [*_regression(config, data), *_orders(config, data)]
     slopes = []
-    for m in range(len(METHODS)):
-        for w in range(len(config.widths)):
+    with np.errstate(divide="ignore", invalid="ignore"):  # times that are not reached are inf
+        for m, w in np.ndindex(len(METHODS), len(config.widths)):
             lines += _degrees(config, data, m, w)
             found, slope = _memory(config, data, m, w)
             lines += found
@@ -260,8 +259,7 @@ def _memory(config: StaircaseConfig, data: xr.Dataset, m: int, w: int) -> tuple[
 
 def _mean(steps: Floats) -> float:
     """Geometric mean, inf where one of them is not reached."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return float(np.exp(np.log(steps).mean())) if (steps > 0).all() else math.nan
+    return float(np.exp(np.log(steps).mean())) if (steps > 0).all() else math.nan
 
 
 def _slope(logs: dict[int, Floats]) -> Ratio:

@@ -122,7 +122,7 @@ def _curves(axis: Any, analysis: StaircaseAnalysis) -> None:
 
 
 def _times(axis: Any, analysis: StaircaseAnalysis) -> None:
-    """Steps over those of the linear part: to the memory that no linear map has."""
+    """Steps to the memory that no linear map has."""
     config, width = analysis.config, analysis.config.widths[-1]
     sizes = np.array(config.train_sizes, dtype=float)
     handles = []
@@ -139,7 +139,9 @@ def _times(axis: Any, analysis: StaircaseAnalysis) -> None:
                 axis.plot(sizes, first * sizes / sizes[0], color="k", lw=0.9, ls=":")
     handles.append(Line2D([], [], color="k", marker="x", lw=0, label="theory of the kernel"))
     handles.append(Line2D([], [], color="k", lw=0.9, ls=":", label="proportional to K"))
-    axis.set(xlim=(sizes[0] / 1.5, sizes[-1] * 1.5), yscale="log")
+    axis.set_xlim(sizes[0] / 1.5, sizes[-1] * 1.5)
+    if any(np.isfinite(line.measured) for x in METHODS for line in analysis.of("beyond", x)):
+        axis.set_yscale("log")
     title = f"(e) Steps to memory beyond a linear map, width {width}"
     finish(axis, "stored sequences K", "steps", title, handles, 2)
 
