@@ -11,6 +11,7 @@ Formulas only: numbers in, numbers out, with no sampling, no training and no plo
 - `conditional_likelihood`: rows trained under fresh noise, and how many patterns they separate.
 - `linear`: a learned denoiser solved in closed form. `random_feature_denoiser`: one with a
   nonlinear layer, trained for a while. `scaling`: laws for a network's transition.
+- `staircase`: kernels on tokens by degree, that of a network before training, and what follows.
 - `membership`: what tells a stored sequence from another one, and how well it can be told.
 - `extraction`: how many draws reproduce a sequence, from its source or from a store.
 - `derivations`: proofs by SymPy, with their steps in LaTeX.
@@ -40,6 +41,7 @@ __all__ = [
     "random_feature_denoiser",
     "random_features",
     "scaling",
+    "staircase",
 ]
 
 

@@ -23,6 +23,7 @@ from am_theory import (
     membership,
     neurodynamics,
     potts,
+    staircase,
 )
 from am_theory import pseudolikelihood as pl
 from am_theory import random_feature_denoiser as rfd
@@ -165,6 +166,19 @@ def membership_calls() -> Iterator[Call]:
                 yield membership.tpr_at_fpr, (size, seen, hidden, vocab, weight)
 
 
+def staircase_calls() -> Iterator[Call]:
+    for length, vocab in ((1, 2), (66, 2), (33, 4), (4, 65536)):
+        kernel = staircase.network_kernel(length)
+        for kept, size in itertools.product((0.0, *KEPT, 1.0), SIZES):
+            if length > 1 and kept > 0.1:  # else no degree is left, in no time
+                yield staircase.memory_time, (size, kernel, length, vocab, kept)
+            yield staircase.transition_size, (1, length, vocab, kept)
+            yield staircase.transition_size, (length, length, vocab, kept)
+            yield staircase.kernel_moments, (kernel, length, vocab, kept)
+        for size, ridge in itertools.product(SIZES, (0.0, 1e-9, 1e9)):
+            yield partial(staircase.regression_error, ridge=ridge), (size, kernel, length, vocab, 1)
+
+
 def extraction_calls() -> Iterator[Call]:
     chains = ([[0.0, 1.0], [1.0, 0.0]], [[EDGE, 1 - EDGE], [0.5, 0.5]])
     for draws, size, length in itertools.product((1, 10, 1e12), SIZES, (1, 3)):
@@ -193,6 +207,7 @@ def numbers(result: Any) -> list[float]:
         memory_calls,
         membership_calls,
         extraction_calls,
+        staircase_calls,
     ],
 )
 def test_corners_give_numbers_or_say_that_there_is_none(calls):

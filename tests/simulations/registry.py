@@ -22,6 +22,7 @@ from simulations.random_features.study import STUDY as FEATURES
 from simulations.released.study import STUDY as RELEASED
 from simulations.rows.study import STUDY as ROWS
 from simulations.scaling.study import STUDY as SCALING
+from simulations.staircase.study import STUDY as STAIRCASE
 from simulations.study import Study
 
 
@@ -203,6 +204,20 @@ STUDIES = {
                 ("--sites 4", "`sites` must hold a count of at most L"),
                 ("--chain-lengths 10", "`chain_lengths` must be odd"),
                 ("--memories 2 3", "`memories` holds V at least 2 and L at least 4"),
+            ),
+        ),
+        Case(
+            STAIRCASE,
+            "--sizes 4 16 64 --lengths 10 --orders 1 --widths 8 --n-blocks 0 --train-sizes 8 32 "
+            "--memory-size 2 8 --degrees-size 2 6 --times 2 2 --adam-steps 8 8 --readings 5 "
+            "--queries 16 --batch 8 --sets 3 --seeds 3 --replicates 100",
+            (
+                ("--memory-size 1 8", "`memory_size` holds V at least 2 and L at least 4"),
+                ("--degrees-size 2 16", "at most 4096 sequences"),
+                ("--orders 3", "`orders` are 1 or 2"),
+                ("--rate 2.5", "`rate` lies in (0, 2)"),
+                ("--lengths 4 8", "are all one K"),
+                ("--seeds 2", "`seeds` must be at least 3; got 2"),
             ),
         ),
         Case(
