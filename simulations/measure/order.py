@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulations.measure.bootstrap import standard_error, stated_interval
-from simulations.measure.passage import crossing_size
+from simulations.measure.passage import crossing_size, first_rise_size
 from simulations.measure.transition import Curve, Estimate, as_estimate
 
 Floats = NDArray[np.float64]
@@ -70,9 +70,8 @@ def _passage(part: Curve, rising: bool) -> list[Floats] | None:
     found = []
     for table in (part.estimate, part.replicates, part.per_seed):
         curve = table[..., known]
-        if rising:  # the first rise is the last fall of the curve walked from its other end
-            walked = crossing_size(1 / sizes[::-1], curve[..., ::-1], HALF, "falling")
-            size = np.where(np.isinf(walked), -walked, 1 / walked)
+        if rising:
+            size = first_rise_size(sizes, curve, HALF)
         else:
             size = crossing_size(sizes, curve, HALF, "falling")
         found.append(size if known[-1] else np.where(np.isposinf(size), np.nan, size))

@@ -138,6 +138,21 @@ def crossing_size(
     return _last_passage(sizes, sign * table, sign * levels)
 
 
+def first_rise_size(train_sizes: ArrayLike, curve: ArrayLike, level: ArrayLike) -> Floats:
+    """Training-set size at which a curve rises through a level for the first time: the last fall of
+    the curve walked from its other end. Parameters as `crossing_size`; -inf when it begins at or
+    above the level, +inf when it never reaches it.
+
+    >>> float(first_rise_size([1, 100, 10_000], [0.2, 0.6, 0.1], 0.4).round(6))
+    10.0
+    """
+    sizes = np.asarray(train_sizes, dtype=np.float64)
+    table = np.asarray(curve, dtype=np.float64)
+    walked = crossing_size(1 / sizes[::-1], table[..., ::-1], level, "falling")
+    with np.errstate(divide="ignore"):
+        return np.asarray(np.where(np.isinf(walked), -walked, 1 / walked))
+
+
 def vanishing_level(plateau: ArrayLike) -> Floats:
     """Level ``(1 + f_source) / 2`` half-way from memory (f = 1) to the source's own fraction.
 
