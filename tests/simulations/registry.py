@@ -23,6 +23,7 @@ from simulations.released.study import STUDY as RELEASED
 from simulations.rows.study import STUDY as ROWS
 from simulations.scaling.study import STUDY as SCALING
 from simulations.staircase.study import STUDY as STAIRCASE
+from simulations.sharpness.study import STUDY as SHARPNESS
 from simulations.study import Study
 
 
@@ -218,6 +219,19 @@ STUDIES = {
                 ("--rate 2.5", "`rate` lies in (0, 2)"),
                 ("--lengths 4 8", "are all one K"),
                 ("--seeds 2", "`seeds` must be at least 3; got 2"),
+            SHARPNESS,
+            "--lengths 8 16 32 --vocabularies 4 --memorizers 2 6 2 8 --linears 3 4 3 6 --sets 3 "
+            "--queries 20 --memories 2 6 2 10 --loads 0.3 0.8 1.5 4.0 --ridges 0.01 "
+            "--memory-sets 3 --separable 3 5 3 7 --programs 3 --sources iid --network-lengths 4 6 "
+            "--shapes 4 10 --train-sizes 4 16 64 --seeds 2 --network-queries 16 --batch 8 "
+            "--warmup 2",
+            (
+                ("--sets 2", "`sets` must be at least 3; got 2"),
+                ("--sources text", "`sources` must be among iid, markov; got text"),
+                ("--train-sizes 8", "`train_sizes` must hold two sizes or more"),
+                ("--alphas 1.0", "`alphas` must lie in (0, 1)"),
+                ("--memories 1 8", "`memories` holds V at least 2 and L at least 4"),
+                ("--ridges 0", "`ridges` and `rate` must be positive"),
             ),
         ),
         Case(
