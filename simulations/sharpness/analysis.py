@@ -18,11 +18,13 @@ from am_theory.conditional_likelihood import critical_load
 from simulations.measure.checks import Check
 from simulations.sharpness.config import SharpnessConfig, memory_vocabularies
 from simulations.sharpness.curves import all_passages, exact_linear, exact_memorizer, rows_limit
-from simulations.sharpness.exponents import Collapsed, collapse, width_exponent
+from simulations.sharpness.exponents import Collapsed, Limit, collapse, width_exponent, width_limit
 from simulations.sharpness.predictions import (
+    MARGIN,
     UNDECIDED,
     Verdict,
     memorizer_place,
+    nature_of,
     verdict_of,
 )
 from simulations.sharpness.widths import (
@@ -53,7 +55,8 @@ class Row:
 class Group:
     """Widths of one order parameter against L and V: exponents, collapse, verdict.
 
-    relative : exponent in L of the width over log10 K at 1/2, of passages of the memorizer.
+    relative : exponent in L of the width over log10 K at 1/2, of passages of the memorizer. limit :
+    the rival, widths on a line in 1 / L.
     """
 
     key: Key
@@ -61,11 +64,19 @@ class Group:
     length: Value
     vocabulary: Value
     relative: Value
+    limit: Limit | None
     collapsed: Collapsed | None
 
     @property
     def verdict(self) -> Verdict:
         return verdict_of(self.length.low, self.length.high)
+
+    @property
+    def nature(self) -> str:
+        """What the passage becomes as L grows: transition or crossover."""
+        steeper = self.relative.high < -MARGIN
+        excluded = self.limit is not None and self.limit.excluded
+        return nature_of(self.verdict, steeper, excluded)
 
 
 @dataclass(frozen=True)
@@ -121,6 +132,7 @@ def group_of(key: Key, passings: list[Passing]) -> Group:
         width_exponent(cases, decades, 1),
         width_exponent(cases, decades, 0),
         width_exponent(cases, relative, 1) if key.system == "memorizer" else Value(np.nan),
+        width_limit(cases, decades),
         collapse(passings, place_of(key)),
     )
 

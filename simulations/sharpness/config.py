@@ -55,7 +55,8 @@ class SharpnessConfig(Settings):
         loads: their loads over the critical one, increasing.
         ridges: their ridges, in the units of the theory of rows.
         memory_sets: independent training sets of each.
-        separable: cases of rows whose largest separable training set is found by linear programs.
+        separable: cases of rows whose largest separable training set is found by linear programs;
+            V^(L - 1) must be large, as two sequences alike but for the target cannot be told apart.
         programs: independent rows of each of these.
         sources: where the networks' sequences come from.
         network_lengths: L of the networks.
@@ -80,7 +81,7 @@ class SharpnessConfig(Settings):
     loads: tuple[float, ...] = (*(0.25, 0.4, 0.55, 0.7, 0.85, 1.0, 1.15, 1.4, 1.8, 2.5, 3.5, 5.0),)
     ridges: tuple[float, ...] = (1e-3, 1e-4)
     memory_sets: int = 5
-    separable: tuple[Case, ...] = ((4, 8), (4, 12), (4, 16), (4, 24))
+    separable: tuple[Case, ...] = ((4, 12), (4, 16), (4, 20), (4, 24))
     programs: int = 40
     sources: tuple[str, ...] = SOURCES
     network_lengths: tuple[int, ...] = (8, 16, 32)
@@ -234,7 +235,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     "small": {},
     "medium": {
         "memories": (*((2, n) for n in (8, 16, 32, 64, 128)), *((4, n) for n in (8, 16, 32, 64))),
-        "separable": ((4, 8), (4, 12), (4, 16), (4, 24), (4, 32)),
+        "separable": ((4, 12), (4, 16), (4, 24), (4, 32)),
         "programs": 100,
         "network_lengths": (8, 16, 32, 64),
         "shapes": ((32, 1000), (128, 2000), (128, 8000), (512, 8000)),
@@ -252,7 +253,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "loads": (0.2, 0.5, 0.8, 1.0, 1.25, 1.8, 3.0, 6.0),
         "ridges": (1e-3,),
         "memory_sets": 3,
-        "separable": ((3, 6), (3, 9), (3, 12)),
+        "separable": ((3, 10), (3, 13), (3, 16)),
         "programs": 12,
         "sources": ("iid",),
         "network_lengths": (4, 8),

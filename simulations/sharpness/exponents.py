@@ -22,6 +22,7 @@ from simulations.sharpness.widths import Passing, Value
 Floats = NDArray[np.float64]
 POINTS = 24  # of a curve that enters a collapse, at most
 ENDS = (0.98, 0.02)  # between which it does
+SLACK = 0.02  # in ln width, by which exact widths may miss a law
 
 
 def slope_within(x: Floats, y: Floats, groups: Floats) -> float:
@@ -79,6 +80,55 @@ def width_exponent(cases: Sequence[tuple[int, int]], logs: Sequence[Floats], aga
         return student(slope, np.nan, 0)
     of_sizes = float(jackknife_error(np.array(slope), np.array(left)))
     return student(slope, float(np.sqrt(units + of_sizes**2)), len(kept) - 1)
+
+
+@dataclass(frozen=True)
+class Limit:
+    """Widths on a line in 1 / L, the rival of L^e: where it ends as L grows, and how far widths are
+    from the power and from the line, root mean square of ln width; `error` is that of a width's own
+    standard error. Of the V with most lengths."""
+
+    width: Value
+    power_miss: float
+    line_miss: float
+    error: float
+
+    @property
+    def excluded(self) -> bool:
+        """The line misses by more than the widths' errors allow, and the power does not."""
+        allowed = max(2 * self.error, SLACK)
+        return self.line_miss > allowed >= self.power_miss
+
+
+def width_limit(cases: Sequence[tuple[int, int]], logs: Sequence[Floats]) -> Limit | None:
+    """The line in 1 / L of widths, arguments as `width_exponent`; None of fewer than three."""
+    known = [k for k, values in enumerate(logs) if np.isfinite(values).all()]
+    vocabularies = [cases[k][0] for k in known]
+    most = max(dict.fromkeys(vocabularies), key=vocabularies.count, default=0)
+    kept = [k for k in known if cases[k][0] == most]
+    if len(kept) < 3:
+        return None
+    lengths = np.array([cases[k][1] for k in kept], dtype=np.float64)
+    log = np.array([logs[k].mean() for k in kept])
+    own = [logs[k].std(ddof=1) / len(logs[k]) ** 0.5 if len(logs[k]) > 1 else 0.0 for k in kept]
+    rows = np.arange(len(kept))
+
+    def end(some: Floats, values: Floats) -> float:
+        return float(np.polyfit(1 / some, values, 1)[1])
+
+    width, line = np.exp(log), np.polyfit(1 / lengths, np.exp(log), 1)
+    weights = np.array([end(lengths, np.eye(len(kept))[k]) for k in rows])
+    of_units = float(np.sqrt(((weights * width * own) ** 2).sum()))
+    left = np.array([end(lengths[rows != k], width[rows != k]) for k in rows])
+    of_sizes = float(jackknife_error(np.array(line[1]), left))
+    power = np.polyval(np.polyfit(np.log(lengths), log, 1), np.log(lengths))
+    straight = np.log(np.maximum(np.polyval(line, 1 / lengths), 1e-9))
+    return Limit(
+        student(float(line[1]), float(np.hypot(of_units, of_sizes)), len(kept) - 1),
+        float(np.sqrt(np.mean((log - power) ** 2))),
+        float(np.sqrt(np.mean((log - straight) ** 2))),
+        float(np.sqrt(np.mean(np.square(own)))),
+    )
 
 
 @dataclass(frozen=True)

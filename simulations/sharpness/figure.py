@@ -20,8 +20,9 @@ LINES = ("-", "--", ":", "-.")
 @panels(2, 3, (16.0, 10.2))
 def draw(axes: Any, analysis: SharpnessAnalysis) -> tuple[str, str]:
     """M of every system over K at several L, then widths against L and collapsed networks."""
-    _memorizer(axes[0, 0], analysis)
-    _linear(axes[0, 1], analysis)
+    memorizer, linear = analysis.config.memorizers[-1], analysis.config.linears[-1]
+    _solved(axes[0, 0], analysis, "memorizer", memorizer, "(a) Optimal memorizer")
+    _solved(axes[0, 1], analysis, "linear", linear, "(b) Linear denoiser")
     _memory(axes[0, 2], analysis)
     _networks(axes[1, 0], analysis)
     _widths(axes[1, 1], analysis)
@@ -54,35 +55,20 @@ def _levels(axis: Any) -> None:
     axis.set_ylim(-0.08, 1.08)
 
 
-def _memorizer(axis: Any, analysis: SharpnessAnalysis) -> None:
-    alpha, vocab = min(analysis.config.alphas), analysis.config.memorizers[-1][0]
+def _solved(axis: Any, analysis: SharpnessAnalysis, system: str, case: Any, title: str) -> None:
+    alpha, vocab = min(analysis.config.alphas), case[0]
     mine = [
         r.passing
         for r in analysis.rows
-        if r.passing.key == ("memorizer", "M, own ends", f"kept {alpha:g}")
+        if r.passing.key == (system, "M, own ends", f"kept {alpha:g}")
         and r.passing.vocab_size == vocab
     ]
     lengths = sorted({p.seq_len for p in mine})
     handles = _curves(axis, mine, lengths, lambda p: p.train_sizes)
     _levels(axis)
-    axis.set(xscale="log", xlabel="K", ylabel="M", xlim=(1, None))
-    axis.set_title(f"(a) Optimal memorizer, V = {vocab}, kept {alpha:g}", loc="left")
-    legend_below(axis, handles=handles, ncol=4)
-
-
-def _linear(axis: Any, analysis: SharpnessAnalysis) -> None:
-    alpha, vocab = min(analysis.config.alphas), analysis.config.linears[-1][0]
-    mine = [
-        r.passing
-        for r in analysis.rows
-        if r.passing.key == ("linear", "M, own ends", f"kept {alpha:g}")
-        and r.passing.vocab_size == vocab
-    ]
-    lengths = sorted({p.seq_len for p in mine})
-    handles = _curves(axis, mine, lengths, lambda p: p.train_sizes)
-    _levels(axis)
-    axis.set(xscale="log", xlabel="K", ylabel="M", xlim=(1, None))
-    axis.set_title(f"(b) Linear denoiser, V = {vocab}, kept {alpha:g}", loc="left")
+    passed = max(p.train_sizes[p.whole > 0.01].max() for p in mine)
+    axis.set(xscale="log", xlabel="K", ylabel="M", xlim=(1, passed))
+    axis.set_title(f"{title}, V = {vocab}, kept {alpha:g}", loc="left")
     legend_below(axis, handles=handles, ncol=4)
 
 
@@ -153,60 +139,51 @@ def _networks(axis: Any, analysis: SharpnessAnalysis) -> None:
 
 
 def _widths(axis: Any, analysis: SharpnessAnalysis) -> None:
-    alpha, ridge = min(analysis.config.alphas), min(analysis.config.ridges)
+    config = analysis.config
+    kept, ridge = f"kept {min(config.alphas):g}", f"ridge {min(config.ridges):g}"
     shown = (
-        ("memorizer", "M, own ends", f"kept {alpha:g}"),
-        ("linear", "M, own ends", f"kept {alpha:g}"),
-        ("memory", "M, entropy", f"ridge {ridge:g}"),
-        ("separable", "share of rows", "exact"),
+        ("memorizer", "M, own ends", kept, config.memorizers[-1][0]),
+        ("linear", "M, own ends", kept, config.linears[-1][0]),
+        ("memory", "M, entropy", ridge, config.memories[0][0]),
+        ("separable", "share of rows", "exact", 2),
     )
-    for number, key in enumerate(shown):
-        rows = [r for r in analysis.rows if r.passing.key == key]
-        for vocab in list(dict.fromkeys(r.passing.vocab_size for r in rows))[:2]:
-            for exact in (True, False):
-                mine = [
-                    r
-                    for r in rows
-                    if (r.passing.vocab_size, r.passing.exact) == (vocab, exact)
-                    and np.isfinite(r.decades.value)
-                ]
-                if mine:
-                    _line(axis, mine, COLOURS[number], MARKERS[number], exact, vocab == 2)
-        axis.plot([], [], color=COLOURS[number], lw=3, label=NAMES[key[0]])
+    for number, (*key, vocab) in enumerate(shown):
+        rows = _known(analysis, tuple(key), vocab)
+        for exact in (True, False):
+            _line(axis, [r for r in rows if r.passing.exact == exact], COLOURS[number], "o", exact)
+        axis.plot([], [], color=COLOURS[number], lw=3, label=f"{NAMES[key[0]]}, V = {vocab}")
     settings = list(dict.fromkeys(r.passing.key.setting for r in _network_rows(analysis)))
     for number, setting in enumerate(settings):
-        mine = [r for r in _network_rows(analysis) if r.passing.key.setting == setting]
-        known = [r for r in mine if np.isfinite(r.decades.value)]
-        if known:
-            _line(axis, known, COLOURS[4], MARKERS[number % 6], False, True, 1 + 0.04 * number)
-    axis.plot([], [], color=COLOURS[4], lw=3, label="networks")
+        rows = _known(analysis, ("network", "M", setting), config.vocab_size)
+        _line(axis, rows, COLOURS[4], MARKERS[1 + number % 5], False, 1 + 0.05 * (number + 1))
+        mark: dict[str, Any] = {"marker": MARKERS[1 + number % 5], "color": COLOURS[4], "lw": 0}
+        axis.plot([], [], label=f"network, {setting}", **mark)
     axis.set(xscale="log", yscale="log", xlabel="L", ylabel="decades of K from 0.9 to 0.1")
-    ticks = sorted({r.passing.seq_len for r in analysis.rows})
+    ticks = sorted({r.passing.seq_len for r in analysis.rows if r.passing.exact})
     axis.set_xticks(ticks, [str(tick) for tick in ticks])
-    axis.set_yticks([0.2, 0.5, 1, 2, 5, 10], ["0.2", "0.5", "1", "2", "5", "10"])
+    axis.set_yticks([0.1, 0.2, 0.5, 1, 2, 5], ["0.1", "0.2", "0.5", "1", "2", "5"])
     axis.minorticks_off()
-    axis.set_title("(e) Width against L (open: V above 2)", loc="left")
-    legend_below(axis, ncol=3)
+    axis.set_title("(e) Width against L (lines: exact)", loc="left")
+    legend_below(axis, ncol=2)
+
+
+def _known(analysis: SharpnessAnalysis, key: tuple[str, ...], vocab_size: int) -> list[Row]:
+    """The passages of a key and V whose width the grid of K holds."""
+    mine = [r for r in analysis.rows if tuple(r.passing.key) == key]
+    return [r for r in mine if r.passing.vocab_size == vocab_size and np.isfinite(r.decades.value)]
 
 
 def _line(
-    axis: Any,
-    rows: list[Row],
-    colour: str,
-    marker: str,
-    exact: bool,
-    filled: bool,
-    shift: float = 1.0,
+    axis: Any, rows: list[Row], colour: str, marker: str, exact: bool, shift: float = 1.0
 ) -> None:
     at = np.array([r.passing.seq_len for r in rows]) * shift
     middle, low, high = (
         np.array([getattr(r.decades, part) for r in rows]) for part in ("value", "low", "high")
     )
     if exact:
-        axis.plot(at, middle, color=colour, lw=1.2, ls="-" if filled else "--")
-        return
-    face = colour if filled else "white"
-    intervals(axis, at, middle, low, high, color=colour, marker=marker, mfc=face)
+        axis.plot(at, middle, color=colour, lw=1.2)
+    elif rows:
+        intervals(axis, at, middle, low, high, color=colour, marker=marker)
 
 
 def _collapsed(axis: Any, analysis: SharpnessAnalysis) -> None:

@@ -91,6 +91,22 @@ def verdict_of(low: float, high: float) -> Verdict:
     return UNDECIDED
 
 
+def nature_of(verdict: Verdict, steeper: bool, excluded: bool) -> str:
+    """What a passage becomes as L grows, from the verdict on its width in decades of K.
+
+    steeper : the width over log K at 1/2 falls faster than L^-MARGIN. excluded : a width that goes
+    to a constant as 1 / L misses by more than the errors allow, which L^e does not. This second
+    rule was added after the first networks had been seen, as three lengths fit both.
+    """
+    if verdict == SAME:
+        return "crossover"
+    if verdict == WIDER:
+        return "crossover in K, jump in log K / L" if steeper else "crossover"
+    if verdict == SHARP and excluded:
+        return "transition: a jump"
+    return "open"
+
+
 def memorizer_decades(seq_len: ArrayLike, vocab_size: int, alpha: float) -> Floats:
     """Width of the optimal memorizer's passage, decades of K, in the normal approximation.
 

@@ -31,6 +31,7 @@ from simulations.sharpness.exponents import (
     jackknife_error,
     slope_within,
     width_exponent,
+    width_limit,
 )
 from simulations.sharpness.predictions import (
     EXPECTED,
@@ -41,6 +42,7 @@ from simulations.sharpness.predictions import (
     WIDER,
     memorizer_decades,
     memorizer_place,
+    nature_of,
     separable_share,
     verdict_of,
 )
@@ -160,6 +162,30 @@ def test_units_and_sizes_both_widen_the_interval():
     for more in ([values + noise for values in line], bent):
         found = width_exponent(cases, more, 1)
         assert found.high - found.low > exact.high - exact.low + 0.05
+
+
+def widths(law, units=4, noise=0.0):
+    rng = np.random.default_rng(6)
+    return [np.log(law(n)) + rng.normal(0, noise, units) for n in (8, 16, 32, 64)]
+
+
+def test_a_width_that_ends_at_a_constant_is_told_from_one_that_vanishes():
+    cases = [(4, n) for n in (8, 16, 32, 64)]
+    ends = width_limit(cases, widths(lambda n: 0.5 + 4 / n))
+    assert ends.width.low <= 0.5 + 1e-9 and ends.width.high >= 0.5 - 1e-9
+    assert_allclose(ends.width.value, 0.5)
+    assert ends.line_miss < 1e-9 < ends.power_miss and not ends.excluded
+    vanishes = width_limit(cases, widths(lambda n: 3 * n**-0.5))
+    assert vanishes.excluded and vanishes.power_miss < 1e-9
+    assert not width_limit(cases, widths(lambda n: 3 * n**-0.5, noise=0.3)).excluded
+    assert width_limit(cases[:2], widths(lambda n: 1.0)[:2]) is None
+
+
+def test_only_a_width_that_cannot_end_at_a_constant_makes_a_transition():
+    assert nature_of(SHARP, False, True) == "transition: a jump"
+    assert nature_of(SHARP, False, False) == "open" == nature_of(UNDECIDED, True, True)
+    assert nature_of(WIDER, True, False) == "crossover in K, jump in log K / L"
+    assert nature_of(WIDER, False, False) == "crossover" == nature_of(SAME, False, True)
 
 
 # collapse
@@ -291,7 +317,7 @@ def made_up(*exponents):
 
     none = Value(np.nan)
     groups = [
-        Group(Key("network", order, "x"), False, Value(e, e - h, e + h), none, none, None)
+        Group(Key("network", order, "x"), False, Value(e, e - h, e + h), none, none, None, None)
         for order, e, h in exponents
     ]
     return SharpnessAnalysis(SharpnessConfig(), [], groups, {}, [])
