@@ -94,10 +94,13 @@ class SharpnessAnalysis:
         """The groups of a system, or of one of its order parameters."""
         return [g for g in self.groups if g.key.system == system and order in (None, g.key.order)]
 
+    def judged(self, system: str) -> list[Group]:
+        """The groups that the verdict of a system is of: all but those of G."""
+        return [g for g in self.of(system) if not g.key.order.startswith("G")]
+
     def verdict(self, system: str) -> Verdict:
-        """What its groups agree on: of M where there are several order parameters."""
-        named = [g for g in self.of(system) if not g.key.order.startswith("G")]
-        found = {g.verdict for g in named} - {UNDECIDED}
+        """What those of its groups that are decidable agree on."""
+        found = {g.verdict for g in self.judged(system)} - {UNDECIDED}
         decided: Verdict = found.pop() if len(found) == 1 else UNDECIDED
         return decided
 

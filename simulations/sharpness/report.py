@@ -9,7 +9,7 @@ import numpy as np
 from simulations.measure.tables import check_table, markdown, number, section, spread
 from simulations.results.report import Report
 from simulations.sharpness.analysis import Group, Row, SharpnessAnalysis
-from simulations.sharpness.predictions import EXPECTED, MARGIN, SAME, SHARP, WIDER
+from simulations.sharpness.predictions import EXPECTED, MARGIN, SAME, SHARP, UNDECIDED, WIDER
 from simulations.sharpness.widths import Value
 
 NAMES = {
@@ -70,7 +70,7 @@ def verdict_lines(analysis: SharpnessAnalysis) -> list[str]:
             NAMES[system],
             expected.verdict,
             number(expected.exponent, 1),
-            analysis.verdict(system),
+            f"{analysis.verdict(system)} ({decided(analysis, system)})",
             expected.why,
             expected.overturned,
         ]
@@ -85,6 +85,13 @@ def verdict_lines(analysis: SharpnessAnalysis) -> list[str]:
     )
     header = ["system", "expected", "e", "found", "why expected", "what would overturn it"]
     return [*section("Expected and found", text), *markdown(header, table)]
+
+
+def decided(analysis: SharpnessAnalysis, system: str) -> str:
+    """How many of a system's groups are decidable."""
+    groups = analysis.judged(system)
+    known = sum(group.verdict != UNDECIDED for group in groups)
+    return f"{known} of {len(groups)} groups decidable"
 
 
 def exponent_lines(analysis: SharpnessAnalysis) -> list[str]:

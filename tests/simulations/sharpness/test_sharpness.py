@@ -7,6 +7,7 @@ import json
 
 import numpy as np
 import pytest
+import xarray as xr
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
@@ -15,7 +16,7 @@ from scipy.special import expit, ndtr
 from am_theory import empirical, linear
 from simulations.measure.passage import crossing_size, first_rise_size
 from simulations.rows.cells import separable, wall_inputs
-from simulations.sharpness.analysis import SharpnessAnalysis, exact_twin, group_of, place_of
+from simulations.sharpness.analysis import Group, SharpnessAnalysis, exact_twin, group_of, place_of
 from simulations.sharpness.cells import compute
 from simulations.sharpness.config import SharpnessConfig, make_cells, network_cells, preset
 from simulations.sharpness.curves import (
@@ -23,8 +24,10 @@ from simulations.sharpness.curves import (
     exact_memorizer,
     exact_separable,
     left_out,
+    measured_memories,
     measured_memorizer,
     measured_separable,
+    rows_limit,
 )
 from simulations.sharpness.exponents import (
     collapse,
@@ -46,7 +49,8 @@ from simulations.sharpness.predictions import (
     separable_share,
     verdict_of,
 )
-from simulations.sharpness.widths import Key, Passing, log_parts, scatters_of, values_of
+from simulations.sharpness.report import decided
+from simulations.sharpness.widths import Key, Passing, Value, log_parts, scatters_of, values_of
 
 KEY = Key("network", "M", "made up")
 
@@ -268,8 +272,6 @@ def test_separable_rows_sharpen_as_the_root_of_the_inputs():
 
 
 def test_simulated_separability_is_a_normal_law_of_log_size():
-    import xarray as xr
-
     rng = np.random.default_rng(5)
     largest = np.round(np.exp(rng.normal(np.log(200), 0.1, 400))).astype(int)
     passing = measured_separable((4, 12), xr.Dataset({"largest": ("program", largest)}))
@@ -299,6 +301,25 @@ def test_a_simulated_memorizer_agrees_with_the_exact_one():
     assert place_of(passing.key) is not None and place_of(KEY) is None
 
 
+def test_a_memory_is_one_where_it_reads_as_the_memorizer_and_zero_at_the_law():
+    config = SharpnessConfig(ridges=(0.1,), loads=(0.5, 1.0, 2.0))
+    laws = {"entropy": np.log(4), "own": 0.25}
+    share = np.array([[1.0, 0.6, 0.0]])
+    cells = []
+    for end in (0.9, 0.8, 0.7):
+        values = {}
+        for name, law in laws.items():
+            ends = law + end * ((0 if name == "entropy" else 1) - law) * np.ones((1, 3))
+            values[name] = (("ridge", "load"), law + share * (ends - law))
+            values[f"{name}_memorizer"] = (("ridge", "load"), ends)
+        cells.append(xr.Dataset(values))
+    for passing in measured_memories(config, (4, 8), cells, [10, 20, 40]):
+        assert_allclose(passing.whole, share[0], atol=1e-12)
+        assert_allclose(passing.without, np.tile(share, (3, 1)), atol=1e-12)
+    limit = rows_limit(config, 4, xr.Dataset({"entropy": (("ridge", "load"), share * np.log(4))}))
+    assert_allclose(limit["ridge 0.1"], 1 - share[0])
+
+
 def test_cells_of_fewer_networks_are_among_those_of_more():
     fewer, more = preset("small"), SharpnessConfig(seeds=5)
     assert {c.name for c in make_cells(fewer)} < {c.name for c in make_cells(more)}
@@ -312,9 +333,6 @@ def test_cells_of_fewer_networks_are_among_those_of_more():
 
 def made_up(*exponents):
     """An analysis of networks alone, of groups with these intervals of e."""
-    from simulations.sharpness.analysis import Group
-    from simulations.sharpness.widths import Value
-
     none = Value(np.nan)
     groups = [
         Group(Key("network", order, "x"), False, Value(e, e - h, e + h), none, none, None, None)
@@ -328,6 +346,8 @@ def test_a_system_is_what_its_decidable_groups_of_memory_agree_on():
     assert made_up(("M", 0.0, 0.05), ("M", -0.5, 0.1)).verdict("network") == UNDECIDED
     assert made_up(("M", -0.5, 0.1), ("G", 0.5, 0.1)).verdict("network") == SHARP
     assert made_up(("M", 0.0, 0.3)).verdict("network") == UNDECIDED
+    two = made_up(("M", 0.0, 0.05), ("M", 0.1, 0.4), ("G", 0.0, 0.01))
+    assert decided(two, "network") == "1 of 2 groups decidable"
 
 
 @pytest.mark.slow
