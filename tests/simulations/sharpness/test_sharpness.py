@@ -147,7 +147,7 @@ def test_the_verdict_follows_the_exponent_of_the_width(power, verdict):
 
 def test_an_interval_across_the_margin_decides_nothing():
     assert verdict_of(-0.2, 0.0) == UNDECIDED == verdict_of(np.nan, np.nan)
-    assert verdict_of(MARGIN, 2 * MARGIN) == UNDECIDED
+    assert verdict_of(MARGIN, 2 * MARGIN) == UNDECIDED == verdict_of(-3 * MARGIN, -MARGIN / 2)
 
 
 def test_few_sizes_have_an_exponent_and_no_interval():
@@ -178,6 +178,11 @@ def test_a_width_that_ends_at_a_constant_is_told_from_one_that_vanishes():
     ends = width_limit(cases, widths(lambda n: 0.5 + 4 / n))
     assert ends.width.low <= 0.5 + 1e-9 and ends.width.high >= 0.5 - 1e-9
     assert_allclose(ends.width.value, 0.5)
+    scattered = [
+        values + np.array([-0.1, 0.0, 0.0, 0.1]) for values in widths(lambda n: 0.5 + 4 / n)
+    ]
+    wide = width_limit(cases, scattered).width
+    assert wide.high - wide.low > ends.width.high - ends.width.low + 0.1
     assert ends.line_miss < 1e-9 < ends.power_miss and not ends.excluded
     vanishes = width_limit(cases, widths(lambda n: 3 * n**-0.5))
     assert vanishes.excluded and vanishes.power_miss < 1e-9
@@ -251,6 +256,18 @@ def test_the_linear_denoiser_is_as_wide_at_every_length():
     p = passings[0]
     exact = linear.token_recovery(p.train_sizes, 8, 4, 0.5, tokens="corrupted")
     assert_allclose(p.whole, exact)
+
+
+def test_the_linear_denoiser_lies_between_the_memorizer_and_the_law():
+    memory, generalization, _ = exact_linear((4, 32), 0.5)
+    sizes = memory.train_sizes[[120, 200]]
+    for passing, split in ((memory, "train"), (generalization, "test")):
+        ours = linear.token_recovery(sizes, 32, 4, 0.5, tokens="corrupted", split=split)
+        end = empirical.token_recovery(sizes, 32, 4, 0.5, tokens="corrupted", split=split)
+        law = 0.0  # the likeliest clean token is the noisy one
+        ends = (law, end) if split == "train" else (end, law)
+        assert_allclose(passing.whole[[120, 200]], (ours - ends[0]) / (ends[1] - ends[0]))
+    assert generalization.rising and not memory.rising
 
 
 def test_rows_of_two_tokens_are_separable_as_often_as_cover_says():
