@@ -27,6 +27,7 @@ FLOORS = ("console", "measure data", "results", "sweep", "plots", "trained study
 ON = {
     ("scaling", "linear_curves"),
     ("features_law", "scaling"),
+    *(("sharpness", study) for study in ("features_law", "linear_curves", "rows", "scaling")),
     ("engine_scale", "phase"),
     ("basins", "theory"),
     ("channels", "phase"),

@@ -22,6 +22,7 @@ from simulations.sharpness.widths import Passing, Value
 Floats = NDArray[np.float64]
 POINTS = 24  # of a curve that enters a collapse, at most
 ENDS = (0.98, 0.02)  # between which it does
+STEP = 0.2  # in exponents, at which their search begins
 SLACK = 0.02  # in ln width, by which exact widths may miss a law
 
 
@@ -190,7 +191,9 @@ def best_exponents(points: Sequence[Points]) -> Floats:
         shift = sizes[:, free] @ powers
         return distance([p.log - s for p, s in zip(points, shift, strict=True)], curves)
 
-    found = minimize(loss, start, method="Nelder-Mead", options={"xatol": 1e-3, "fatol": 1e-6})
+    simplex = start + STEP * np.vstack([np.zeros(len(free)), np.eye(len(free))])
+    options = {"xatol": 1e-3, "fatol": 1e-6, "initial_simplex": simplex}
+    found = minimize(loss, start, method="Nelder-Mead", options=options)
     powers = np.zeros(2)
     powers[free] = found.x
     return powers

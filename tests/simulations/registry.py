@@ -227,7 +227,7 @@ STUDIES = {
             "--warmup 2",
             (
                 ("--sets 2", "`sets` must be at least 3; got 2"),
-                ("--sources text", "`sources` must be among iid, markov; got text"),
+                ("--sources text", "`sources` must be among iid, markov; got"),
                 ("--train-sizes 8", "`train_sizes` must hold two sizes or more"),
                 ("--alphas 1.0", "`alphas` must lie in (0, 1)"),
                 ("--memories 1 8", "`memories` holds V at least 2 and L at least 4"),

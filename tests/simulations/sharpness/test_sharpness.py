@@ -211,6 +211,17 @@ def test_curves_of_one_form_collapse_at_the_exponents_they_were_made_with():
     assert found.residual < 0.03 < 0.15 < found.unscaled
 
 
+def test_exponents_are_found_from_a_start_at_zero():
+    """Grids as coarse as theirs may have the same K next to one half."""
+    sizes = 4.0 ** np.arange(12)
+    curves = [expit(-1.5 * np.log(sizes / (90 * n**0.4))) for n in (8, 16)]
+    made = [
+        Passing(KEY, 4, n, sizes, curve, np.empty((0, 12)))
+        for n, curve in zip((8, 16), curves, strict=True)
+    ]
+    assert_allclose(collapse(made).length.value, 0.4, atol=0.15)
+
+
 def test_curves_of_different_widths_do_not_collapse():
     made = [sigmoid(n, 4, 0.4 * n**0.5, 10.0 * n) for n in (8, 16, 32, 64)]
     same = [sigmoid(n, 4, 2.0, 10.0 * n) for n in (8, 16, 32, 64)]
