@@ -21,6 +21,7 @@ from models.streams import stream
 from simulations.measure.bootstrap import bootstrap_ratio, combine_seeds
 from simulations.measure.order import fraction, halves_by_seed
 from simulations.measure.passage import crossing_size, entropy_level, half_gap_size
+from simulations.measure.peak import curve_peaks
 from simulations.measure.transition import Curve
 from simulations.scaling.cells import DECODERS, SPLITS
 from simulations.scaling.config import Condition
@@ -169,27 +170,9 @@ def memorized(part: Measured) -> Floats:
 
 
 def peak_by_seed(part: Measured) -> tuple[Floats, Floats]:
-    """K of the peak of the held-out code length, and its height, nats a sequence, by seed.
-
-    The peak is the inner point, not below its neighbours, that stands highest above the lowest
-    point at smaller K (small K may have long codes too), refined by a parabola in log K through it
-    and its neighbours. Without one the height is 0 and the place -inf, or +inf where the curve
-    still rises at its end.
-    """
-    logs, curves = np.log(part.train_sizes), part.code_length["heldout"]
-    places, heights = [], []
-    for curve in curves:
-        inner = [k for k in range(1, len(curve) - 1) if curve[k] >= max(curve[k - 1], curve[k + 1])]
-        if not inner:
-            places.append(np.inf if curve[-1] > curve[-2] else -np.inf)
-            heights.append(0.0)
-            continue
-        top = max(inner, key=lambda k: curve[k] - curve[:k].min())
-        near = slice(top - 1, top + 2)
-        bend, slope, _ = np.polyfit(logs[near] - logs[top], curve[near] - curve[top], 2)
-        places.append(float(np.exp(logs[top] - slope / (2 * bend))))
-        heights.append(float(curve[top] - slope**2 / (4 * bend) - curve[:top].min()))
-    return np.array(places), np.array(heights)
+    """K of the peak of the held-out code length, and its height, nats a sequence, by seed, as
+    `simulations.measure.peak.curve_peaks` has them."""
+    return curve_peaks(part.train_sizes, part.code_length["heldout"])
 
 
 def student_interval(values: Floats, level: float = 0.95) -> tuple[float, float, float]:
