@@ -13,10 +13,10 @@ Floats = NDArray[np.float64]
 def curve_peaks(sizes: ArrayLike, curves: ArrayLike) -> tuple[Floats, Floats]:
     """Place of the peak of every curve (n, sizes), and its height above the lowest point before it.
 
-    The peak is the inner point, not below its neighbours, that stands highest above the lowest
-    point at smaller sizes (a curve may be high at small sizes too), refined by a parabola in the
-    logarithm of the size through it and its neighbours. Without one the height is 0 and the place
-    -inf, or +inf where the curve still rises at its end.
+    The peak is the inner point, not below its neighbours and above one of them, that stands highest
+    above the lowest point at smaller sizes (a curve may be high at small sizes too), refined by a
+    parabola in the logarithm of the size through it and its neighbours. Without one the height is
+    0 and the place -inf, or +inf where the curve still rises at its end.
 
     >>> places, heights = curve_peaks([1, 2, 4, 8], [[0.0, 1.0, 0.0, 0.0], [3.0, 2.0, 1.0, 0.0]])
     >>> places, heights
@@ -25,7 +25,8 @@ def curve_peaks(sizes: ArrayLike, curves: ArrayLike) -> tuple[Floats, Floats]:
     x, values = curve_iv(sizes, curves, "curves")
     logs, places, heights = np.log(x), [], []
     for curve in values:
-        inner = [k for k in range(1, len(curve) - 1) if curve[k] >= max(curve[k - 1], curve[k + 1])]
+        beside = list(zip(curve[:-2], curve[2:], strict=True))
+        inner = [k for k, ends in enumerate(beside, 1) if max(ends) <= curve[k] > min(ends)]
         if not inner:
             places.append(np.inf if curve[-1] > curve[-2] else -np.inf)
             heights.append(0.0)
