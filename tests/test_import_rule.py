@@ -28,6 +28,8 @@ ON = {
     ("scaling", "linear_curves"),
     ("features_law", "scaling"),
     *(("sharpness", study) for study in ("features_law", "linear_curves", "rows", "scaling")),
+    ("few_draws", "features_law"),
+    ("few_draws", "scaling"),
     ("engine_scale", "phase"),
     ("basins", "theory"),
     ("channels", "phase"),

@@ -14,6 +14,7 @@ from simulations.channels.study import STUDY as CHANNELS
 from simulations.curvature.study import STUDY as CURVATURE
 from simulations.entropy.study import STUDY as ENTROPY
 from simulations.features_law.study import STUDY as FEATURES_LAW
+from simulations.few_draws.study import STUDY as FEW_DRAWS
 from simulations.linear_curves.study import STUDY as LINEAR
 from simulations.novelty.study import STUDY as NOVELTY
 from simulations.phase.study import STUDY as PHASE
@@ -124,6 +125,15 @@ STUDIES = {
                 ("--block 7", "`block` must be even, for balanced signs; got 7"),
                 ("--networks 9", "`networks` must be at most `seeds` = 2; got 9"),
                 ("--dit-width 6", "a multiple of 4, for two heads; got 6"),
+            ),
+        ),
+        Case(
+            FEW_DRAWS,
+            "--vocab-size 3 --seq-len 4 --curves 4 20 1 True 4 4 4 20 2 True 6 4 4 20 0 True 4 4 "
+            "--seeds 2 --queries 16 --batch 8 --warmup 2",
+            (
+                ("--seeds 1", "`seeds` must be at least 2; got 1"),
+                ("--curves 4 20 9 True 4 4", "different counts"),
             ),
         ),
         Case(
