@@ -13,7 +13,7 @@ from models.streams import stream
 from simulations.features_law.config import LEVEL
 from simulations.features_law.sizes import Scatter
 from simulations.few_draws.config import Curve, DrawsConfig
-from simulations.few_draws.laws import LAWS, Table, committed, predictions
+from simulations.few_draws.laws import FEATURES_LAW, LAWS, Table, committed, predictions
 from simulations.measure.passage import crossing_size
 from simulations.measure.peak import curve_peaks
 from simulations.scaling.hypothesis import Law, law, slopes
@@ -142,6 +142,25 @@ def slopes_of(peaks: dict[Curve, Peak]) -> list[Law]:
     return found
 
 
+def width_slopes(peaks: dict[Curve, Peak], table: Table) -> list[Law]:
+    """How K n at the peak goes with the width, where two or more are measured: as the law of
+    features has it, or not at all."""
+    found = []
+    groups = dict.fromkeys((c.steps, c.draws, c.pair) for c in peaks if c.draws)
+    for group in groups:
+        mine = [c for c in peaks if (c.steps, c.draws, c.pair) == group]
+        if len(mine) < 2:
+            continue
+        widths = np.array([c.width for c in mine], dtype=np.float64)
+        said = np.array([table[FEATURES_LAW, c.name].value for c in mine])
+        places = np.stack([np.exp(peaks[c].log_place) for c in mine], axis=1)
+        where = f"n = {group[1]}, T = {group[0]:,}" + ("" if group[2] else ", no field")
+        expected = float(slopes(widths, said[None])[0])
+        numbers = (expected, 0.0, slopes(widths, places), len(mine), "more seeds and widths")
+        found.append(law("width", where, "slope of log K n on log width", *numbers))
+    return found
+
+
 def analyse(config: DrawsConfig, data: dict[Curve, xr.Dataset]) -> DrawsAnalysis:
     """Peaks of every curve, predictions, scores, slopes."""
     peaks = {curve: peak_of(config, curve, part) for curve, part in data.items()}
@@ -166,5 +185,5 @@ def analyse(config: DrawsConfig, data: dict[Curve, xr.Dataset]) -> DrawsAnalysis
         table,
         before,
         scores_of(config, table, measured),
-        slopes_of(peaks),
+        slopes_of(peaks) + width_slopes(peaks, table),
     )

@@ -45,7 +45,7 @@ def draw(axes: Any, analysis: DrawsAnalysis) -> tuple[str, str]:
     most = max((c.draws for c in known if c.draws and not c.pair), default=least)
     by_width = {
         c: f"width {c.width}" + ("" if c.pair else ", no pair field")
-        for c in known
+        for c in sorted(known, key=lambda c: (not c.pair, c.width))
         if c.draws == most and c.steps == steps
     }
     by_steps = {

@@ -109,6 +109,15 @@ def test_a_peak_at_a_fixed_number_of_sequences_does_not_move():
     assert found.slopes[0].estimate == pytest.approx(0, abs=0.02)
 
 
+def test_a_peak_at_the_features_goes_with_the_width_as_they_do():
+    found = [law for law in analyse(CONFIG, several()).slopes if law.group == "width"]
+    assert [law.points for law in found] == [2, 3]
+    for law in found:
+        assert law.estimate == pytest.approx(law.predicted, abs=0.03)
+    same = analyse(CONFIG, {c: data_of(c, 700.0) for c in several() if c.width < 256}).slopes
+    assert [law.verdict for law in same if law.group == "width"] == ["not supported"] * 2
+
+
 def test_scores_leave_out_where_a_law_has_no_peak():
     table = {(law, name): Prediction(100.0, 90.0, 110.0) for law in LAWS for name in ("a", "b")}
     table[IN_TIME, "a"] = Prediction(np.nan, np.nan, np.nan)
@@ -269,7 +278,10 @@ def test_the_answer_names_the_law_that_holds_and_the_one_that_does_not():
     assert "peaks where K n is the number of features" in answer(found)
     assert "5 of 5 in its wide interval" in answer(found)
     off = {c: data_of(c, 2 * predict(FEATURES_LAW, CONFIG, c).value) for c in several()}
-    assert "not at the number of features" in answer(analyse(CONFIG, off))
+    assert "fixed K n, but not at the number of features" in answer(analyse(CONFIG, off))
+    fixed = {c: data_of(c, 120.0 * c.draws) for c in several() if c.width < 256}
+    fixed |= {c: data_of(c, 900.0) for c in several() if c.width == 256}
+    assert "does not peak at the number of features" in answer(analyse(CONFIG, fixed))
     few = dict(list(several().items())[:2])
     assert "too few to choose" in answer(analyse(CONFIG, few))
     assert "Nothing can be said" in answer(analyse(CONFIG, {FRESH: data_of(FRESH)}))
