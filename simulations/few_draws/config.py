@@ -130,10 +130,9 @@ SMOKE: dict[str, Any] = {
     "vocab_size": 4,
     "seq_len": 6,
     "curves": (
-        *(Curve(8, 400, n, True, 7, 6) for n in (1, 4)),
-        Curve(32, 400, 4, True, 8, 6),
-        Curve(32, 400, 4, False, 7, 6),
-        Curve(8, 400, 0, True, 7, 6),
+        *(Curve(8, 300, n, True, 8, 5) for n in (1, 4)),
+        Curve(32, 300, 4, False, 8, 5),
+        Curve(8, 300, 0, True, 8, 5),
     ),
     "seeds": 2,
     "queries": 256,

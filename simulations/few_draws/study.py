@@ -62,7 +62,7 @@ STUDY = Study.of(
     config,
     title="Networks that see few noisy copies of each sequence",
     about=__doc__,
-    presets={"smoke": "half a minute", "small": "a quarter of an hour", "paper": "an hour"},
+    presets={"smoke": "a minute", "small": "a quarter of an hour", "paper": "an hour"},
     preset=preset,
     identity=DrawsConfig.identity,
     merge=merge,
