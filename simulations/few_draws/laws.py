@@ -28,8 +28,8 @@ from am_theory.channel import LogLinear
 from am_theory.conditional_likelihood import critical_load
 from am_theory.random_feature_denoiser import training_errors
 from simulations.features_law.config import LEVEL
-from simulations.features_law.theory import moments
 from simulations.few_draws.config import Curve, DrawsConfig
+from simulations.measure.feature_size import moments
 from simulations.measure.peak import curve_peaks
 
 Floats = NDArray[np.float64]

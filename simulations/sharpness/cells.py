@@ -24,9 +24,9 @@ from simulations.linear_curves.cells import curve_points
 from simulations.linear_curves.config import train_sizes as linear_sizes
 from simulations.measure.counts import count_tokens, law_statistics
 from simulations.measure.names import SMALL_LEVEL
-from simulations.rows.cells import largest_separable
-from simulations.rows.config import dimension, penalty
-from simulations.sharpness.config import Case, SharpnessConfig, memory_sizes
+from simulations.rows.config import dimension
+from simulations.rows.programs import largest_separable
+from simulations.sharpness.config import Case, SharpnessConfig, memory_sizes, penalty
 
 Floats = NDArray[np.float64]
 
@@ -146,10 +146,10 @@ def rows(config: SharpnessConfig, case: Case) -> xr.Dataset:
 def separable(config: SharpnessConfig, case: Case) -> xr.Dataset:
     """Largest K that a row puts right, (program,), by linear programs."""
     vocab_size, seq_len = case
-    most = 3 * round(critical_load(vocab_size) * dimension(case)) + 20
+    guess = critical_load(vocab_size) * dimension(case)
     largest = np.empty(config.programs, np.int64)
     for number in range(config.programs):
         rng = stream(config.root_seed, "separable", vocab_size, seq_len, number)
-        tokens = rng.integers(vocab_size, size=(most, seq_len))
-        largest[number] = largest_separable(tokens, vocab_size)
+        tokens = rng.integers(vocab_size, size=(3 * round(guess) + 20, seq_len))
+        largest[number] = largest_separable(tokens, vocab_size, guess)
     return xr.Dataset({"largest": ("program", largest, {"units": "sequences"})})

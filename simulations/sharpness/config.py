@@ -194,6 +194,12 @@ def memory_sizes(config: SharpnessConfig, case: Case) -> list[int]:
     return [max(1, round(load * unit)) for load in config.loads]
 
 
+def penalty(ridge: float, case: Case) -> float:
+    """The memory's penalty for a ridge of the theory: its inputs have variance 1 / (V L)."""
+    vocab_size, seq_len = case
+    return 2 * ridge * dimension(case) / (vocab_size * seq_len)
+
+
 def memory_vocabularies(config: SharpnessConfig) -> list[int]:
     """V of the pseudo-likelihood memories, in order."""
     return list(dict.fromkeys(vocab for vocab, _ in config.memories))

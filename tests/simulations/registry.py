@@ -23,8 +23,8 @@ from simulations.random_features.study import STUDY as FEATURES
 from simulations.released.study import STUDY as RELEASED
 from simulations.rows.study import STUDY as ROWS
 from simulations.scaling.study import STUDY as SCALING
-from simulations.staircase.study import STUDY as STAIRCASE
 from simulations.sharpness.study import STUDY as SHARPNESS
+from simulations.staircase.study import STUDY as STAIRCASE
 from simulations.study import Study
 
 
@@ -229,6 +229,9 @@ STUDIES = {
                 ("--rate 2.5", "`rate` lies in (0, 2)"),
                 ("--lengths 4 8", "are all one K"),
                 ("--seeds 2", "`seeds` must be at least 3; got 2"),
+            ),
+        ),
+        Case(
             SHARPNESS,
             "--lengths 8 16 32 --vocabularies 4 --memorizers 2 6 2 8 --linears 3 4 3 6 --sets 3 "
             "--queries 20 --memories 2 6 2 10 --loads 0.3 0.8 1.5 4.0 --ridges 0.01 "

@@ -14,7 +14,6 @@ from models.noise import noise
 from models.sources import IidSource
 from models.streams import stream
 from models.training.config import TrainConfig
-from simulations.features_law.theory import moments
 from simulations.few_draws.analysis import analyse, peak_of, scores_of
 from simulations.few_draws.cells import compute, readings, squared_error
 from simulations.few_draws.config import (
@@ -45,6 +44,7 @@ from simulations.few_draws.laws import (
     weights,
 )
 from simulations.few_draws.report import answer, report, verdict
+from simulations.measure.feature_size import moments
 
 ALPHA = 0.75025
 CONFIG = DrawsConfig()

@@ -15,7 +15,7 @@ from scipy.special import expit, ndtr
 
 from am_theory import empirical, linear
 from simulations.measure.passage import crossing_size, first_rise_size
-from simulations.rows.cells import separable, wall_inputs
+from simulations.rows.programs import separable, wall_inputs
 from simulations.sharpness.analysis import Group, SharpnessAnalysis, exact_twin, group_of, place_of
 from simulations.sharpness.cells import compute
 from simulations.sharpness.config import SharpnessConfig, make_cells, network_cells, preset
