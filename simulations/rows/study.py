@@ -50,7 +50,7 @@ STUDY = Study.of(
     config,
     title="Rows of conditional likelihood against their theory",
     about=__doc__,
-    presets={"smoke": "half a minute", "small": "minutes", "medium": "an hour or more"},
+    presets={"smoke": "a minute and a half", "small": "minutes", "medium": "an hour or more"},
     numerics={"rows": config.NUMERICS},
     merge=merge,
 )
