@@ -57,7 +57,7 @@ PHRASES = {  # by the command that makes the results
         "moves less (N^{law.markov.parameters.recovery!})",
         "(m^depth)^{law.hierarchy.all},",
         "when the depth does ({law.hierarchy.depth})",
-        "n^{law.draws.peak}",
+        "peak at a K that goes as n^{law.draws.peak},",
         "All {scaling.laws} verdicts",
     ),
     ENTROPY: (
