@@ -132,6 +132,7 @@ def test_noise_alone_and_nearly():
     row, near = rows(2.0, 0.0, 0.5), rows(2.0, 1e-5, 0.5)
     assert (row.q, row.gap, row.converged, row.chi) == (0.0, 0.0, True, 1.0)
     assert_close([near.chi, near.train, near.noise_ridge], [1.0, np.log(2), 0.5], rtol=1e-9)
+    assert_close([rows(2.0, alpha, 1.5).chi for alpha in (0.0, 1e-5)], [0.5, 0.5], rtol=1e-9)
     assert_close(row.noise_ridge, 0.5)
 
 

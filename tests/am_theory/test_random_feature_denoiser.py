@@ -23,6 +23,7 @@ from am_theory.random_feature_denoiser import (
     activation_moments,
     convergence_size,
     errors,
+    time_scales,
     token_recovery,
     training_errors,
 )
@@ -833,6 +834,21 @@ BAD = [
         lambda: convergence_size(9, 8, 4, 0.5, criterion="error_gap", gap=0),
         ValueError,
         "It is the level that the criterion",
+    ),
+    (
+        lambda: convergence_size(9, 8, 4, 0.5, criterion="error_gap", gap=1.0),
+        ValueError,
+        "It is the level that the criterion",
+    ),
+    (
+        lambda: convergence_size(9, 8, 4, 0.5, criterion="recovery_gap", gap=0.75),
+        ValueError,
+        "It is the level that the criterion",
+    ),
+    (
+        lambda: time_scales(9, 99, 8, 4, 1.0, activation="erf"),
+        ValueError,
+        "`alpha` must lie in [1e-06, 0.999999]",
     ),
     (
         lambda: convergence_size(9, 8, 4, 0.5, criterion="half"),
