@@ -148,8 +148,9 @@ STUDIES = {
             FEATURES_LAW,
             "--vocab-size 2 --seq-len 8 --fitted iid 4 10 True 1 2 iid 4 20 True 1 2 "
             "iid 8 10 True 1 2 iid 8 20 True 1 2 --held-back iid 8 20 False 1 2 "
-            "--rates 4 0.003 8 0.003 --search-rates 0.003 0.006 --search-steps 10 --queries 16 "
-            "--n-steps 4 --replicates 100 --batch 8 --warmup 2",
+            "--rates 4 10 0.003 4 20 0.003 8 10 0.003 8 20 0.003 --searched 4 10 8 8 10 8 "
+            "--search-rates 0.003 0.006 --queries 16 --n-steps 4 --replicates 100 --batch 8 "
+            "--warmup 2",
             (
                 ("--held-back text 32 400 True 1 2", "iid or markov"),
                 ("--held-back iid 33 400 True 1 2", "no learning rate of width 33"),
