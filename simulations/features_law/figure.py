@@ -65,7 +65,7 @@ def draw(axes: Any, analysis: FeaturesAnalysis) -> tuple[str, str]:
     held = [p for p in analysis.held_back if p.source == "iid"]
     known = list(dict.fromkeys((*measured, *held)))
     for axis, along, across in zip(axes.flat, ("width", "steps"), ("steps", "width"), strict=True):
-        ends = [_place(analysis, p, along) for p in known]
+        ends = [_place(analysis, p, along) for p in known] or [1, 10]  # chains alone
         dense = np.unique(np.geomspace(min(ends), max(ends), 40).round().astype(int))
         for value, colour in zip(
             sorted({_place(analysis, p, across) for p in known}), COLOURS, strict=False
@@ -92,7 +92,8 @@ def draw(axes: Any, analysis: FeaturesAnalysis) -> tuple[str, str]:
             part.set_major_locator(LogLocator(subs=(1, 2, 5)))
             part.set_major_formatter(lambda v, _: f"{v:,.0f}")
             part.set_minor_formatter(lambda v, _: "")
-        legend_below(axis, ncol=4)
+        if known:
+            legend_below(axis, ncol=4)
     config = analysis.config
     return (
         "The transition of trained networks and the theory of random features",

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import xarray as xr
@@ -31,6 +32,7 @@ from simulations.features_law.config import (
     preset,
     search_cells,
 )
+from simulations.features_law.figure import draw
 from simulations.features_law.laws import HEADLINE, LAWS, Grid
 from simulations.features_law.predictions import (
     Prediction,
@@ -443,3 +445,12 @@ def test_points_that_cannot_be_are_refused():
     ):
         with pytest.raises(ValueError, match=fragment):
             dataclasses.replace(base, **changes)
+
+
+def test_a_figure_of_chains_alone_is_drawn_without_points():
+    chains = tuple(point._replace(source="markov") for point in FITTED)
+    config = dataclasses.replace(preset("small"), fitted=chains[1:], held_back=chains[:1])
+    analysis = FeaturesAnalysis(config, {}, Scatter.of([]), {}, {}, False, [], {})
+    figure = draw(analysis)
+    assert [axis.texts[0].get_text()[:13] for axis in figure.axes] == ["no transition"] * 2
+    plt.close(figure)
