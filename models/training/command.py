@@ -282,6 +282,10 @@ def main() -> None:
         run(arguments)
     except (ValueError, CheckpointError, TokenRangeError, StoreFileError) as error:
         refuse(str(error))
+    except (FileExistsError, NotADirectoryError) as error:
+        refuse(
+            f"--out must be a folder; {error.filename} is a file or lies below one. Give another --out."
+        )
     except OSError as error:
         place = error.filename or (arguments and arguments.out)
         refuse(f"{place}: {error.strerror or error}. What was saved before is kept.")

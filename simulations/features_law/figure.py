@@ -80,7 +80,11 @@ def draw(axes: Any, analysis: FeaturesAnalysis) -> tuple[str, str]:
             axis.plot([], [], "o", color=colour, label=label)
         if not analysis.fits and not any(np.isfinite(one.log_half).all() for one in shown):
             axis.set(xlim=(1, 10), ylim=(1, 10))
-            words = "no transition on these K\nin every seed"
+            words = (
+                "no transition on these K\nin every seed"
+                if known
+                else "chains alone: no law of theirs"
+            )
             axis.text(0.5, 0.5, words, ha="center", va="center", transform=axis.transAxes)
         axis.set(xscale="log", yscale="log", ylabel=SIZE_LABEL)
         axis.set_xlabel(

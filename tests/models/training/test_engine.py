@@ -464,6 +464,7 @@ def test_a_killed_command_resumes_to_the_same_weights(tmp_path, undisturbed, how
         (["--data", "no.npy", "--vocab-size", "5"], "train: cannot read no.npy: No such file"),
         (["--repeats", "5"], "train: `repeats` must divide `train_size` = 32"),
         (["--batch", "0"], "`steps` and `batch` must be at least 1"),
+        (["--out", __file__], "train: --out must be a folder;"),
     ],
 )
 def test_the_command_refuses_in_one_sentence(tmp_path, words, message):

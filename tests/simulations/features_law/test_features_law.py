@@ -452,5 +452,5 @@ def test_a_figure_of_chains_alone_is_drawn_without_points():
     config = dataclasses.replace(preset("small"), fitted=chains[1:], held_back=chains[:1])
     analysis = FeaturesAnalysis(config, {}, Scatter.of([]), {}, {}, False, [], {})
     figure = draw(analysis)
-    assert [axis.texts[0].get_text()[:13] for axis in figure.axes] == ["no transition"] * 2
+    assert [axis.texts[0].get_text()[:13] for axis in figure.axes] == ["chains alone:"] * 2
     plt.close(figure)
