@@ -284,7 +284,10 @@ def main() -> None:
         refuse(str(error))
     except (FileExistsError, NotADirectoryError) as error:
         refuse(
-            f"--out must be a folder; {error.filename} is a file or lies below one. Give another --out."
+            refuse(
+                f"--out must be a folder; {error.filename} is a file or lies below one. "
+                "Give another --out."
+            )
         )
     except OSError as error:
         place = error.filename or (arguments and arguments.out)
